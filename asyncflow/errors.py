@@ -1,0 +1,154 @@
+"""Every exception asyncflow raises, one base, stable codes.
+
+The docstring of a class is what a user should do about it. This module imports nothing of
+ours; `app/` and `http/` hold the tables that map families to exit codes and HTTP statuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class AsyncflowError(Exception):
+    """Catch this to catch everything asyncflow raises on purpose.
+
+    Attributes:
+        code: stable, lower-case identifier of the error; part of the public contract.
+    """
+
+    code: str = "asyncflow_error"
+
+
+# --- definition: what was handed in is not well formed -------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One fault found in a definition or input: where it is, and why it is refused."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """The path and the reason, as one line."""
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class DefinitionError(AsyncflowError):
+    """Correct the definition: every violation names its path and, where there is one, the limit."""
+
+    code = "invalid_definition"
+
+    def __init__(self, violations: list[Violation]) -> None:
+        """Carry all violations found, so that one round of corrections is enough."""
+        super().__init__("; ".join(str(v) for v in violations))
+        self.violations = violations
+
+
+class InvalidInput(AsyncflowError):
+    """Correct the request: the message names the field and what was expected of it."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        """Name the offending field, as a path, and the reason."""
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+
+
+class LimitExceeded(AsyncflowError):
+    """Send less, or raise the named limit in the configuration."""
+
+    code = "limit_exceeded"
+
+    def __init__(self, limit: str, *, allowed: int, actual: int | None = None) -> None:
+        """Name the limit, what it allows, and, where it is known, what was asked."""
+        got = "" if actual is None else f", got {actual}"
+        super().__init__(f"{limit}: at most {allowed}{got}")
+        self.limit, self.allowed, self.actual = limit, allowed, actual
+
+
+# --- refused: well formed, but not possible in this state ----------------------------------
+
+
+class Refused(AsyncflowError):
+    """The command does not fit the present state of the execution; read its status, then decide."""
+
+    code = "refused"
+
+
+class Conflict(AsyncflowError):
+    """Something of that name or key exists already, or is in a state that excludes the request."""
+
+    code = "conflict"
+
+
+class NotFound(AsyncflowError):
+    """Check the id, name or version: nothing is stored under it."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, name: str) -> None:
+        """Name what was looked for."""
+        super().__init__(f"no such {kind}: {name}")
+        self.kind, self.name = kind, name
+
+
+# --- tasks: raised by authors' code and by plugins -----------------------------------------
+
+
+class TaskFailed(AsyncflowError):
+    """Raise it in a task to fail the attempt with this reason; retries follow their policy."""
+
+    code = "task_failed"
+
+
+class TerminalTaskFailed(TaskFailed):
+    """Raise it in a task to fail the task for good: no retry follows."""
+
+    code = "task_failed_terminally"
+
+
+class ScriptError(AsyncflowError):
+    """A script of the definition failed or went over a limit; the message is the interpreter's."""
+
+    code = "script_error"
+
+
+# --- the house ------------------------------------------------------------------------------
+
+
+class StoreError(AsyncflowError):
+    """The database cannot be used as it is; the message says what was found and what to do."""
+
+    code = "store_error"
+
+
+class StoreLocked(StoreError):
+    """Another process holds the database file: stop it, or use another file."""
+
+    code = "store_locked"
+
+
+class OutcomeUnknown(StoreError):
+    """A commit may or may not have happened. The engine has stopped; start it again to read the truth."""
+
+    code = "commit_outcome_unknown"
+
+
+class ShuttingDown(AsyncflowError):
+    """The engine is stopping and takes nothing new; ask again after its restart."""
+
+    code = "shutting_down"
+
+
+class PluginError(AsyncflowError):
+    """A plugin is missing, broken or incompatible; the message names it and the fault."""
+
+    code = "plugin_error"
+
+
+class ConfigurationError(AsyncflowError):
+    """Correct the setting named in the message."""
+
+    code = "configuration_error"
