@@ -1,0 +1,46 @@
+"""What should be under way: recomputed from state, never stored.
+
+An effect names what to do, not with what: its details are read from the state when it is
+started. `decide/wanted` says which are wanted; `runtime/` starts and cancels them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Admit(NamedTuple):
+    """A task that runs here waits to be admitted, not before `due_ms` on the elapsed clock."""
+
+    number: int
+    due_ms: int
+
+
+class RunAttempt(NamedTuple):
+    """An admitted attempt is to be performed. A new attempt of a record has another `start`."""
+
+    number: int
+    start: int
+
+
+class RunScript(NamedTuple):
+    """A script of the definition is to be evaluated; `iteration` tells loop conditions apart."""
+
+    number: int
+    iteration: int
+
+
+class Timer(NamedTuple):
+    """The state wants to be told when `due_ms` has come on the clock named."""
+
+    number: int
+    kind: str
+    due_ms: int
+    clock: str = "elapsed"
+
+
+class Proceed(NamedTuple):
+    """Deferred follow-ups or undelivered messages wait: the execution wants another turn."""
+
+
+Effect = Admit | RunAttempt | RunScript | Timer | Proceed

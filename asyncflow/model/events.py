@@ -1,0 +1,372 @@
+"""Recorded facts: every kind of event, past tense, in the words of the glossary.
+
+Events are named tuples because they are built on the hottest path (0.2 µs against 0.5 for a
+frozen slotted dataclass) and are encoded as they are. They only ever gain fields, at the end,
+with a default: the journals of older releases stay readable. `decide/evolve` gives them effect.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from asyncflow.model.values import JsonObject, JsonValue
+
+# --- executions -----------------------------------------------------------------------------
+
+
+class ExecutionStarted(NamedTuple):
+    """An execution was accepted; `definition` is the content hash it is bound to."""
+
+    definition: str
+    name: str
+    version: int
+    input: JsonObject
+    correlation_id: str | None = None
+    priority: int = 0
+    task_to_domain: dict[str, str] | None = None
+    parent_id: str | None = None
+    parent_number: int = 0
+    depth: int = 0
+    created_by: str = ""
+    trigger: str = ""
+
+
+class ExecutionPaused(NamedTuple):
+    """No follow-ups are scheduled until it is resumed; what was started goes on."""
+
+    reason: str = ""
+
+
+class ExecutionResumed(NamedTuple):
+    """Scheduling goes on, and the clock of the workflow timeout starts anew."""
+
+
+class ExecutionEnded(NamedTuple):
+    """The execution reached a terminal status; every task still open was cancelled with it.
+
+    `failed_number` is the task that ended it, 0 for none; `failure_workflow` the id of the
+    execution started to compensate, or an error text in its place.
+    """
+
+    status: str
+    reason: str | None
+    output: JsonObject
+    failed_number: int = 0
+    failure_workflow: str | None = None
+
+
+class ExecutionRestarted(NamedTuple):
+    """All task records are gone and it begins again, on the definition named; a new epoch."""
+
+    definition: str
+    version: int
+
+
+class ExecutionReopened(NamedTuple):
+    """An ended execution runs again in a new epoch.
+
+    `cause` is "retry", "rerun" or "revival" (a child was reopened). The flags say what is
+    forgotten: `clear_reason` the reason, `clear_failures` the failed task and the name sets.
+    `input` and `correlation_id` replace the present ones unless None.
+    """
+
+    cause: str
+    clear_reason: bool
+    clear_failures: bool
+    input: JsonObject | None = None
+    correlation_id: str | None = None
+
+
+class VariablesSet(NamedTuple):
+    """Workflow variables were merged in, key by key."""
+
+    variables: JsonObject
+
+
+class DefinitionMigrated(NamedTuple):
+    """The execution goes on under another definition."""
+
+    definition: str
+    version: int
+
+
+# --- tasks ----------------------------------------------------------------------------------
+
+
+class TaskScheduled(NamedTuple):
+    """A task record was made.
+
+    `ref` is the plain reference name and `suffix` what a loop appends to it. `input` is None
+    where it is the constant of the definition. `executor` is where an attempt runs: loop,
+    thread, process, remote, or a built-in. `due_ms` holds the first attempt back until then.
+    `fork` and `fork_index` name the dynamic fork that made it, 0 and -1 for none.
+    """
+
+    number: int
+    ref: str
+    suffix: str = ""
+    input: JsonObject | None = None
+    executor: str = ""
+    iteration: int = 0
+    loop: int = 0
+    retry_of: int = 0
+    retry_count: int = 0
+    due_ms: int = 0
+    name: str | None = None
+    fork: int = 0
+    fork_index: int = -1
+    domain: str | None = None
+    status: str = "SCHEDULED"
+    join_on: list[str] | None = None
+    reason: str | None = None
+
+
+class ForkOpened(NamedTuple):
+    """A dynamic fork knows its branches: how many, and which form of its input lists them.
+
+    `form` is "inputs" (a list of inputs for one template), "tasks" (task definitions and a map
+    of inputs) or "legacy"; the lists themselves stand once, in the input of the fork's record.
+    `prefix` is what the reference names of form "inputs" begin with.
+    """
+
+    number: int
+    form: str
+    count: int
+    prefix: str = ""
+
+
+class BranchesScheduled(NamedTuple):
+    """Branches `first` to `last - 1` of a dynamic fork were scheduled, numbered in a row.
+
+    `inputs` are their resolved inputs, or None where each is its element of the fork's list.
+    """
+
+    fork: int
+    first: int
+    last: int
+    number: int
+    executor: str
+    inputs: list[JsonObject] | None = None
+
+
+class AttemptStarted(NamedTuple):
+    """An attempt was admitted and begins once this is durable; it holds its grants from here.
+
+    `grants` are `[resource, weight, mode, key]` rows; `fence` rises with every exclusive grant.
+    """
+
+    number: int
+    worker_id: str = ""
+    grants: list[list[JsonValue]] | None = None
+    fence: int = 0
+    input_bytes: int = 0
+
+
+class TaskUpdated(NamedTuple):
+    """A task that goes on was changed from outside; None leaves a field as it was."""
+
+    number: int
+    output: JsonObject | None = None
+    reason: str | None = None
+    callback_after_s: float = 0
+    worker_id: str | None = None
+    status: str = "IN_PROGRESS"
+
+
+class LeaseExtended(NamedTuple):
+    """The one who works on a task gave a sign of life; its response timeout starts anew."""
+
+    number: int
+
+
+class TaskEnded(NamedTuple):
+    """An attempt ended. `settled` says that the flow goes on from here: no retry follows.
+
+    `output` None means gathered: it is computed from the members (JOIN) or the iterations
+    (DO_WHILE) when it is read.
+    """
+
+    number: int
+    status: str
+    output: JsonObject | None
+    reason: str | None = None
+    settled: bool = True
+    output_bytes: int = 0
+    state: str | None = None
+
+
+class CaseChosen(NamedTuple):
+    """A SWITCH or DECISION was evaluated: the case, and which list of tasks follows.
+
+    `branch` is the key of the list, "" for the default list, None for no branch.
+    """
+
+    number: int
+    case: str
+    branch: str | None
+
+
+class LoopAdvanced(NamedTuple):
+    """A DO_WHILE entered this iteration (from 1); `item` is the element in list mode."""
+
+    number: int
+    iteration: int
+
+
+class LoopBodyEnded(NamedTuple):
+    """All tasks of the present iteration ended; the condition is evaluated next."""
+
+    number: int
+
+
+class TaskSkipped(NamedTuple):
+    """A task was declared done before it was scheduled, with the input and output given."""
+
+    number: int
+    ref: str
+    input: JsonObject
+    output: JsonObject
+
+
+class ChildStarted(NamedTuple):
+    """A SUB_WORKFLOW task has its execution, started in the same commit."""
+
+    number: int
+    child_id: str
+
+
+class TaskReset(NamedTuple):
+    """A record was opened again in place (rerun, retry of operators, revival).
+
+    `input` replaces the stored input unless None; `keep_child` leaves a SUB_WORKFLOW task
+    with the execution it has.
+    """
+
+    number: int
+    status: str
+    retry_count: int
+    input: JsonObject | None = None
+    keep_child: bool = False
+    keep_output: bool = False
+
+
+class TaskSuperseded(NamedTuple):
+    """A record counts as retried and followed up, because a command put another in its place."""
+
+    number: int
+
+
+class TasksRemoved(NamedTuple):
+    """These records are gone from the execution (rerun, keepLastN); their numbers are not reused.
+
+    `next_seq` is the place the next record takes.
+    """
+
+    numbers: list[int]
+    next_seq: int
+
+
+class MessagePublished(NamedTuple):
+    """An EVENT task put a message on an internal queue; the message id is the task id."""
+
+    number: int
+    queue: str
+    payload: JsonObject
+
+
+# --- the deciding itself --------------------------------------------------------------------
+
+
+class Deferred(NamedTuple):
+    """Follow-ups of these ended tasks are still to be computed (paused, or a slice was full)."""
+
+    numbers: list[int]
+
+
+class Advanced(NamedTuple):
+    """These were taken off the list of deferred follow-ups; what follows stands behind."""
+
+    numbers: list[int]
+
+
+class MessageQueued(NamedTuple):
+    """An input for another stream waits to be delivered, once: kind and fields of the input."""
+
+    to: str
+    kind: str
+    fields: list[JsonValue]
+
+
+class MessageDelivered(NamedTuple):
+    """The oldest queued message was decided by its receiver in the same commit."""
+
+
+# --- the catalogue of definitions -----------------------------------------------------------
+
+
+class WorkflowRegistered(NamedTuple):
+    """A workflow definition was stored under its name and version."""
+
+    name: str
+    version: int
+    definition: str
+    created_by: str = ""
+
+
+class WorkflowUnregistered(NamedTuple):
+    """A version was deleted; executions that use it are not touched."""
+
+    name: str
+    version: int
+
+
+class TaskRegistered(NamedTuple):
+    """A task definition was stored or replaced; `body` is its JSON."""
+
+    name: str
+    body: JsonObject
+
+
+class TaskUnregistered(NamedTuple):
+    """A task definition was deleted."""
+
+    name: str
+
+
+Event = (
+    ExecutionStarted
+    | ExecutionPaused
+    | ExecutionResumed
+    | ExecutionEnded
+    | ExecutionRestarted
+    | ExecutionReopened
+    | VariablesSet
+    | DefinitionMigrated
+    | TaskScheduled
+    | ForkOpened
+    | BranchesScheduled
+    | AttemptStarted
+    | TaskUpdated
+    | LeaseExtended
+    | TaskEnded
+    | CaseChosen
+    | LoopAdvanced
+    | LoopBodyEnded
+    | TaskSkipped
+    | ChildStarted
+    | TaskReset
+    | TaskSuperseded
+    | TasksRemoved
+    | MessagePublished
+    | Deferred
+    | Advanced
+    | MessageQueued
+    | MessageDelivered
+    | WorkflowRegistered
+    | WorkflowUnregistered
+    | TaskRegistered
+    | TaskUnregistered
+)
+
+EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
+"""Every kind of event by its name, as the journal has it."""

@@ -1,0 +1,102 @@
+"""A definition made ready for deciding: nodes that know their neighbours, policies, templates.
+
+Built once per definition by `decide/compile` and shared by all its executions; nothing here
+changes after that. What belongs to one execution is in `model/state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from asyncflow.model.definition import WorkflowDefinition, WorkflowTask
+from asyncflow.model.values import JsonValue
+
+ListKind = Literal["root", "branch", "case", "loop"]
+
+
+class CompiledTemplate(Protocol):
+    """An input template whose expressions were parsed once; see `decide/expressions`."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it holds no expression."""
+
+    def resolve(self, scope: object) -> JsonValue:
+        """The value with every expression replaced by what the scope holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a task definition says of attempts; all durations in seconds, 0 = no limit.
+
+    `response_timeout` counts silence of a started attempt; `declared` tells whether an author
+    wrote the policy or it is the engine's own default for tasks nobody described.
+    """
+
+    retry_count: int = 0
+    retry_logic: str = "FIXED"
+    retry_delay: float = 60
+    backoff_scale: float = 1
+    max_retry_delay: float = 0
+    jitter_ms: int = 0
+    retry_delays: tuple[float, ...] | None = None
+    timeout: float = 0
+    timeout_policy: str = "TIME_OUT_WF"
+    response_timeout: float = 0
+    poll_timeout: float = 0
+    total_timeout: float = 0
+    concurrency: int = 0
+    rate: int = 0
+    rate_window: float = 1
+    input_template: Mapping[str, JsonValue] = field(default_factory=dict)
+    declared: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class NodeList:
+    """A list of tasks that follow each other, or, with `dag`, that follow what they depend on."""
+
+    key: str
+    kind: ListKind
+    owner: Node | None
+    nodes: list[Node] = field(default_factory=list)
+    dag: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One task of a definition in its place.
+
+    `next` is the successor in a sequential list; in a DAG `needs` counts the tasks it depends
+    on and `dependents` are the nodes that depend on it.
+    """
+
+    ref: str
+    type: str
+    name: str
+    task: WorkflowTask
+    home: NodeList
+    policy: Policy
+    input: CompiledTemplate
+    next: Node | None = None
+    needs: int = 0
+    dependents: tuple[Node, ...] = ()
+    branches: tuple[NodeList, ...] = ()
+    cases: Mapping[str, NodeList] = field(default_factory=dict)
+    default: NodeList | None = None
+    body: NodeList | None = None
+    extra: Mapping[str, CompiledTemplate] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Graph:
+    """A whole definition, compiled. `nodes` is by plain reference name, of the whole tree."""
+
+    hash: str
+    definition: WorkflowDefinition
+    root: NodeList
+    nodes: Mapping[str, Node]
+    output: CompiledTemplate | None
+    task_count: int

@@ -1,0 +1,231 @@
+"""What goes into `decide`: commands, which may be refused, and reports, which may be stale.
+
+Messages are inputs that one execution sends to another; they are decided in the same commit or
+queued in the journal, so their fields are plain JSON values. Ids and random numbers arrive here,
+drawn by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from asyncflow.model.values import JsonObject, JsonValue
+
+# --- commands: what a caller asks, or one execution asks of another --------------------------
+
+
+class StartExecution(NamedTuple):
+    """Begin an execution of the definition with this content hash.
+
+    `parent_number` is the task record of the parent that waits for it; `depth` counts the
+    executions above it.
+    """
+
+    definition: str
+    input: JsonObject
+    correlation_id: str | None = None
+    priority: int = 0
+    task_to_domain: dict[str, str] | None = None
+    parent_id: str | None = None
+    parent_number: int = 0
+    depth: int = 0
+    created_by: str = ""
+    trigger: str = ""
+
+
+class PauseExecution(NamedTuple):
+    """Schedule no follow-ups until it is resumed."""
+
+    reason: str = ""
+
+
+class ResumeExecution(NamedTuple):
+    """Go on scheduling."""
+
+
+class TerminateExecution(NamedTuple):
+    """End it TERMINATED, cancel what is open, and what its children have open.
+
+    `failure_workflow` asks for the definition's failure workflow to be started too;
+    `by_parent` marks that the parent ended first, so the parent is not told.
+    """
+
+    reason: str = ""
+    failure_workflow: bool = False
+    by_parent: bool = False
+
+
+class RestartExecution(NamedTuple):
+    """Begin again from nothing; `definition` names a newer one to use, None keeps the present."""
+
+    definition: str | None = None
+
+
+class RetryExecution(NamedTuple):
+    """Try again what was unsuccessful; with `resume_children` inside the children.
+
+    `by_parent` marks that a parent's revival asks: the parent is not revived in turn, and
+    an execution without anything unsuccessful stays as it is.
+    """
+
+    resume_children: bool = False
+    by_parent: bool = False
+
+
+class RerunExecution(NamedTuple):
+    """Run again from a task record (0: from the beginning), with changed inputs unless None."""
+
+    from_number: int = 0
+    task_input: JsonObject | None = None
+    workflow_input: JsonObject | None = None
+    correlation_id: str | None = None
+
+
+class SkipTask(NamedTuple):
+    """Count a task that was not scheduled yet as done, with this input and output."""
+
+    ref: str
+    input: JsonObject
+    output: JsonObject
+
+
+class UpdateTask(NamedTuple):
+    """A caller or a worker says how a task stands.
+
+    `number` 0 means: the newest open record of `ref`. `merge` lays the output over the present
+    one (signals, updates by reference) instead of replacing it.
+    """
+
+    number: int
+    status: str
+    output: JsonObject
+    ref: str = ""
+    reason: str | None = None
+    callback_after_s: float = 0
+    worker_id: str | None = None
+    merge: bool = False
+    output_bytes: int = 0
+
+
+class SetVariables(NamedTuple):
+    """Merge variables in from outside."""
+
+    variables: JsonObject
+
+
+class Evaluate(NamedTuple):
+    """Look again whether anything can go on; changes nothing if not."""
+
+
+# --- reports: what the runtime learnt ---------------------------------------------------------
+
+
+class AttemptAdmitted(NamedTuple):
+    """Admission granted what the task needs; it may begin."""
+
+    number: int
+    grants: list[list[JsonValue]] | None = None
+    fence: int = 0
+    worker_id: str = ""
+    input_bytes: int = 0
+
+
+class AttemptEnded(NamedTuple):
+    """An attempt of ours is over. `status` is a terminal task status."""
+
+    number: int
+    status: str
+    output: JsonObject
+    reason: str | None = None
+    output_bytes: int = 0
+
+
+class AttemptInterrupted(NamedTuple):
+    """An attempt was broken off by the engine's own stop or crash; it costs no retry."""
+
+    number: int
+    reason: str
+
+
+class ScriptEnded(NamedTuple):
+    """A script gave a value, or `error` says why it gave none.
+
+    `iteration` is that of the loop when a condition was asked, else 0.
+    """
+
+    number: int
+    value: JsonValue
+    error: str | None = None
+    iteration: int = 0
+
+
+class TimerDue(NamedTuple):
+    """A point in time that the state wanted to be told of has come; number 0 is the execution."""
+
+    number: int
+    kind: str
+
+
+class ExtendLease(NamedTuple):
+    """Whoever works on the task is alive."""
+
+    number: int
+
+
+class Continue(NamedTuple):
+    """Take up the follow-ups that were left for a later turn."""
+
+
+# --- messages: what one execution tells another ------------------------------------------------
+
+
+class ChildEnded(NamedTuple):
+    """The execution of a SUB_WORKFLOW task ended; `number` is the parent's record."""
+
+    number: int
+    child_id: str
+    status: str
+    output: JsonObject
+    reason: str | None
+
+
+class ChildReopened(NamedTuple):
+    """The execution of a SUB_WORKFLOW task runs again, by this operation."""
+
+    number: int
+    child_id: str
+    operation: str
+
+
+Input = (
+    StartExecution
+    | PauseExecution
+    | ResumeExecution
+    | TerminateExecution
+    | RestartExecution
+    | RetryExecution
+    | RerunExecution
+    | SkipTask
+    | UpdateTask
+    | SetVariables
+    | Evaluate
+    | AttemptAdmitted
+    | AttemptEnded
+    | AttemptInterrupted
+    | ScriptEnded
+    | TimerDue
+    | ExtendLease
+    | Continue
+    | ChildEnded
+    | ChildReopened
+)
+
+INPUTS: dict[str, type[Input]] = {kind.__name__: kind for kind in Input.__args__}
+"""Every kind of input by its name, for messages that wait in the journal."""
+
+
+class Message(NamedTuple):
+    """An input on its way to another execution."""
+
+    to: str
+    input: Input

@@ -1,0 +1,156 @@
+"""What is true of one execution now: the fold of its events.
+
+Only `decide/evolve` changes these records, in place; everyone else reads. The owner is the
+deciding coroutine. What follows from them is in `decide/`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from asyncflow.model.effects import Effect
+from asyncflow.model.graph import Graph, Node
+from asyncflow.model.inputs import Message
+from asyncflow.model.statuses import EXECUTION_ENDED, RUNNING, SCHEDULED, TASK_ENDED
+from asyncflow.model.values import JsonObject, JsonValue
+
+
+@dataclass(slots=True, eq=False)
+class TaskState:
+    """One task record: one attempt of one task in one iteration. Times are UTC ms, 0 = not yet.
+
+    `number` is its identity in the execution, `seq` its place in the list shown to users.
+    `settled`: the flow went on from here. `superseded`: another attempt took its place.
+    """
+
+    number: int
+    seq: int
+    ref: str
+    node: Node
+    status: str = SCHEDULED
+    input: JsonObject = field(default_factory=dict)
+    output: JsonObject | None = field(default_factory=dict)
+    suffix: str = ""
+    iteration: int = 0
+    loop: int = 0
+    epoch: int = 0
+    retry_count: int = 0
+    retry_of: int = 0
+    settled: bool = False
+    superseded: bool = False
+    executor: str = ""
+    due_ms: int = 0
+    first_scheduled_ms: int = 0
+    scheduled_ms: int = 0
+    started_ms: int = 0
+    updated_ms: int = 0
+    ended_ms: int = 0
+    starts: int = 0
+    reason: str | None = None
+    worker_id: str = ""
+    callback_after_s: float = 0
+    grants: list[list[JsonValue]] | None = None
+    fence: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+    state: str | None = None
+    name: str | None = None
+    domain: str | None = None
+    more: Operator | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its status is terminal."""
+        return self.status in TASK_ENDED
+
+
+@dataclass(slots=True, eq=False)
+class Operator:
+    """What only operator records have; None fields do not apply to the type.
+
+    `fork` and `index` place a record in a dynamic fork. `waiting` counts the members a JOIN
+    still waits for. `branch` is the list a SWITCH chose. `asking` says that the condition of
+    a loop, or a case, is being evaluated. `child_id` is the execution of a SUB_WORKFLOW.
+    """
+
+    fork: int = 0
+    index: int = -1
+    join_on: list[str] | None = None
+    waiting: int = 0
+    case: str | None = None
+    branch: str | None = None
+    asking: bool = False
+    child_id: str | None = None
+    members: ForkMembers | None = None
+    join: int = 0
+    opened: int = 0
+    missing: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ForkMembers:
+    """The branches of one dynamic fork: made from the fork's recorded input when asked."""
+
+    form: str
+    count: int
+    prefix: str
+    suffix: str
+    nodes: list[Node]
+    inputs: list[JsonValue]
+    refs: list[str]
+
+    def node(self, index: int) -> Node:
+        """The node of a branch; one node serves all where they share a template."""
+        return self.nodes[index] if len(self.nodes) > 1 else self.nodes[0]
+
+
+@dataclass(slots=True, eq=False)
+class ExecutionState:
+    """One execution. `seq` is that of its last event; `epoch` rises with every reset."""
+
+    execution_id: str
+    graph: Graph
+    status: str = RUNNING
+    seq: int = 0
+    epoch: int = 0
+    input: JsonObject = field(default_factory=dict)
+    output: JsonObject = field(default_factory=dict)
+    variables: JsonObject = field(default_factory=dict)
+    name: str = ""
+    version: int = 1
+    correlation_id: str | None = None
+    priority: int = 0
+    task_to_domain: dict[str, str] = field(default_factory=dict)
+    parent_id: str | None = None
+    parent_number: int = 0
+    depth: int = 0
+    created_by: str = ""
+    trigger: str = ""
+    created_ms: int = 0
+    updated_ms: int = 0
+    ended_ms: int = 0
+    retried_ms: int = 0
+    reason: str | None = None
+    failed_number: int = 0
+    failed_refs: dict[str, None] = field(default_factory=dict)
+    failed_names: dict[str, None] = field(default_factory=dict)
+    failed_weight: float = 0
+    tasks: dict[int, TaskState] = field(default_factory=dict)
+    by_ref: dict[str, TaskState] = field(default_factory=dict)
+    latest: dict[str, TaskState] = field(default_factory=dict)
+    next_number: int = 1
+    next_seq: int = 1
+    open_count: int = 0
+    joins: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    countdown: dict[str, int] = field(default_factory=dict)
+    agenda: dict[int, None] = field(default_factory=dict)
+    outbox: deque[Message] = field(default_factory=deque)
+    wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
+    dirty: list[int] = field(default_factory=list)
+    changed: dict[int, None] = field(default_factory=dict)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its status is terminal."""
+        return self.status in EXECUTION_ENDED

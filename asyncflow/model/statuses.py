@@ -1,0 +1,62 @@
+"""The states of executions and tasks, and the tables of allowed transitions.
+
+The tables are data: `decide/evolve` looks them up and the diagrams in the documentation are
+generated from them. No other module lists states. Words on the wire are Conductor's.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+ExecutionStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED"]
+TaskStatus = Literal[
+    "SCHEDULED",
+    "IN_PROGRESS",
+    "COMPLETED",
+    "COMPLETED_WITH_ERRORS",
+    "FAILED",
+    "FAILED_WITH_TERMINAL_ERROR",
+    "TIMED_OUT",
+    "CANCELED",
+    "SKIPPED",
+]
+
+RUNNING: Final = "RUNNING"
+PAUSED: Final = "PAUSED"
+TERMINATED: Final = "TERMINATED"
+SCHEDULED: Final = "SCHEDULED"
+IN_PROGRESS: Final = "IN_PROGRESS"
+COMPLETED: Final = "COMPLETED"
+COMPLETED_WITH_ERRORS: Final = "COMPLETED_WITH_ERRORS"
+FAILED: Final = "FAILED"
+FAILED_TERMINALLY: Final = "FAILED_WITH_TERMINAL_ERROR"
+TIMED_OUT: Final = "TIMED_OUT"
+CANCELED: Final = "CANCELED"
+SKIPPED: Final = "SKIPPED"
+
+EXECUTION_ENDED: Final = frozenset({COMPLETED, FAILED, TIMED_OUT, TERMINATED})
+TASK_ENDED: Final = frozenset(
+    {COMPLETED, COMPLETED_WITH_ERRORS, FAILED, FAILED_TERMINALLY, TIMED_OUT, CANCELED, SKIPPED}
+)
+TASK_SUCCESSFUL: Final = frozenset({COMPLETED, COMPLETED_WITH_ERRORS, SKIPPED})
+TASK_UNSUCCESSFUL: Final = TASK_ENDED - TASK_SUCCESSFUL
+TASK_RETRIABLE: Final = frozenset({FAILED, TIMED_OUT})
+"""What the engine itself tries again; `retry` by command takes every unsuccessful status."""
+
+EXECUTION_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
+    RUNNING: frozenset({PAUSED, COMPLETED, FAILED, TIMED_OUT, TERMINATED}),
+    PAUSED: frozenset({RUNNING, COMPLETED, FAILED, TIMED_OUT, TERMINATED}),
+    # An ended execution runs again only by restart, retry, rerun or the revival of a child.
+    COMPLETED: frozenset({RUNNING}),
+    FAILED: frozenset({RUNNING, TERMINATED}),
+    TIMED_OUT: frozenset({RUNNING, TERMINATED}),
+    TERMINATED: frozenset({RUNNING}),
+}
+
+TASK_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
+    SCHEDULED: frozenset({IN_PROGRESS}) | TASK_ENDED - {SKIPPED},
+    IN_PROGRESS: frozenset({SCHEDULED}) | TASK_ENDED - {SKIPPED},
+    # An ended task opens again only where a reset raises the epoch (rerun, retry, revival).
+    **{status: frozenset({SCHEDULED, IN_PROGRESS}) for status in TASK_ENDED - {SKIPPED}},
+    SKIPPED: frozenset(),
+}
