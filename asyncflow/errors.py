@@ -130,6 +130,15 @@ class StoreLocked(StoreError):
     code = "store_locked"
 
 
+class NotCommitted(StoreError):
+    """The turn is surely not in the database: free space or the lock, then append the same turn again."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        """Say why; `code` is `storage_full`, `storage_busy` or `storage_read_only`."""
+        super().__init__(message)
+        self.code = code
+
+
 class OutcomeUnknown(StoreError):
     """A commit may or may not have happened. The engine has stopped; start it again to read the truth."""
 
