@@ -29,7 +29,7 @@ fix:                        ## what tools can put right by themselves
 	$(BIN)/ruff format
 
 bench:                      ## workloads beside their floors, as tables and JSON lines
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 constraints:                ## pin anew; the file names no index and no host
 	uv pip compile --universal --upgrade --no-header --no-emit-index-url --no-annotate --all-extras \

@@ -38,15 +38,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 @pytest.fixture(scope="session")
 def checkout() -> Path:
-    """The root of the repository; skips where the tests run from an unpacked sdist without it."""
-    if not (CHECKOUT / "pyproject.toml").is_file():
+    """The root of the repository; skips where the tests were unpacked from an sdist."""
+    if not (CHECKOUT / ".git").exists():
         pytest.skip("not a checkout")
     return CHECKOUT
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Real definitions and traces: $ASYNCFLOW_DATA, else `../shared/data` of the checkout; skips if absent."""
+    """Real definitions and traces: $ASYNCFLOW_DATA, else `../shared/data` beside the checkout, or a skip."""
     named = os.environ.get("ASYNCFLOW_DATA")
     folder = Path(named) if named else CHECKOUT.parent / "shared" / "data"
     if not folder.is_dir():
