@@ -1,0 +1,79 @@
+"""What stands under the key `asyncflow` of a workflow, a task or a task definition.
+
+Shapes only: rules are in `model/validation.py`, meaning is in `decide/`. A field that was not given is
+not rendered, so a task can be told apart that gives a value equal to the default.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from asyncflow.model.shape import Flag, Int, IntegerOrText, Number, Shape, Text
+
+Executor = Literal["loop", "thread", "process", "remote"]
+"""Where the attempts of a run task are made."""
+
+
+class ResourceUse(Shape):
+    """One resource that every attempt of a task needs, and how much of it.
+
+    Attributes:
+        name: the resource manager's name.
+        weight: slots taken, at least 1.
+        mode: a lease of this kind; None takes slots only.
+        key: what is locked within the resource; may hold expressions.
+        hold: `from A to C`: the execution keeps the grant from the start of task A to the end of task C.
+    """
+
+    name: Text = ""
+    weight: Int = 1
+    mode: Literal["shared", "exclusive"] | None = None
+    key: Text | None = None
+    hold: Text | None = None
+
+
+class TaskDefinitionExtension(Shape):
+    """Ours on a task definition; a task that gives the same field wins.
+
+    Attributes:
+        resources: what every attempt needs, granted together or not at all.
+        priority: 0 to 99, the highest first, or an expression; None inherits.
+        weight: what a failure of the task counts towards `failIfFailedWeightAbove`.
+        retry_delays: seconds before each retry, in order; the last one repeats. None keeps the retry policy.
+        execute_when_recovering: run the attempt again although its end is recorded.
+        executor: where attempts are made; None lets the engine choose.
+    """
+
+    resources: list[ResourceUse] = Field(default_factory=list)
+    priority: IntegerOrText | None = None
+    weight: Number = 1.0
+    retry_delays: list[Number] | None = None
+    execute_when_recovering: Flag = False
+    executor: Executor | None = None
+
+
+class TaskExtension(TaskDefinitionExtension):
+    """Ours on a task of a workflow.
+
+    Attributes:
+        depends_on: references in the same list that must have ended; [] starts with the list, None
+            starts after the task before it.
+    """
+
+    depends_on: list[Text] | None = None
+
+
+class WorkflowExtension(Shape):
+    """Ours on a workflow definition.
+
+    Attributes:
+        resources: what every execution holds while it is open.
+        priority: 0 to 99 or an expression, for tasks that name none.
+        fail_if_failed_weight_above: failed tasks do not fail the execution until their weights exceed this.
+    """
+
+    resources: list[ResourceUse] = Field(default_factory=list)
+    priority: IntegerOrText | None = None
+    fail_if_failed_weight_above: Number | None = None

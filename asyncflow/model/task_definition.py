@@ -1,0 +1,88 @@
+"""Conductor's TaskDef: retries, timeouts and limits shared by all tasks of one name.
+
+Shape and defaults only; the rules are `validate_task_definition`. Read `model/definition.py` next.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from asyncflow.model.extension import TaskDefinitionExtension
+from asyncflow.model.limits import DEFAULT_LIMITS, Limits
+from asyncflow.model.shape import Flag, Int, Long, Shape, Text, parse
+
+RetryLogic = Literal["FIXED", "LINEAR_BACKOFF", "EXPONENTIAL_BACKOFF"]
+"""How the delay before a retry grows."""
+
+TaskTimeoutPolicy = Literal["RETRY", "TIME_OUT_WF", "ALERT_ONLY"]
+"""What a task's timeout does."""
+
+
+class SchemaDefinition(Shape):
+    """Conductor's SchemaDef: the schema of an input or output; kept, not enforced."""
+
+    name: Text | None = None
+    version: Int = 1
+    type: Text | None = None
+    data: dict[str, object] | None = None
+    external_ref: Text | None = None
+
+
+class CacheConfig(Shape):
+    """Conductor's cache setting; kept, without effect."""
+
+    key: Text | None = None
+    ttl_in_second: Int = 0
+
+
+class TaskDefinition(Shape):
+    """Conductor's TaskDef with its defaults.
+
+    Every name that ends in seconds is a duration in seconds; 0 means no timeout, None no limit.
+    """
+
+    name: Text = ""
+    description: Text | None = None
+    retry_count: Int = 3
+    retry_logic: RetryLogic = "FIXED"
+    retry_delay_seconds: Int = 60
+    backoff_scale_factor: Int = 1
+    max_retry_delay_seconds: Int = 0
+    backoff_jitter_ms: Int = 0
+    timeout_seconds: Long = 0
+    timeout_policy: TaskTimeoutPolicy = "TIME_OUT_WF"
+    response_timeout_seconds: Long = 3600
+    poll_timeout_seconds: Int | None = None
+    total_timeout_seconds: Long = 0
+    concurrent_exec_limit: Int | None = None
+    rate_limit_per_frequency: Int | None = None
+    rate_limit_frequency_in_seconds: Int | None = None
+    input_template: dict[str, object] = Field(default_factory=dict)
+    input_keys: list[Text] = Field(default_factory=list)
+    output_keys: list[Text] = Field(default_factory=list)
+    runtime_metadata: list[Text] = Field(default_factory=list)
+    isolation_group_id: Text | None = None
+    execution_name_space: Text | None = None
+    owner_email: Text | None = None
+    owner_app: Text | None = None
+    create_time: Long | None = None
+    update_time: Long | None = None
+    created_by: Text | None = None
+    updated_by: Text | None = None
+    task_status_listener_enabled: Flag = True
+    base_type: Text | None = None
+    input_schema: SchemaDefinition | None = None
+    output_schema: SchemaDefinition | None = None
+    enforce_schema: Flag = False
+    extension: TaskDefinitionExtension | None = None
+
+
+def parse_task_definition(data: object, *, limits: Limits = DEFAULT_LIMITS) -> TaskDefinition:
+    """A task definition from JSON values; shape only, the rules are not judged.
+
+    Raises:
+        DefinitionError: every violation of the shape, with its path.
+    """
+    return parse(TaskDefinition, data, limits=limits)
