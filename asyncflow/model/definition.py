@@ -26,7 +26,6 @@ from asyncflow.model.shape import (
     Long,
     Shape,
     Text,
-    kind_of,
     parse,
     path_of,
 )
@@ -67,14 +66,10 @@ class RateLimitConfig(Shape):
     policy: Literal["QUEUE", "REJECT"] = "QUEUE"
 
 
-def _inline_kind(value: object) -> str:
-    if isinstance(value, str):
-        if value.startswith("${") and value.endswith("}"):
-            return f"{UNION_TAG}expression"
-        raise ValueError("must be a workflow definition or an expression ${…}, not other text")
-    if isinstance(value, dict | WorkflowDefinition):
-        return f"{UNION_TAG}definition"
-    raise ValueError(f"must be a workflow definition or an expression ${{…}}, not {kind_of(value)}")
+def _inline_kind(value: object) -> str | None:
+    if isinstance(value, str) and value.startswith("${") and value.endswith("}"):
+        return f"{UNION_TAG}expression"
+    return f"{UNION_TAG}definition" if isinstance(value, dict | WorkflowDefinition) else None
 
 
 InlineDefinition = Annotated[

@@ -203,6 +203,8 @@ def _message(kind: str, value: object, context: dict[str, object]) -> str:
         return str(context["error"])
     if kind == "literal_error":
         return f"must be {context['expected']}, not {shown(value)}"
+    if kind == "union_tag_not_found":
+        return f"must be a workflow definition or an expression ${{…}}, not {shown(value)}"
     wanted = {"dict_type": "an object", "list_type": "a list", "missing": "present"}
     word = wanted.get(kind, "an object" if kind.startswith("model") else "of another shape")
     return f"must be {word}, not {kind_of(value)}"
