@@ -61,11 +61,13 @@ def code_lines(node: Function | ast.ClassDef) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1 - spent
 
 
-def imported(source: Source) -> Iterator[str]:
-    """Dotted names a module imports anywhere in it; `from a import b` gives both `a` and `a.b`."""
+def imported(source: Source, known: frozenset[str]) -> set[str]:
+    """Which known modules a module imports, anywhere in it; `from a import b` means `a.b` if that is one."""
+    named: set[str] = set()
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            named.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            named.update(name if name in known else node.module for name in members)
+    return named & known
