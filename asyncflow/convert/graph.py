@@ -15,7 +15,7 @@ def order_or_cycle(predecessors: Sequence[Collection[int]]) -> tuple[list[int], 
 
     Returns:
         The order and an empty list; or an empty list and the nodes of a cycle, each preceding
-        the next and the last one preceding the first.
+        the next and the last one preceding the first; the first in the given order begins it.
     """
     waits = [len(set(before)) for before in predecessors]
     followers = successors(predecessors)
@@ -51,7 +51,9 @@ def _cycle_among(stuck: set[int], predecessors: Sequence[Collection[int]]) -> li
         seen[node] = len(trail)
         trail.append(node)
         node = min(other for other in predecessors[node] if other in stuck)
-    return trail[seen[node] :][::-1]
+    cycle = trail[seen[node] :][::-1]
+    first = cycle.index(min(cycle))
+    return cycle[first:] + cycle[:first]
 
 
 def ancestor_sets(predecessors: Sequence[Collection[int]], order: Sequence[int]) -> list[int]:
