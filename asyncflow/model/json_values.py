@@ -18,6 +18,17 @@ _Place = tuple["_Place", "str | int"] | None
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large and how deep a text may be, and the names of the limits that say so."""
+
+    size_limit: str
+    size: int
+    depth_limit: str
+    depth: int
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """The first thing in a value that is not acceptable JSON."""
 
