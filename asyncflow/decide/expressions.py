@@ -1,0 +1,348 @@
+"""The expression language `${…}`: templates compiled once, resolved against a scope.
+
+Reads a scope and nothing else, asks it only for what an expression names, and never expands what an
+expression gave. Paths are in `jsonpath`, the marks in text in `template_text`, secrets in `secrets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
+
+from asyncflow.decide.java_text import java_text, join_texts
+from asyncflow.decide.jsonpath import (
+    MISSING,
+    Evaluation,
+    JsonPath,
+    JsonPathError,
+    compile_path,
+    walk_plain,
+)
+from asyncflow.decide.secrets import is_secret
+from asyncflow.decide.template_text import Hole, split_text
+from asyncflow.errors import LimitExceeded
+
+__all__ = [
+    "ANY_HEAD",
+    "MISSING",
+    "DocumentScope",
+    "JsonPathError",
+    "Read",
+    "Reference",
+    "Scope",
+    "Template",
+    "check_expression",
+    "compile_template",
+    "compile_text",
+    "heads",
+    "references",
+    "resolve_text",
+]
+
+MAX_TEMPLATE_DEPTH: Final = 200
+ANY_HEAD: Final = "*"
+"""The head of a read whose path is only known at run time."""
+
+
+class Scope(Protocol):
+    """The root object of expressions, asked for one part at a time.
+
+    All three answer MISSING for what is not there, and JSON values (maps are dicts, lists lists)
+    that nobody changes afterwards.
+    """
+
+    def field(self, head: str, name: str | None) -> object:
+        """`${head.name}`, such as ("fetch_ref", "output"); with None, `${head}` as a whole."""
+
+    def member(self, head: str, name: str, key: str) -> object:
+        """`${head.name.key}`: one key of a field, so that the field need not be built for it."""
+
+
+class Read(NamedTuple):
+    """What an expression asks the scope for; None where it takes the whole."""
+
+    head: str
+    field: str | None
+    key: str | None
+
+
+class Reference(NamedTuple):
+    """An expression as written, without `${` and `}`, and where in the template it stands."""
+
+    path: str
+    expression: str
+
+
+Resolve = Callable[[Scope], object]
+
+
+class Template:
+    """A compiled template.
+
+    Attributes:
+        is_constant: holds no expression; `resolve` always gives the same object.
+        reads: what `resolve` may ask the scope for, in order of appearance, each once.
+    """
+
+    __slots__ = ("is_constant", "reads", "resolve")
+
+    def __init__(self, resolve: Resolve, reads: tuple[Read, ...], *, is_constant: bool = False) -> None:
+        """Made by `compile_template` and `compile_text` only."""
+        self.resolve = resolve
+        self.reads = tuple(dict.fromkeys(reads))
+        self.is_constant = is_constant
+
+
+class DocumentScope:
+    """A scope over a document that is there as a whole, such as the payload of an event."""
+
+    __slots__ = ("_document",)
+
+    def __init__(self, document: Mapping[str, object]) -> None:
+        """Read from `document`, which is not copied."""
+        self._document = document
+
+    def field(self, head: str, name: str | None) -> object:
+        """The value under one or two names."""
+        whole = self._document.get(head, MISSING)
+        return whole if name is None else walk_plain(whole, (name,))
+
+    def member(self, head: str, name: str, key: str) -> object:
+        """The value under three names."""
+        return walk_plain(self._document.get(head, MISSING), (name, key))
+
+
+def compile_template(value: object) -> Template:
+    """Compile a JSON value; expressions count in its texts, at any depth, but not in its keys.
+
+    What `resolve` gives shares the parts without expressions with `value`: neither may be changed.
+
+    Raises:
+        LimitExceeded: nested too deeply, as a value or as an expression.
+    """
+    return _compile(value, 0)
+
+
+def compile_text(text: str) -> Template:
+    """Compile one text: a single expression keeps the type of its value, all else gives text."""
+    parts = split_text(text)
+    if not any(isinstance(part, Hole) for part in parts):
+        return _constant(text if "$${" not in text else join_texts([str(part) for part in parts]))
+    if len(parts) == 1 and isinstance(parts[0], Hole):
+        return _compile_hole(parts[0])
+    return _compile_parts(parts)
+
+
+def resolve_text(text: str, scope: Scope) -> object:
+    """Compile and resolve a text met at run time, such as an input of a dynamically forked task."""
+    return text if "${" not in text else compile_text(text).resolve(scope)
+
+
+def references(value: object) -> Iterator[Reference]:
+    """Every expression in a template, outer ones before the ones nested in them.
+
+    An outer one with others nested in it is given as written, with their `${…}`.
+    """
+    pending: list[tuple[str, object]] = [("", value)]
+    while pending:
+        path, current = pending.pop()
+        if isinstance(current, str):
+            for hole in _holes(split_text(current)):
+                yield Reference(path, hole.raw)
+        elif isinstance(current, dict):
+            prefix = f"{path}." if path else ""
+            pending.extend((f"{prefix}{key}", member) for key, member in reversed(current.items()))
+        elif isinstance(current, list):
+            pending.extend((f"{path}[{i}]", current[i]) for i in range(len(current) - 1, -1, -1))
+
+
+def heads(template: Template) -> set[str]:
+    """The heads it may read, `workflow` or reference names; ANY_HEAD if one is computed."""
+    return {read.head for read in template.reads}
+
+
+def check_expression(text: str) -> None:
+    """Check what stands between `${` and `}`; blank is well formed.
+
+    Where expressions are nested in it only these can be checked before run time.
+
+    Raises:
+        JsonPathError: it, or an expression nested in it, does not compile.
+    """
+    parts = split_text(text)
+    nested = list(_holes(parts))
+    if not nested and text.strip() and not is_secret(text):
+        compile_path(text)
+    for hole in nested:
+        if "${" not in hole.raw:
+            check_expression(hole.raw)
+
+
+def _holes(parts: list[str | Hole]) -> Iterator[Hole]:
+    for part in parts:
+        if isinstance(part, Hole):
+            yield part
+            yield from _holes(part.parts)
+
+
+def _constant(value: object) -> Template:
+    return Template(lambda _scope: value, (), is_constant=True)
+
+
+def _compile(value: object, depth: int) -> Template:
+    if isinstance(value, str):
+        return compile_text(value) if "${" in value else _constant(value)
+    if not isinstance(value, dict | list):
+        return _constant(value)
+    if depth > MAX_TEMPLATE_DEPTH:
+        raise LimitExceeded("depth of a template", allowed=MAX_TEMPLATE_DEPTH)
+    if isinstance(value, list):
+        return _compile_list(value, depth)
+    members = {key: _compile(member, depth + 1) for key, member in value.items()}
+    if all(member.is_constant and member.resolve(_NOTHING) is value[key] for key, member in members.items()):
+        return _constant(value)
+    return _map_template(members)
+
+
+def _map_template(members: dict[str, Template]) -> Template:
+    skeleton = {key: t.resolve(_NOTHING) if t.is_constant else None for key, t in members.items()}
+    dynamic = tuple((key, t.resolve) for key, t in members.items() if not t.is_constant)
+    if not dynamic:
+        return _constant(skeleton)
+
+    def resolve(scope: Scope) -> object:
+        result = skeleton.copy()
+        for key, resolve_member in dynamic:
+            result[key] = resolve_member(scope)
+        return result
+
+    return Template(resolve, _reads_of(list(members.values())))
+
+
+def _compile_list(value: list[object], depth: int) -> Template:
+    members = [_compile(member, depth + 1) for member in value]
+    if all(m.is_constant and m.resolve(_NOTHING) is v for m, v in zip(members, value, strict=True)):
+        return _constant(value)
+    skeleton = [t.resolve(_NOTHING) if t.is_constant else None for t in members]
+    dynamic = tuple((i, t.resolve) for i, t in enumerate(members) if not t.is_constant)
+    if not dynamic:
+        return _constant(skeleton)
+
+    def resolve(scope: Scope) -> object:
+        result = skeleton.copy()
+        for index, resolve_member in dynamic:
+            result[index] = resolve_member(scope)
+        return result
+
+    return Template(resolve, _reads_of(members))
+
+
+def _reads_of(members: list[Template]) -> tuple[Read, ...]:
+    return tuple(read for member in members for read in member.reads)
+
+
+def _compile_parts(parts: list[str | Hole]) -> Template:
+    """Texts and expressions in a row, joined as text."""
+    members = [_constant(p) if isinstance(p, str) else _compile_hole(p) for p in parts]
+    if all(member.is_constant for member in members):
+        return _constant(join_texts([java_text(member.resolve(_NOTHING)) for member in members]))
+    pieces = tuple(member.resolve for member in members)
+
+    def resolve(scope: Scope) -> object:
+        return join_texts([java_text(piece(scope)) for piece in pieces])
+
+    return Template(resolve, _reads_of(members))
+
+
+def _compile_hole(hole: Hole) -> Template:
+    if not any(isinstance(part, Hole) for part in hole.parts):
+        return _compile_expression("".join(str(part) for part in hole.parts))
+    inner = _compile_parts(hole.parts)
+    if inner.is_constant:
+        return _compile_expression(str(inner.resolve(_NOTHING)))
+
+    def resolve(scope: Scope) -> object:
+        return _compile_expression(str(inner.resolve(scope))).resolve(scope)
+
+    return Template(resolve, (*inner.reads, Read(ANY_HEAD, None, None)))
+
+
+@lru_cache(maxsize=4096)
+def _compile_expression(text: str) -> Template:
+    """One expression; secrets stay as they are, and what is no path is null, as unresolvable."""
+    if not text.strip():
+        return _constant("")
+    if is_secret(text):
+        return _constant(f"${{{text}}}")
+    try:
+        path = compile_path(text)
+    except JsonPathError:
+        return _constant(None)
+    reads = tuple(_read_of(p) for p in (path, *path.root_paths))
+    return Template(_resolver(path), tuple(read for read in reads if read is not None))
+
+
+def _resolver(path: JsonPath) -> Resolve:
+    read = _read_of(path)
+    if read is None:
+        return lambda _scope: None if path.is_definite else []
+    head, name, key = read
+    rest = path.steps[_taken(read) :]
+    if not path.is_plain:
+        return lambda scope: _evaluate(path, scope)
+    if key is None or name is None:
+        return lambda scope: _null(walk_plain(scope.field(head, name), rest))
+    if rest:
+        return lambda scope: _null(walk_plain(scope.member(head, name, key), rest))
+    return _member_resolver(head, name, key)
+
+
+def _member_resolver(head: str, name: str, key: str) -> Resolve:
+    """The commonest form, `ref.output.key`, with nothing in the way."""
+
+    def resolve(scope: Scope) -> object:
+        value = scope.member(head, name, key)
+        return None if value is MISSING else value
+
+    return resolve
+
+
+def _null(value: object) -> object:
+    return None if value is MISSING else value
+
+
+def _read_of(path: JsonPath) -> Read | None:
+    """How far plain names lead into the path, at most three; None if it starts with another step."""
+    names: list[str] = []
+    for step in path.steps[:3]:
+        if not isinstance(step, str):
+            break
+        names.append(step)
+    if not names:
+        return None
+    field, key = (*names[1:], None, None)[:2]
+    return Read(names[0], field, key)
+
+
+def _taken(read: Read) -> int:
+    return 1 + (read.field is not None) + (read.key is not None)
+
+
+def _evaluate(path: JsonPath, scope: Scope) -> object:
+    def look_up(wanted: JsonPath, evaluation: Evaluation) -> object:
+        read = _read_of(wanted)
+        if read is None:
+            return MISSING if wanted.is_definite else []
+        return evaluation.run(wanted.steps[_taken(read) :], _ask(scope, read))
+
+    return _null(look_up(path, Evaluation(look_up)))
+
+
+def _ask(scope: Scope, read: Read) -> object:
+    if read.field is None or read.key is None:
+        return scope.field(read.head, read.field)
+    return scope.member(read.head, read.field, read.key)
+
+
+_NOTHING: Final = DocumentScope({})

@@ -1,0 +1,85 @@
+"""Secrets in expressions: kept as they are written until the moment a task is handed out.
+
+Stored data holds only `${workflow.secrets.NAME}`, never a secret's value; nothing here knows where
+secrets are kept. Templates are in `expressions`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Final
+
+from asyncflow.decide.java_text import java_text
+from asyncflow.decide.jsonpath import MISSING, Evaluation, JsonPath, JsonPathError, compile_path
+from asyncflow.errors import LimitExceeded
+
+MAX_INPUT_DEPTH: Final = 500
+
+_PREFIX = re.compile(r"\s*(?:\$\.)?workflow\.secrets\.")
+_SECRET = re.compile(r"\$\{\s*(?:\$\.)?workflow\.secrets\.([^.\[\]{}$\s]+)([^{}$]*)\}")
+
+SecretLookup = Callable[[str], object]
+"""The text of a secret by name, or MISSING."""
+
+
+def is_secret(expression: str) -> bool:
+    """Whether an expression asks for a secret, so that it is left for `fill_secrets`."""
+    return _PREFIX.match(expression) is not None
+
+
+def fill_secrets(value: object, lookup: SecretLookup) -> object:
+    """The value with every `${workflow.secrets.NAME}` in its texts replaced; for hand-off only.
+
+    `NAME.path` reads a path out of a secret that holds JSON. A text that is one secret only becomes
+    what was found, otherwise it is put in as text; a missing secret is null. Parts without secrets
+    are the same objects as before.
+
+    Raises:
+        LimitExceeded: the value is nested deeper than MAX_INPUT_DEPTH.
+    """
+    return _fill(value, lookup, 0)
+
+
+def _fill(value: object, lookup: SecretLookup, depth: int) -> object:
+    if isinstance(value, str):
+        return _fill_text(value, lookup) if "${" in value else value
+    if not isinstance(value, dict | list):
+        return value
+    if depth > MAX_INPUT_DEPTH:
+        raise LimitExceeded("depth of a task input", allowed=MAX_INPUT_DEPTH)
+    if isinstance(value, dict):
+        filled = {key: _fill(member, lookup, depth + 1) for key, member in value.items()}
+        return filled if any(filled[key] is not value[key] for key in filled) else value
+    members = [_fill(member, lookup, depth + 1) for member in value]
+    return members if any(new is not old for new, old in zip(members, value, strict=True)) else value
+
+
+def _fill_text(text: str, lookup: SecretLookup) -> object:
+    whole = _SECRET.fullmatch(text)
+    if whole is not None:
+        return _find(whole.group(1), whole.group(2), lookup)
+    return _SECRET.sub(lambda found: java_text(_find(found.group(1), found.group(2), lookup)), text)
+
+
+def _find(name: str, rest: str, lookup: SecretLookup) -> object:
+    secret = lookup(name)
+    if secret is MISSING:
+        return None
+    if not rest.strip():
+        return secret
+    try:
+        document: object = json.loads(secret) if isinstance(secret, str) else secret
+        path = compile_path("$" + rest)
+    except (JsonPathError, ValueError, RecursionError):
+        return None
+    return _read(document, path)
+
+
+def _read(document: object, path: JsonPath) -> object:
+    def root(wanted: JsonPath, evaluation: Evaluation) -> object:
+        return evaluation.run(wanted.steps, document)
+
+    found = root(path, Evaluation(root))
+    return None if found is MISSING else found
