@@ -19,6 +19,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -98,8 +100,10 @@ def measure_in_child(full_name: str, folder: Path, *, timeout_s: float) -> Measu
         RuntimeError: the child ended with an error; the message carries what it said.
         subprocess.TimeoutExpired: it did not end within `timeout_s`.
     """
-    command = [sys.executable, "-m", "bench.run", "--sample", full_name, "--folder", str(folder)]
-    child = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    command = [sys.executable, "-m", "bench.run", "--sample", full_name, "--folder", str(folder.resolve())]
+    child = subprocess.run(
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
     if child.returncode != 0:
         message = f"{full_name} ended with {child.returncode}:\n{child.stderr[-4000:]}"
         raise RuntimeError(message)
