@@ -134,7 +134,7 @@ class NotCommitted(StoreError):
     """The turn is surely not in the database: free space or the lock, then append the same turn again."""
 
     def __init__(self, message: str, *, code: str) -> None:
-        """Say why; `code` is `storage_full`, `storage_busy` or `storage_read_only`."""
+        """Say why; `code` is `storage_full` or `storage_busy`."""
         super().__init__(message)
         self.code = code
 

@@ -1,0 +1,182 @@
+"""Events to text and back: the one codec of journal, listeners and journal files.
+
+An event is `[kind, field, field, …]`, positional, so a record of an older release decodes with
+the defaults of what it lacks, and one of a newer release is refused, never half understood.
+It knows no table; `journal` says where the texts live.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import cast
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from asyncflow.errors import InvalidInput, StoreError
+from asyncflow.model.events import EVENTS, Event
+from asyncflow.model.turn import Recorded, StreamEvents
+from asyncflow.store.records import JsonArray
+
+EventKinds = Mapping[str, type]
+"""Kind name to the NamedTuple class of the event."""
+
+UPCASTERS: dict[str, Callable[[JsonArray], JsonArray]] = {}
+"""Kind name to a function from the recorded array, kind included, to that of today.
+
+Needed only where a field changed its meaning: fields that were added need none.
+"""
+
+_DIGITS = 4000  # Python converts at most 4,300 digits at once
+
+
+class Codec:
+    """Encodes and decodes events of the given kinds; stateless, shared by all threads."""
+
+    def __init__(
+        self,
+        kinds: EventKinds = EVENTS,
+        upcasters: Mapping[str, Callable[[JsonArray], JsonArray]] = UPCASTERS,
+    ) -> None:
+        self._kinds = kinds
+        self._upcasters = upcasters
+
+    def encode_entries(self, entries: Iterable[StreamEvents]) -> bytes:
+        """`[[stream, first_seq, [event, …]], …]` as UTF-8 JSON.
+
+        Raises:
+            InvalidInput: a value has no JSON form (NaN, infinity, a lone surrogate, a foreign
+                type); the message names event and field.
+        """
+        return _to_json(
+            [
+                [stream, first_seq, [[type(event).__name__, *event] for event in events]]
+                for stream, first_seq, events in entries
+            ]
+        )
+
+    def decode_entries(self, body: bytes) -> list[StreamEvents]:
+        """The entries of one turn, in their order.
+
+        Raises:
+            StoreError: the text is not ours, or of a newer release.
+        """
+        entries = cast("list[tuple[str, int, list[JsonArray]]]", _from_json(body))
+        return [
+            StreamEvents(stream, first_seq, [self.event(record) for record in records])
+            for stream, first_seq, records in entries
+        ]
+
+    def encode_recorded(self, events: Iterable[Recorded]) -> bytes:
+        """`[[seq, at_ms, kind, field, …], …]` as zlib-compressed JSON; raises as `encode_entries`."""
+        return zlib.compress(
+            _to_json([[seq, at_ms, type(event).__name__, *event] for seq, at_ms, event in events]), 1
+        )
+
+    def decode_recorded(self, body: bytes) -> list[Recorded]:
+        """The events of one segment, in their order; raises as `decode_entries`."""
+        try:
+            text = zlib.decompress(body)
+        except zlib.error as error:
+            raise StoreError(f"a compressed record is damaged: {error}") from error
+        rows = cast("list[JsonArray]", _from_json(text))
+        return [Recorded(cast("int", row[0]), cast("int", row[1]), self.event(row[2:])) for row in rows]
+
+    def event(self, record: JsonArray) -> Event:
+        """One event from its array.
+
+        Raises:
+            StoreError: an unknown kind, or more fields than this release knows.
+        """
+        kind = cast("str", record[0])
+        upcast = self._upcasters.get(kind)
+        if upcast is not None:
+            record = upcast(record)
+            kind = cast("str", record[0])
+        maker = self._kinds.get(kind)
+        if maker is None:
+            raise StoreError(f"event kind {kind!r} is unknown: the file is of a newer version")
+        try:
+            return cast("Event", maker(*record[1:]))
+        except TypeError as error:
+            raise self._misfit(maker, record) from error
+
+    @staticmethod
+    def _misfit(maker: type, record: JsonArray) -> StoreError:
+        fields = cast("tuple[str, ...]", getattr(maker, "_fields", ()))
+        if len(record) - 1 > len(fields):
+            return StoreError(
+                f"event {record[0]!r} has {len(record) - 1} fields, this version knows "
+                f"{len(fields)}: the file is of a newer version"
+            )
+        return StoreError(f"event {record[0]!r} has only {len(record) - 1} fields: the record is damaged")
+
+
+def _to_json(rows: JsonArray) -> bytes:
+    try:
+        text = to_json(rows)
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise InvalidInput(_fault(rows) or f"no JSON form: {error}") from error
+    # The encoder writes NaN and Infinity as bare words. Two searches of the text cost a tenth of
+    # what a look at every value would; only a hit, mostly a word in a string, is looked into.
+    if b"NaN" in text or b"Infinity" in text:
+        fault = _fault(rows)
+        if fault:
+            raise InvalidInput(fault)
+    return text
+
+
+def _from_json(text: bytes) -> object:
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
+        pass  # an integer of more than 4,300 digits is refused there, though it was written
+    try:
+        return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise StoreError(f"a record is not JSON: {error}") from error
+
+
+def _integer(digits: str) -> int:
+    if len(digits) <= _DIGITS:
+        return int(digits)
+    sign, digits = (-1, digits[1:]) if digits.startswith("-") else (1, digits)
+    value = 0
+    for start in range(0, len(digits), _DIGITS):
+        part = digits[start : start + _DIGITS]
+        value = value * 10 ** len(part) + int(part)
+    return sign * value
+
+
+def _refuse_constant(word: str) -> object:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _fault(value: object, path: str = "") -> str:
+    """The first value that has no JSON form, as "path: reason"; empty if there is none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{path}: {value} has no JSON form"
+    if isinstance(value, str):
+        return _surrogate(value, path)
+    if isinstance(value, Mapping):
+        pairs: Iterable[tuple[object, object]] = value.items()
+        return next((fault for key, item in pairs for fault in _member_faults(key, item, path)), "")
+    if isinstance(value, list | tuple):
+        return next((f for i, item in enumerate(value) if (f := _fault(item, f"{path}[{i}]"))), "")
+    if value is None or isinstance(value, bool | int | float):
+        return ""
+    return f"{path}: {type(value).__name__} has no JSON form"
+
+
+def _member_faults(key: object, item: object, path: str) -> list[str]:
+    return [f for f in (_fault(key, f"{path} (a key)"), _fault(item, f"{path}.{key!a}")) if f]
+
+
+def _surrogate(text: str, path: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"{path}: lone surrogate at position {error.start} has no UTF-8 form"
+    return ""

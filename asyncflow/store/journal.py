@@ -1,0 +1,122 @@
+"""The promises of the journal and of the views, as two protocols.
+
+Nothing here knows a database; every implementation passes the contract suite. Read `sqlite`
+next for the one that ships, `records` for the shapes, `codec` for the text of an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from asyncflow.model.turn import Recorded, Turn
+from asyncflow.store.records import (
+    Condition,
+    ExecutionRow,
+    Page,
+    Recovery,
+    Segment,
+    TaskRow,
+    ViewBatch,
+)
+
+
+class Journal(Protocol):
+    """The truth: turns in the order of their numbers, and the segments made of them.
+
+    One owner writes, one call at a time or several in flight: calls take effect in the order in
+    which they were made. A call that is cancelled while it waits still takes effect as a whole
+    or not at all; which of the two, only a new look tells.
+    """
+
+    async def append(self, turn: Turn) -> None:
+        """Commit a turn: its definitions first, then the events of all its streams, or nothing.
+
+        Turn numbers are gap-free from 1. Appending the very turn that is already the last one
+        changes nothing and succeeds: so a turn whose commit failed is simply appended again.
+
+        Raises:
+            Conflict: the number is not the last one plus 1. Nothing was written.
+            InvalidInput: a value has no JSON form. Nothing was written.
+            NotCommitted: no room, or the file is locked by a stranger. Surely nothing was written;
+                append the same turn again, or stop: no other turn may take its number.
+            OutcomeUnknown: the commit itself failed. Only a new start can tell.
+
+        Durability: on return the turn survives the death of the process, and with durability
+        "full" a power cut. What "normal" may lose then is the newest turns, never one between.
+        """
+
+    async def recover(self) -> Recovery:
+        """Where the journal stands; what to load follows from it. Changes nothing."""
+
+    def read_turns(self, after: int, *, unsegmented: bool = False) -> AsyncIterator[list[Turn]]:
+        """Turns numbered above `after`, oldest first, in batches of bounded size, without definitions.
+
+        A first number above `after + 1` tells of a gap: those turns were trimmed. With
+        `unsegmented`, events that a segment holds are left out, and entries that become empty.
+        What is committed while reading may or may not be met.
+
+        Raises:
+            StoreError: a record is damaged or of a newer version; the message names it.
+        """
+
+    async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
+        """All events of each stream, gap-free from its first; an empty list for an unknown one.
+
+        `at_ms` is the turn's elapsed time. Segments come first, then what only turns hold, of
+        one instant. Cost: a stream's segments are found by index, its newest events by a pass
+        over the turns still held (about 1 ms per MiB).
+
+        Raises:
+            StoreError: a record is damaged, missing, or of a newer version; the message names it.
+        """
+
+    async def read_definitions(self, hashes: Sequence[str]) -> dict[str, str]:
+        """The canonical JSON of each definition that is stored; unknown hashes are left out."""
+
+    async def write_segments(self, segments: Sequence[Segment]) -> None:
+        """Store segments, all or none; each continues its stream's last one without a gap.
+
+        Raises:
+            Conflict: a segment does not begin where its stream's last one ended. Nothing was written.
+            NotCommitted, OutcomeUnknown: as for `append`.
+        """
+
+    async def trim_turns(self, below: int) -> int:
+        """Delete turns numbered below this one and give their number; the last turn always stays.
+
+        The caller knows that all their streams are segmented. A call deletes at most 10,000
+        rows, so that others wait little: call again until it gives 0.
+        """
+
+
+class Views(Protocol):
+    """Tables derived from the journal, for people and queries; deleting them loses nothing."""
+
+    async def write_views(self, batch: ViewBatch) -> None:
+        """Bring the views up to a turn: rows are inserted or replaced whole, removed ones go first.
+
+        The number of the turn is stored in the same transaction. Raises as `Journal.append`.
+        """
+
+    async def clear_views(self) -> None:
+        """Empty both views and set the projected turn to 0, in one transaction."""
+
+    async def list_executions(self, conditions: Sequence[Condition], page: Page) -> list[ExecutionRow]:
+        """Executions that meet all conditions.
+
+        Raises:
+            InvalidInput: an unknown column or operator.
+        """
+
+    async def count_executions(self, conditions: Sequence[Condition]) -> int:
+        """How many executions meet all conditions."""
+
+    async def list_tasks(self, conditions: Sequence[Condition], page: Page) -> list[TaskRow]:
+        """Tasks that meet all conditions; raises as `list_executions`."""
+
+    async def count_tasks(self, conditions: Sequence[Condition]) -> int:
+        """How many tasks meet all conditions."""
+
+    async def projected_turn(self) -> int:
+        """The number of the turn up to which the views are."""

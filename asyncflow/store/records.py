@@ -1,0 +1,155 @@
+"""The records that cross the border of the store, beside those of `model/turn`.
+
+They carry and never judge; a column is added at the end, with a default. `journal` says what
+is promised about them, `schema.sql` what each column of a view means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from asyncflow.model.turn import Recorded
+
+Durability = Literal["full", "normal"]
+"""`full`: a commit is fsynced before anyone learns of it. `normal`: a power cut may take the last ones."""
+
+JsonArray = list[object]
+
+
+class Segment(NamedTuple):
+    """Events `from_seq`..`to_seq` of one stream, to be kept for good; `open` if it goes on living."""
+
+    stream: str
+    from_seq: int
+    to_seq: int
+    events: list[Recorded]
+    open: bool
+
+
+class Recovery(NamedTuple):
+    """Where the journal stands, for a start.
+
+    `last_turn` is 0 and the times are 0 in a new database. `first_turn` is the oldest turn still
+    held, `last_turn + 1` if none is. `open_streams` are those whose newest segment says that they
+    live on: with the streams met in `read_turns` they are all that a start has to load.
+    """
+
+    last_turn: int
+    first_turn: int
+    elapsed_ms: int
+    wall_ms: int
+    projected_turn: int
+    open_streams: list[str]
+
+
+class ExecutionRow(NamedTuple):
+    """One row of the view `execution`; times in UTC milliseconds, 0 where there is none."""
+
+    execution_id: str
+    name: str
+    version: int
+    status: str
+    open: int
+    definition_hash: str
+    correlation_id: str
+    parent_id: str
+    parent_task_id: str
+    priority: int
+    started_at_ms: int
+    updated_at_ms: int
+    ended_at_ms: int
+    reason: str
+    input_bytes: int
+    output_bytes: int
+    failed_references: str
+    epoch: int
+    last_seq: int
+    input: str
+    output: str
+
+
+class TaskRow(NamedTuple):
+    """One row of the view `task`; `status` is Conductor's word, `state` the true state."""
+
+    task_id: str
+    execution_id: str
+    number: int
+    seq: int
+    reference: str
+    name: str
+    type: str
+    status: str
+    state: str
+    retry_count: int
+    iteration: int
+    scheduled_at_ms: int
+    started_at_ms: int
+    updated_at_ms: int
+    ended_at_ms: int
+    worker_id: str
+    reason: str
+    input_bytes: int
+    output_bytes: int
+    superseded: int
+
+
+class ViewBatch(NamedTuple):
+    """What brings the views up to `turn_number`: whole rows, and the ids of rows that go."""
+
+    turn_number: int
+    executions: list[ExecutionRow]
+    tasks: list[TaskRow]
+    removed_tasks: list[str]
+    removed_executions: list[str]
+
+
+class Condition(NamedTuple):
+    """One condition on a view: `column` compared by `operator` with the values; conditions are ANDed.
+
+    Operators: `=` `!=` `<` `<=` `>` `>=` (one value), `in` `not in` (any number), `contains`
+    and `starts` (one text, compared case by case).
+    """
+
+    column: str
+    operator: str
+    values: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list, in which order: (column, descending) pairs, newest start first by default."""
+
+    limit: int = 100
+    offset: int = 0
+    order: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """How a database file is opened for writing; the defaults suit an engine.
+
+    `takeover_wait_s` is how long to wait for another process to let go of the file. Sizes are
+    in bytes; `size_limit` 0 means no limit. `installation_id` is used when the file is new.
+    """
+
+    durability: Durability = "full"
+    takeover_wait_s: float = 0.0
+    installation_id: str = ""
+    size_limit: int = 0
+    wal_limit: int = 64 << 20
+
+
+class StoreFacts(NamedTuple):
+    """What `/health` and `doctor` show of the database."""
+
+    path: str
+    sqlite_version: str
+    wal_race_fixed: bool
+    schema_version: int
+    installation_id: str
+    durability: str
+    was_clean: bool
+    size_bytes: int
+    wal_bytes: int
+    turns: int

@@ -1,0 +1,160 @@
+"""The writes, each one function that runs whole in the writer's thread.
+
+Few statements per transaction, each doing much: the interpreter's lock is handed over at every
+statement, and beside a busy loop that is what costs (`executemany` fell from 270,000 to 15,000
+rows a second). Only str and int are bound where it counts. `sqlite` calls these.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pydantic_core import to_json
+
+from asyncflow.errors import Conflict
+from asyncflow.model.turn import StoredDefinition
+from asyncflow.store.codec import Codec
+from asyncflow.store.connection import transaction
+from asyncflow.store.records import Segment
+
+_INSERT_TURN = """
+INSERT INTO turn (number, elapsed_ms, wall_ms, crc, body)
+SELECT ?, ?, ?, ?, ? WHERE ? = (SELECT coalesce(max(number), 0) + 1 FROM turn)"""
+_IS_LAST = "SELECT number, number = ? AND crc = ? AND body = ? FROM turn ORDER BY number DESC LIMIT 1"
+_INSERT_DEFINITION = "INSERT INTO definition (hash, crc, body) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING"
+_SEGMENT_END = "SELECT to_seq FROM segment WHERE stream = ? ORDER BY from_seq DESC LIMIT 1"
+_CLOSE_SEGMENT = "UPDATE segment SET open = 0 WHERE stream = ? AND open = 1"
+_SEGMENT_COLUMNS = "INSERT INTO segment (stream, from_seq, to_seq, open, crc, body) VALUES "
+_SEGMENT_CHUNKS = (100, 10, 1)  # fixed, so that the statements stay prepared
+_TRIM = """
+DELETE FROM turn WHERE number IN (
+  SELECT number FROM turn WHERE number < ? AND number < (SELECT max(number) FROM turn)
+  ORDER BY number LIMIT 10000)"""
+_MOVE_CURSOR = """
+INSERT INTO reader_cursor (name, turn) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET turn = excluded.turn"""
+
+
+class TurnRow(NamedTuple):
+    """A turn encoded, as its row is bound."""
+
+    number: int
+    elapsed_ms: int
+    wall_ms: int
+    crc: int
+    body: str
+    definitions: list[StoredDefinition]
+
+
+def turn_crc(number: int, elapsed_ms: int, wall_ms: int, body: bytes) -> int:
+    """The check sum of a turn's row: a bit flipped in any column is found."""
+    return zlib.crc32(body, zlib.crc32(b"%d:%d:%d:" % (number, elapsed_ms, wall_ms)))
+
+
+def segment_crc(stream: str, from_seq: int, to_seq: int, body: bytes) -> int:
+    """The check sum of a segment's row, `open` left out, which changes."""
+    return zlib.crc32(body, zlib.crc32(f"{stream}:{from_seq}:{to_seq}:".encode()))
+
+
+def definition_crc(definition_hash: str, body: bytes) -> int:
+    """The check sum of a definition's row."""
+    return zlib.crc32(body, zlib.crc32(definition_hash.encode() + b":"))
+
+
+def append_turn(db: sqlite3.Connection, row: TurnRow) -> None:
+    """Commit one turn; see `Journal.append`.
+
+    Raises:
+        Conflict: the number is not the last plus 1, and it is not the last turn once more.
+    """
+    number, elapsed_ms, wall_ms, crc, body, definitions = row
+    with transaction(db):
+        for definition_hash, text in definitions:
+            crc_of_text = definition_crc(definition_hash, text.encode())
+            db.execute(_INSERT_DEFINITION, (definition_hash, crc_of_text, text))
+        if not db.execute(_INSERT_TURN, (number, elapsed_ms, wall_ms, crc, body, number)).rowcount:
+            last = db.execute(_IS_LAST, (number, crc, body)).fetchone() or (0, 0)
+            if not last[1]:
+                raise Conflict(f"turn {number} cannot follow turn {last[0]}")
+
+
+class _SegmentRow(NamedTuple):
+    stream: str
+    from_seq: int
+    to_seq: int
+    open: int
+    crc: int
+    body: bytes
+
+
+def write_segments(db: sqlite3.Connection, codec: Codec, segments: Sequence[Segment]) -> None:
+    """Encode, compress and store segments; see `Journal.write_segments`.
+
+    Encoding is done before the transaction begins, in this thread: a compressor lets the
+    interpreter's lock go.
+    """
+    rows = [_segment_row(codec, segment) for segment in segments]
+    with transaction(db):
+        ends: dict[str, int] = {}
+        for row in rows:
+            end = ends.get(row.stream)
+            if end is None:
+                found = db.execute(_SEGMENT_END, (row.stream,)).fetchone()
+                end = found[0] if found else 0
+            if row.from_seq != end + 1:
+                raise Conflict(f"stream {row.stream}: a segment from {row.from_seq} cannot follow {end}")
+            if end and row.stream not in ends:
+                db.execute(_CLOSE_SEGMENT, (row.stream,))
+            ends[row.stream] = row.to_seq
+        for chunk in _chunks(_only_newest_open(rows)):
+            marks = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(chunk))
+            db.execute(_SEGMENT_COLUMNS + marks, [value for row in chunk for value in row])
+
+
+def _segment_row(codec: Codec, segment: Segment) -> _SegmentRow:
+    stream, from_seq, to_seq, events, is_open = segment
+    if [event.seq for event in events] != list(range(from_seq, to_seq + 1)):
+        raise Conflict(f"stream {stream}: the events are not those from {from_seq} to {to_seq}")
+    body = codec.encode_recorded(events)
+    crc = segment_crc(stream, from_seq, to_seq, body)
+    return _SegmentRow(stream, from_seq, to_seq, int(is_open), crc, body)
+
+
+def _only_newest_open(rows: list[_SegmentRow]) -> list[_SegmentRow]:
+    newest = {row.stream: row.to_seq for row in rows}
+    return [row if row.to_seq == newest[row.stream] else row._replace(open=0) for row in rows]
+
+
+def _chunks(rows: list[_SegmentRow]) -> Iterator[list[_SegmentRow]]:
+    start = 0
+    for size in _SEGMENT_CHUNKS:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
+
+
+def trim_turns(db: sqlite3.Connection, below: int) -> int:
+    """Delete turns; see `Journal.trim_turns`."""
+    with transaction(db):
+        return db.execute(_TRIM, (below,)).rowcount
+
+
+def delete_streams(db: sqlite3.Connection, streams: list[str]) -> int:
+    """Delete the segments of the streams and give the number of rows."""
+    wanted = "DELETE FROM segment WHERE stream IN (SELECT value FROM json_each(?))"
+    with transaction(db):
+        return db.execute(wanted, (to_json(streams).decode(),)).rowcount
+
+
+def move_cursor(db: sqlite3.Connection, name: str, turn: int) -> None:
+    """Store how far a reader has come, in a transaction of its own."""
+    with transaction(db):
+        put_cursor(db, name, turn)
+
+
+def put_cursor(db: sqlite3.Connection, name: str, turn: int) -> None:
+    """Store how far a reader has come, in the transaction under way."""
+    db.execute(_MOVE_CURSOR, (name, turn))
