@@ -1,24 +1,18 @@
 """The expression language `${…}`: templates compiled once, resolved against a scope.
 
 Reads a scope and nothing else, asks it only for what an expression names, and never expands what an
-expression gave. Paths are in `jsonpath`, the marks in text in `template_text`, secrets in `secrets`.
+expression gave. Looking up one path is in `lookups`, the marks in text in `template_text`, secrets in `secrets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from asyncflow.decide.java_text import java_text, join_texts
-from asyncflow.decide.jsonpath import (
-    MISSING,
-    Evaluation,
-    JsonPath,
-    JsonPathError,
-    compile_path,
-    walk_plain,
-)
+from asyncflow.decide.jsonpath import MISSING, JsonPathError, compile_path
+from asyncflow.decide.lookups import DocumentScope, Read, Resolve, Scope, read_of, resolver_of
 from asyncflow.decide.secrets import is_secret
 from asyncflow.decide.template_text import Hole, split_text
 from asyncflow.errors import LimitExceeded
@@ -30,6 +24,7 @@ __all__ = [
     "JsonPathError",
     "Read",
     "Reference",
+    "Resolve",
     "Scope",
     "Template",
     "check_expression",
@@ -41,30 +36,9 @@ __all__ = [
 ]
 
 MAX_TEMPLATE_DEPTH: Final = 200
+_MAX_CACHED_CHARS: Final = 500
 ANY_HEAD: Final = "*"
 """The head of a read whose path is only known at run time."""
-
-
-class Scope(Protocol):
-    """The root object of expressions, asked for one part at a time.
-
-    All three answer MISSING for what is not there, and JSON values (maps are dicts, lists lists)
-    that nobody changes afterwards.
-    """
-
-    def field(self, head: str, name: str | None) -> object:
-        """`${head.name}`, such as ("fetch_ref", "output"); with None, `${head}` as a whole."""
-
-    def member(self, head: str, name: str, key: str) -> object:
-        """`${head.name.key}`: one key of a field, so that the field need not be built for it."""
-
-
-class Read(NamedTuple):
-    """What an expression asks the scope for; None where it takes the whole."""
-
-    head: str
-    field: str | None
-    key: str | None
 
 
 class Reference(NamedTuple):
@@ -72,9 +46,6 @@ class Reference(NamedTuple):
 
     path: str
     expression: str
-
-
-Resolve = Callable[[Scope], object]
 
 
 class Template:
@@ -92,25 +63,6 @@ class Template:
         self.resolve = resolve
         self.reads = tuple(dict.fromkeys(reads))
         self.is_constant = is_constant
-
-
-class DocumentScope:
-    """A scope over a document that is there as a whole, such as the payload of an event."""
-
-    __slots__ = ("_document",)
-
-    def __init__(self, document: Mapping[str, object]) -> None:
-        """Read from `document`, which is not copied."""
-        self._document = document
-
-    def field(self, head: str, name: str | None) -> object:
-        """The value under one or two names."""
-        whole = self._document.get(head, MISSING)
-        return whole if name is None else walk_plain(whole, (name,))
-
-    def member(self, head: str, name: str, key: str) -> object:
-        """The value under three names."""
-        return walk_plain(self._document.get(head, MISSING), (name, key))
 
 
 def compile_template(value: object) -> Template:
@@ -268,8 +220,12 @@ def _compile_hole(hole: Hole) -> Template:
     return Template(resolve, (*inner.reads, Read(ANY_HEAD, None, None)))
 
 
-@lru_cache(maxsize=4096)
 def _compile_expression(text: str) -> Template:
+    return _compile_once(text) if len(text) <= _MAX_CACHED_CHARS else _compile_once.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _compile_once(text: str) -> Template:
     """One expression; secrets stay as they are, and what is no path is null, as unresolvable."""
     if not text.strip():
         return _constant("")
@@ -279,70 +235,8 @@ def _compile_expression(text: str) -> Template:
         path = compile_path(text)
     except JsonPathError:
         return _constant(None)
-    reads = tuple(_read_of(p) for p in (path, *path.root_paths))
-    return Template(_resolver(path), tuple(read for read in reads if read is not None))
-
-
-def _resolver(path: JsonPath) -> Resolve:
-    read = _read_of(path)
-    if read is None:
-        return lambda _scope: None if path.is_definite else []
-    head, name, key = read
-    rest = path.steps[_taken(read) :]
-    if not path.is_plain:
-        return lambda scope: _evaluate(path, scope)
-    if key is None or name is None:
-        return lambda scope: _null(walk_plain(scope.field(head, name), rest))
-    if rest:
-        return lambda scope: _null(walk_plain(scope.member(head, name, key), rest))
-    return _member_resolver(head, name, key)
-
-
-def _member_resolver(head: str, name: str, key: str) -> Resolve:
-    """The commonest form, `ref.output.key`, with nothing in the way."""
-
-    def resolve(scope: Scope) -> object:
-        value = scope.member(head, name, key)
-        return None if value is MISSING else value
-
-    return resolve
-
-
-def _null(value: object) -> object:
-    return None if value is MISSING else value
-
-
-def _read_of(path: JsonPath) -> Read | None:
-    """How far plain names lead into the path, at most three; None if it starts with another step."""
-    names: list[str] = []
-    for step in path.steps[:3]:
-        if not isinstance(step, str):
-            break
-        names.append(step)
-    if not names:
-        return None
-    field, key = (*names[1:], None, None)[:2]
-    return Read(names[0], field, key)
-
-
-def _taken(read: Read) -> int:
-    return 1 + (read.field is not None) + (read.key is not None)
-
-
-def _evaluate(path: JsonPath, scope: Scope) -> object:
-    def look_up(wanted: JsonPath, evaluation: Evaluation) -> object:
-        read = _read_of(wanted)
-        if read is None:
-            return MISSING if wanted.is_definite else []
-        return evaluation.run(wanted.steps[_taken(read) :], _ask(scope, read))
-
-    return _null(look_up(path, Evaluation(look_up)))
-
-
-def _ask(scope: Scope, read: Read) -> object:
-    if read.field is None or read.key is None:
-        return scope.field(read.head, read.field)
-    return scope.member(read.head, read.field, read.key)
+    reads = tuple(read_of(p) for p in (path, *path.root_paths))
+    return Template(resolver_of(path), tuple(read for read in reads if read is not None))
 
 
 _NOTHING: Final = DocumentScope({})

@@ -18,7 +18,8 @@ from asyncflow.errors import LimitExceeded
 MAX_INPUT_DEPTH: Final = 500
 
 _PREFIX = re.compile(r"\s*(?:\$\.)?workflow\.secrets\.")
-_SECRET = re.compile(r"\$\{\s*(?:\$\.)?workflow\.secrets\.([^.\[\]{}$\s]+)([^{}$]*)\}")
+_SECRET = re.compile(r"\$\{\s*(?:\$\.)?workflow\.secrets\.([^{}$]+)\}")
+_NAME = re.compile(r"[^.\[\s]*")
 
 SecretLookup = Callable[[str], object]
 """The text of a secret by name, or MISSING."""
@@ -59,15 +60,17 @@ def _fill(value: object, lookup: SecretLookup, depth: int) -> object:
 def _fill_text(text: str, lookup: SecretLookup) -> object:
     whole = _SECRET.fullmatch(text)
     if whole is not None:
-        return _find(whole.group(1), whole.group(2), lookup)
-    return _SECRET.sub(lambda found: java_text(_find(found.group(1), found.group(2), lookup)), text)
+        return _find(whole.group(1), lookup)
+    return _SECRET.sub(lambda found: java_text(_find(found.group(1), lookup)), text)
 
 
-def _find(name: str, rest: str, lookup: SecretLookup) -> object:
+def _find(wanted: str, lookup: SecretLookup) -> object:
+    name = wanted[: end.end()] if (end := _NAME.match(wanted)) else wanted
+    rest = wanted[len(name) :].strip()
     secret = lookup(name)
     if secret is MISSING:
         return None
-    if not rest.strip():
+    if not rest:
         return secret
     try:
         document: object = json.loads(secret) if isinstance(secret, str) else secret

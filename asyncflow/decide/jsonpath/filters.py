@@ -10,15 +10,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from asyncflow.decide.jsonpath.patterns import Pattern
 from asyncflow.decide.jsonpath.steps import MISSING, Condition, Finder, JsonPath
+from asyncflow.errors import LimitExceeded
 
 Operand = object
 """A JSON value as written, or a JsonPath to look up."""
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,6})?")
 _MAX_NUMERAL = 400
+_PAIRWISE = frozenset({"all", "subsetof", "anyof", "noneof"})
+MAX_COMPARED_DEPTH: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,14 @@ class Comparison:
         """Whether the comparison holds for the candidate."""
         left = _look_up(self.left, candidate, finder)
         right = _look_up(self.right, candidate, finder)
-        if isinstance(left, list | dict) or isinstance(right, list | dict):
-            finder.spend(_size(left) + _size(right))
+        if isinstance(left, list) or isinstance(right, list):
+            pairs = self.operator in _PAIRWISE
+            finder.spend(_size(left) * _size(right) if pairs else _size(left) + _size(right))
         return COMPARISONS[self.operator](left, right)
 
 
 def _size(value: object) -> int:
-    return len(value) if isinstance(value, list | dict) else 1
+    return len(value) if isinstance(value, list) else 1
 
 
 def _look_up(operand: Operand, candidate: object, finder: Finder) -> object:
@@ -142,7 +147,10 @@ def _same(left: object, right: object) -> bool:
     """Equality within one kind; True is not 1, and MISSING equals nothing."""
     if left is MISSING or isinstance(left, bool) != isinstance(right, bool):
         return False
-    return left == right
+    try:
+        return left == right
+    except RecursionError as error:
+        raise LimitExceeded("depth of compared values", allowed=MAX_COMPARED_DEPTH) from error
 
 
 def _ordered(holds: Callable[[int], bool]) -> Callable[[object, object], bool]:

@@ -7,7 +7,6 @@ makes are in `steps`, the conditions of filters in `filter_parser`.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from asyncflow.decide.jsonpath import filter_parser
 from asyncflow.decide.jsonpath.cursor import Cursor
@@ -34,7 +33,6 @@ _END_IN_CONDITION = frozenset(" \t\r\n)<>=~!&|,")
 _PLACES = re.compile(r"[\d:, -]*")
 
 
-@lru_cache(maxsize=2048)
 def compile_path(text: str) -> JsonPath:
     """Compile a path such as `ref.output.items[0].name`; `$.` in front may be left out.
 
