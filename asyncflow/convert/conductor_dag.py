@@ -183,7 +183,7 @@ def _predecessors(units: Sequence[Sequence[Task]], path: str) -> list[set[int]]:
     for number, unit in enumerate(units):
         first = depends_on(unit[0])
         before = {number - 1} if first is None and number else set[int]()
-        for task, reference in ((task, ref) for task in unit for ref in depends_on(task) or ()):
+        for task, reference in ((each, ref) for each in unit for ref in depends_on(each) or ()):
             if reference not in homes:
                 where = f"{path}.{reference_of(task)}.asyncflow.dependsOn"
                 raise refuse(where, f"{reference!r} is not a task of the same list")
