@@ -1,15 +1,11 @@
-"""Conductor's WorkflowDef as records: the tree of tasks, its defaults, and how it is read and walked.
+"""Everything about definitions that other packages use, gathered under one name.
 
-It judges shape only; `model/validation.py` holds the rules, `model/rendering.py` the way back to JSON.
-Names of Conductor are kept: `subWorkflowParam` in JSON is `sub_workflow_param` here.
+It holds nothing itself: records are in `model/workflow_definition.py`, `model/task_definition.py` and
+`model/extension.py`, the walk in `model/walk.py`, the way to JSON in `model/rendering.py`. Rules are in
+`model/validation.py`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import Annotated, Literal
-
-from pydantic import Discriminator, Field, Tag, model_validator
 
 from asyncflow.model.extension import (
     ResourceUse,
@@ -17,23 +13,22 @@ from asyncflow.model.extension import (
     TaskExtension,
     WorkflowExtension,
 )
-from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.rendering import canonical_json, to_json
-from asyncflow.model.shape import (
-    UNION_TAG,
-    Flag,
-    Int,
-    Long,
-    Shape,
-    Text,
-    parse,
-    path_of,
-)
 from asyncflow.model.task_definition import (
     CacheConfig,
     SchemaDefinition,
     TaskDefinition,
     parse_task_definition,
+)
+from asyncflow.model.walk import iterate_tasks
+from asyncflow.model.workflow_definition import (
+    RateLimitConfig,
+    SubWorkflowParams,
+    WorkflowDefinition,
+    WorkflowTask,
+    branches,
+    parse_workflow,
+    parse_workflow_task,
 )
 
 __all__ = [
@@ -56,182 +51,3 @@ __all__ = [
     "parse_workflow_task",
     "to_json",
 ]
-
-
-class RateLimitConfig(Shape):
-    """How many executions of one key may be open at once, and what happens to the next one."""
-
-    rate_limit_key: Text | None = None
-    concurrent_exec_limit: Int = 0
-    policy: Literal["QUEUE", "REJECT"] = "QUEUE"
-
-
-def _inline_kind(value: object) -> str | None:
-    if isinstance(value, str) and value.startswith("${") and value.endswith("}"):
-        return f"{UNION_TAG}expression"
-    return f"{UNION_TAG}definition" if isinstance(value, dict | WorkflowDefinition) else None
-
-
-InlineDefinition = Annotated[
-    Annotated["WorkflowDefinition", Tag(f"{UNION_TAG}definition")]
-    | Annotated[str, Tag(f"{UNION_TAG}expression")],
-    Discriminator(_inline_kind),
-]
-"""An inline child, or an expression that gives one."""
-
-
-class SubWorkflowParams(Shape):
-    """Which workflow a SUB_WORKFLOW task starts.
-
-    Attributes:
-        name: the child's name, or an expression.
-        version: None is the latest when the parent starts, 0 the latest when the child starts.
-        task_to_domain: replaces the parent's map; None inherits it.
-        workflow_definition: an inline child, or an expression that gives one.
-        priority: forwarded when it is a number once resolved.
-    """
-
-    name: Text | None = None
-    version: Int | None = None
-    task_to_domain: dict[str, object] | None = None
-    workflow_definition: InlineDefinition | None = None
-    priority: int | float | str | None = None
-    idempotency_key: Text | None = None
-    idempotency_strategy: Text | None = None
-
-
-class WorkflowTask(Shape):
-    """One task of a workflow definition, with the lists of tasks inside it; `start_delay` is in seconds."""
-
-    name: Text = ""
-    task_reference_name: Text = ""
-    description: Text | None = None
-    type: Text = "SIMPLE"
-    input_parameters: dict[str, object] = Field(default_factory=dict)
-    optional: Flag = False
-    permissive: Flag = False
-    start_delay: Int = 0
-    retry_count: Int | None = None
-    async_complete: Flag = False
-    task_definition: TaskDefinition | None = None
-    rate_limited: Flag | None = None
-    sink: Text | None = None
-    sub_workflow_param: SubWorkflowParams | None = None
-    fork_tasks: list[list[WorkflowTask]] = Field(default_factory=list)
-    join_on: list[Text] = Field(default_factory=list)
-    join_mode: Literal["SYNC", "ASYNC"] | None = None
-    join_status: Text | None = None
-    default_exclusive_join_task: list[Text] = Field(default_factory=list)
-    dynamic_task_name_param: Text | None = None
-    dynamic_fork_tasks_param: Text | None = None
-    dynamic_fork_tasks_input_param_name: Text | None = None
-    dynamic_fork_join_tasks_param: Text | None = None
-    evaluator_type: Text | None = None
-    expression: Text | None = None
-    decision_cases: dict[str, list[WorkflowTask]] = Field(default_factory=dict)
-    default_case: list[WorkflowTask] = Field(default_factory=list)
-    case_value_param: Text | None = None
-    case_expression: Text | None = None
-    script_expression: Text | None = None
-    loop_condition: Text | None = None
-    loop_over: list[WorkflowTask] = Field(default_factory=list)
-    items: Text | None = None
-    on_state_change: dict[str, object] = Field(default_factory=dict)
-    cache_config: CacheConfig | None = None
-    metadata: dict[str, object] = Field(default_factory=dict)
-    extension: TaskExtension | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_old_type_name(cls, data: object) -> object:
-        """`workflowTaskType` sets the type as well; of two names the later one counts."""
-        if not isinstance(data, dict) or "workflowTaskType" not in data:
-            return data
-        given = [data[key] for key in data if key in {"type", "workflowTaskType"} and data[key] is not None]
-        rest = {key: value for key, value in data.items() if key != "workflowTaskType"}
-        return rest | {"type": given[-1]} if given else rest
-
-
-class WorkflowDefinition(Shape):
-    """Conductor's WorkflowDef with its defaults; name and version identify it, durations are in seconds."""
-
-    name: Text = ""
-    description: Text | None = None
-    version: Int = 1
-    tasks: list[WorkflowTask] = Field(default_factory=list)
-    input_parameters: list[Text] = Field(default_factory=list)
-    output_parameters: dict[str, object] = Field(default_factory=dict)
-    input_template: dict[str, object] = Field(default_factory=dict)
-    failure_workflow: Text | None = None
-    failure_workflow_version: Int | None = None
-    schema_version: Int = 2
-    restartable: Flag = True
-    workflow_status_listener_enabled: Flag = False
-    workflow_status_listener_sink: Text | None = None
-    owner_email: Text | None = None
-    owner_app: Text | None = None
-    create_time: Long | None = None
-    update_time: Long | None = None
-    created_by: Text | None = None
-    updated_by: Text | None = None
-    timeout_policy: Literal["TIME_OUT_WF", "ALERT_ONLY"] = "ALERT_ONLY"
-    timeout_seconds: Long = 0
-    variables: dict[str, object] = Field(default_factory=dict)
-    rate_limit_config: RateLimitConfig | None = None
-    input_schema: SchemaDefinition | None = None
-    output_schema: SchemaDefinition | None = None
-    enforce_schema: Flag = True
-    metadata: dict[str, object] = Field(default_factory=dict)
-    cache_config: CacheConfig | None = None
-    masked_fields: list[Text] = Field(default_factory=list)
-    extension: WorkflowExtension | None = None
-
-
-for _model in (SubWorkflowParams, WorkflowTask, WorkflowDefinition):
-    _model.model_rebuild()
-
-
-def parse_workflow(data: object, *, limits: Limits = DEFAULT_LIMITS) -> WorkflowDefinition:
-    """A workflow definition from JSON values; shape only, the rules are not judged.
-
-    Raises:
-        DefinitionError: every violation of the shape, with its path.
-    """
-    return parse(WorkflowDefinition, data, limits=limits)
-
-
-def parse_workflow_task(data: object, *, limits: Limits = DEFAULT_LIMITS) -> WorkflowTask:
-    """One task from JSON values, as a dynamic fork hands them in; shape only.
-
-    Raises:
-        DefinitionError: every violation of the shape, with its path.
-    """
-    return parse(WorkflowTask, data, limits=limits)
-
-
-def branches(task: WorkflowTask) -> Iterator[tuple[tuple[str | int, ...], list[WorkflowTask]]]:
-    """The lists of tasks directly inside a task, each with its place: forks, cases, default, loop body."""
-    for index, branch in enumerate(task.fork_tasks):
-        yield ("forkTasks", index), branch
-    for case, branch in task.decision_cases.items():
-        yield ("decisionCases", case), branch
-    yield ("defaultCase",), task.default_case
-    yield ("loopOver",), task.loop_over
-
-
-def iterate_tasks(definition: WorkflowDefinition) -> Iterator[tuple[str, WorkflowTask]]:
-    """Every task of the tree with its path, in definition order, a task before those inside it.
-
-    Inline sub-workflows are definitions of their own and are not entered. Recursion is not used, so
-    any depth is fine.
-    """
-    stack = [(f"tasks[{i}]", task) for i, task in reversed(list(enumerate(definition.tasks)))]
-    while stack:
-        path, task = stack.pop()
-        yield path, task
-        inner = [
-            (f"{path}.{path_of(place)}[{i}]", child)
-            for place, branch in branches(task)
-            for i, child in enumerate(branch)
-        ]
-        stack.extend(reversed(inner))

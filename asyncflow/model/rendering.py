@@ -32,7 +32,12 @@ def canonical_json(model: Shape) -> bytes:
 
     Leaving defaults out keeps the hash of a definition when a later version of asyncflow adds a field.
     """
-    return encode(_sorted(_render(model, fill=False)), inf_nan_mode="strings")
+    return encode(_sorted(compact(model)))
+
+
+def compact(model: Shape) -> dict[str, object]:
+    """The record as a new object with what differs from the defaults, in the order of the fields."""
+    return _render(model, fill=False)
 
 
 @cache
