@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import SimpleNamespace
 
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from asyncflow.errors import InvalidInput
 
@@ -146,7 +146,7 @@ def normalise_result(value: object) -> dict[str, object]:
     source = dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
     try:
         plain = to_jsonable_python(source)
-    except PydanticSerializationError as error:
+    except ValueError as error:  # pydantic's PydanticSerializationError is one; a value within itself another
         raise InvalidInput(f"what the task returned is not JSON: {error}", field="result") from error
     return plain if isinstance(plain, dict) else {"result": plain}
 

@@ -230,13 +230,16 @@ class Fork(Forking):
     def __init__(self, branches: Sequence[Block], options: Options, join: Join | None = None) -> None:
         """Fork into these branches, each a node, a chain, or a list of what follows each other.
 
+        Its own name comes from its first task, so that forks made in other places never change it.
+
         Raises:
             InvalidInput: there is no branch, or one of them is empty.
         """
-        super().__init__("FORK_JOIN", "fork", options)
-        if not branches:
-            raise InvalidInput("a fork needs a branch", field=self.path)
-        self._branches = [sequence(branch, self.path) for branch in branches]
+        where = options.get("ref") or "fork"
+        self._branches = [sequence(branch, where) for branch in branches]
+        if not self._branches:
+            raise InvalidInput("a fork needs a branch", field=where)
+        super().__init__("FORK_JOIN", f"fork_{self._branches[0][0].ref}", options)
         self.close_with(join, [branch[-1].join_ref() for branch in self._branches])
 
     def children(self) -> Iterator[Sequence[Node]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from asyncflow.errors import InvalidInput
 
@@ -119,8 +119,8 @@ def render(value: object, path: str) -> object:
         return [render(item, f"{path}[{index}]") for index, item in enumerate(value)]
     try:
         return to_jsonable_python(value, fallback=_reference_or_fail)
-    except PydanticSerializationError as error:
-        raise InvalidInput(f"{type(value).__name__} is not JSON: {error}", field=path) from error
+    except ValueError as error:  # pydantic's error is one, and so is ours
+        raise InvalidInput(f"not JSON: {error}", field=path) from error
 
 
 def render_mapping(values: Mapping[str, object], path: str) -> dict[str, object]:
@@ -137,6 +137,6 @@ def _key(key: object, path: str) -> str:
 def _reference_or_fail(value: object) -> object:
     if isinstance(value, Reference):
         return str(value)
-    if hasattr(value, "end_ref"):
+    if hasattr(value, "last_ref"):
         raise ValueError("a node is no value: refer to its .output, or to a member of it")
     raise ValueError(f"{type(value).__name__} has no JSON form")

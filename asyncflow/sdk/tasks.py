@@ -28,6 +28,7 @@ from asyncflow.sdk.references import render_mapping
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 RetryLogic = Literal["FIXED", "LINEAR_BACKOFF", "EXPONENTIAL_BACKOFF"]
 TimeoutPolicy = Literal["RETRY", "TIME_OUT_WF", "ALERT_ONLY"]
@@ -90,7 +91,7 @@ _DURATIONS = {
 _TIMEOUTS = ("timeout", "poll_timeout", "total_timeout")
 
 
-class TaskFunction(Generic[P, R]):
+class TaskFunction(Generic[P, R_co]):
     """A function that is a task; calling it calls the function, with nothing in between.
 
     Attributes:
@@ -100,13 +101,14 @@ class TaskFunction(Generic[P, R]):
         binding: how inputs become its parameters.
     """
 
-    def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
+    def __init__(self, function: Callable[P, R_co], options: TaskOptions) -> None:
         """Make the function a task.
 
         Raises:
             InvalidInput: an option makes no sense, or the function cannot take inputs by name.
         """
-        functools.update_wrapper(cast("Callable[..., R]", self), function)
+        self.__name__ = function.__name__
+        functools.update_wrapper(cast("Callable[..., R_co]", self), function)
         self.name: str = options.get("name") or function.__name__
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
@@ -120,7 +122,7 @@ class TaskFunction(Generic[P, R]):
         if self.executor in ("thread", "process") and self.is_async:
             raise InvalidInput(f"an async def runs on the loop, not in a {self.executor}", field=self.name)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """What the function itself returns for these arguments."""
         return self.function(*args, **kwargs)
 

@@ -129,6 +129,8 @@ class Workflow(Definable, Scope):
             nodes = element(following)
         take(nodes, self.name)
         self._chain.extend(nodes)
+        for node in walk(nodes):
+            self.adopt(node)
         return self
 
     def __repr__(self) -> str:
@@ -180,6 +182,7 @@ class Workflow(Definable, Scope):
 
     def adopt(self, node: Node) -> None:
         """Remember a node that was made for this workflow."""
+        node.home = node.home or self.name
         self._made[node] = None
         self._refs.add(node.ref)
 
