@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from asyncflow.model.definition import parse_workflow
+from asyncflow.model.validation import validate_workflow
 from asyncflow.sdk.composition import Block
 from asyncflow.sdk.workflow import Workflow
 
@@ -21,7 +22,7 @@ def tasks_of() -> Tasks:
         with Workflow("w") as wf:
             wf >> make()
         definition = wf.to_definition()
-        parse_workflow(definition)
+        assert validate_workflow(parse_workflow(definition)) == []
         assert definition == wf.to_definition()
         assert isinstance(definition["tasks"], list)
         return definition["tasks"]

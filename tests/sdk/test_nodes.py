@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
+from asyncflow.model.definition import parse_workflow
+from asyncflow.model.validation import validate_workflow
 from asyncflow.sdk import operators as nodes
 from asyncflow.sdk.composition import Block, Node
 from asyncflow.sdk.references import Reference
@@ -268,7 +270,7 @@ ONE_TASK: list[tuple[Make, dict[str, object]]] = [
             inputParameters={"executable": "ls", "args": ["-l", X], "workdir": "/tmp", "env": {"A": "1"}},
         ),
     ),
-    (lambda: nodes.custom("KAFKA_PUBLISH", ref="k"), named("KAFKA_PUBLISH", "k")),
+    (lambda: nodes.custom("HTTP_POLL", ref="k"), named("HTTP_POLL", "k")),
     (
         lambda: nodes.exclusive_join(["a", noop("b")], default=["c"], ref="j", after=[]),
         named(
@@ -288,7 +290,8 @@ def test_node_is_written_as_its_json(make: Make, task: dict[str, object]) -> Non
         node = make()
         wf.add(*[made for made in wf._made if not made.owner and made is not node])
         _ = wf >> node
-    tasks = wf.to_definition()["tasks"]
+    definition = wf.to_definition()
 
-    assert isinstance(tasks, list)
-    assert tasks[0] == task
+    assert isinstance(definition["tasks"], list)
+    assert definition["tasks"][0] == task
+    assert [str(v) for v in validate_workflow(parse_workflow(definition))] == []
