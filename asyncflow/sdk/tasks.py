@@ -107,9 +107,11 @@ class TaskFunction(Generic[P, R_co]):
         Raises:
             InvalidInput: an option makes no sense, or the function cannot take inputs by name.
         """
-        self.__name__ = function.__name__
+        self.__name__: str = getattr(function, "__name__", options.get("name", ""))
+        if not self.__name__:
+            raise InvalidInput(f"{function!r} has no name of its own; give name=", field="task")
         functools.update_wrapper(cast("Callable[..., R_co]", self), function)
-        self.name: str = options.get("name") or function.__name__
+        self.name: str = options.get("name") or self.__name__
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
         self.executor: Executor = options.get("executor") or ("loop" if self.is_async else "thread")

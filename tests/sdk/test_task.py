@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from datetime import timedelta
 
@@ -69,6 +70,41 @@ def test_task_without_options_defines_only_its_name() -> None:
     assert "taskDefinition" not in _task(add, a=1, b=2)
 
 
+MAIL = {
+    "name": "mail",
+    "description": "Sends mail",
+    "retryCount": 5,
+    "retryLogic": "LINEAR_BACKOFF",
+    "retryDelaySeconds": 60,
+    "maxRetryDelaySeconds": 600,
+    "backoffScaleFactor": 2,
+    "backoffJitterMs": 250,
+    "timeoutSeconds": 60,
+    "responseTimeoutSeconds": 30,
+    "pollTimeoutSeconds": 10,
+    "totalTimeoutSeconds": 3600,
+    "timeoutPolicy": "ALERT_ONLY",
+    "concurrentExecLimit": 4,
+    "rateLimitPerFrequency": 20,
+    "rateLimitFrequencyInSeconds": 60,
+    "inputTemplate": {"from": "me"},
+    "ownerEmail": "a@example.org",
+    "inputKeys": ["to"],
+    "asyncflow": {
+        "resources": [
+            {"name": "smtp"},
+            {"name": "table", "mode": "exclusive", "key": "${workflow.input.day}"},
+        ],
+        "priority": 7,
+        "weight": 0.5,
+        "retryDelays": [0.5, 300],
+        "executeWhenRecovering": True,
+        "executor": "thread",
+        "more": 1,
+    },
+}
+
+
 def test_task_options_become_the_task_definition() -> None:
     @task(
         name="mail",
@@ -100,39 +136,7 @@ def test_task_options_become_the_task_definition() -> None:
 
     definition = send.definition()
 
-    assert definition == {
-        "name": "mail",
-        "description": "Sends mail",
-        "retryCount": 5,
-        "retryLogic": "LINEAR_BACKOFF",
-        "retryDelaySeconds": 60,
-        "maxRetryDelaySeconds": 600,
-        "backoffScaleFactor": 2,
-        "backoffJitterMs": 250,
-        "timeoutSeconds": 60,
-        "responseTimeoutSeconds": 30,
-        "pollTimeoutSeconds": 10,
-        "totalTimeoutSeconds": 3600,
-        "timeoutPolicy": "ALERT_ONLY",
-        "concurrentExecLimit": 4,
-        "rateLimitPerFrequency": 20,
-        "rateLimitFrequencyInSeconds": 60,
-        "inputTemplate": {"from": "me"},
-        "ownerEmail": "a@example.org",
-        "inputKeys": ["to"],
-        "asyncflow": {
-            "resources": [
-                {"name": "smtp"},
-                {"name": "table", "mode": "exclusive", "key": "${workflow.input.day}"},
-            ],
-            "priority": 7,
-            "weight": 0.5,
-            "retryDelays": [0.5, 300],
-            "executeWhenRecovering": True,
-            "executor": "thread",
-            "more": 1,
-        },
-    }
+    assert definition == MAIL
     parse_task_definition(definition)
 
 
@@ -241,3 +245,11 @@ def test_node_takes_clashing_parameters_as_a_mapping() -> None:
         "inputParameters": {"priority": 5},
         "asyncflow": {"priority": 9},
     }
+
+
+def test_callable_without_a_name_needs_one() -> None:
+    half = functools.partial(add, b=1)
+
+    with pytest.raises(InvalidInput, match=r"has no name of its own; give name="):
+        task(half)
+    assert task(name="half")(half).node("h", a=1).ref == "h"
