@@ -1,14 +1,14 @@
 """The expression language `${…}`: templates compiled once, resolved against a scope.
 
 Reads a scope and nothing else, asks it only for what an expression names, and never expands what an
-expression gave. Looking up one path is in `lookups`, the marks in text in `template_text`, secrets in `secrets`.
+expression gave. Looking up one path is in `lookups`, marks in text in `template_text`, secrets in `secrets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from asyncflow.decide.java_text import java_text, join_texts
 from asyncflow.decide.jsonpath import MISSING, JsonPathError, compile_path
@@ -35,10 +35,12 @@ __all__ = [
     "resolve_text",
 ]
 
-MAX_TEMPLATE_DEPTH: Final = 200
+MAX_TEMPLATE_DEPTH: Final = 256
 _MAX_CACHED_CHARS: Final = 500
 ANY_HEAD: Final = "*"
 """The head of a read whose path is only known at run time."""
+
+_Slots = dict[str | int, object]
 
 
 class Reference(NamedTuple):
@@ -58,7 +60,7 @@ class Template:
 
     __slots__ = ("is_constant", "reads", "resolve")
 
-    def __init__(self, resolve: Resolve, reads: tuple[Read, ...], *, is_constant: bool = False) -> None:
+    def __init__(self, resolve: Resolve, reads: Iterable[Read], *, is_constant: bool = False) -> None:
         """Made by `compile_template` and `compile_text` only."""
         self.resolve = resolve
         self.reads = tuple(dict.fromkeys(reads))
@@ -149,19 +151,25 @@ def _compile(value: object, depth: int) -> Template:
         return _constant(value)
     if depth > MAX_TEMPLATE_DEPTH:
         raise LimitExceeded("depth of a template", allowed=MAX_TEMPLATE_DEPTH)
-    if isinstance(value, list):
-        return _compile_list(value, depth)
-    members = {key: _compile(member, depth + 1) for key, member in value.items()}
-    if all(member.is_constant and member.resolve(_NOTHING) is value[key] for key, member in members.items()):
-        return _constant(value)
-    return _map_template(members)
-
-
-def _map_template(members: dict[str, Template]) -> Template:
-    skeleton = {key: t.resolve(_NOTHING) if t.is_constant else None for key, t in members.items()}
-    dynamic = tuple((key, t.resolve) for key, t in members.items() if not t.is_constant)
+    skeleton = cast("_Slots", value.copy())  # a list takes places where a map takes names
+    dynamic: list[tuple[str | int, Resolve]] = []
+    reads: list[Read] = []
+    changed = False
+    for key, member in value.items() if isinstance(value, dict) else enumerate(value):
+        template = _compile(member, depth + 1)
+        if template.is_constant:
+            skeleton[key] = template.resolve(_NOTHING)
+            changed = changed or skeleton[key] is not member
+        else:
+            dynamic.append((key, template.resolve))
+            reads += template.reads
     if not dynamic:
-        return _constant(skeleton)
+        return _constant(skeleton if changed else value)
+    return Template(_filling(skeleton, dynamic), reads)
+
+
+def _filling(skeleton: _Slots, dynamic: list[tuple[str | int, Resolve]]) -> Resolve:
+    """Copies the skeleton and resolves what differs each time; the rest is shared."""
 
     def resolve(scope: Scope) -> object:
         result = skeleton.copy()
@@ -169,29 +177,7 @@ def _map_template(members: dict[str, Template]) -> Template:
             result[key] = resolve_member(scope)
         return result
 
-    return Template(resolve, _reads_of(list(members.values())))
-
-
-def _compile_list(value: list[object], depth: int) -> Template:
-    members = [_compile(member, depth + 1) for member in value]
-    if all(m.is_constant and m.resolve(_NOTHING) is v for m, v in zip(members, value, strict=True)):
-        return _constant(value)
-    skeleton = [t.resolve(_NOTHING) if t.is_constant else None for t in members]
-    dynamic = tuple((i, t.resolve) for i, t in enumerate(members) if not t.is_constant)
-    if not dynamic:
-        return _constant(skeleton)
-
-    def resolve(scope: Scope) -> object:
-        result = skeleton.copy()
-        for index, resolve_member in dynamic:
-            result[index] = resolve_member(scope)
-        return result
-
-    return Template(resolve, _reads_of(members))
-
-
-def _reads_of(members: list[Template]) -> tuple[Read, ...]:
-    return tuple(read for member in members for read in member.reads)
+    return resolve
 
 
 def _compile_parts(parts: list[str | Hole]) -> Template:
@@ -204,7 +190,7 @@ def _compile_parts(parts: list[str | Hole]) -> Template:
     def resolve(scope: Scope) -> object:
         return join_texts([java_text(piece(scope)) for piece in pieces])
 
-    return Template(resolve, _reads_of(members))
+    return Template(resolve, [read for member in members for read in member.reads])
 
 
 def _compile_hole(hole: Hole) -> Template:
@@ -235,8 +221,8 @@ def _compile_once(text: str) -> Template:
         path = compile_path(text)
     except JsonPathError:
         return _constant(None)
-    reads = tuple(read_of(p) for p in (path, *path.root_paths))
-    return Template(resolver_of(path), tuple(read for read in reads if read is not None))
+    reads = [read_of(p) for p in (path, *path.root_paths)]
+    return Template(resolver_of(path), [read for read in reads if read is not None])
 
 
 _NOTHING: Final = DocumentScope({})

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from asyncflow.decide.java_text import java_text
 from asyncflow.decide.jsonpath import MISSING, Evaluation, JsonPath, JsonPathError, compile_path
 from asyncflow.errors import LimitExceeded
 
-MAX_INPUT_DEPTH: Final = 500
+MAX_INPUT_DEPTH: Final = 400
 
 _PREFIX = re.compile(r"\s*(?:\$\.)?workflow\.secrets\.")
 _SECRET = re.compile(r"\$\{\s*(?:\$\.)?workflow\.secrets\.([^{}$]+)\}")
@@ -50,11 +50,14 @@ def _fill(value: object, lookup: SecretLookup, depth: int) -> object:
         return value
     if depth > MAX_INPUT_DEPTH:
         raise LimitExceeded("depth of a task input", allowed=MAX_INPUT_DEPTH)
-    if isinstance(value, dict):
-        filled = {key: _fill(member, lookup, depth + 1) for key, member in value.items()}
-        return filled if any(filled[key] is not value[key] for key in filled) else value
-    members = [_fill(member, lookup, depth + 1) for member in value]
-    return members if any(new is not old for new, old in zip(members, value, strict=True)) else value
+    items: Iterable[tuple[str | int, object]] = value.items() if isinstance(value, dict) else enumerate(value)
+    filled: list[object] | dict[str | int, object] | None = None
+    for key, member in items:
+        new = _fill(member, lookup, depth + 1)
+        if new is not member:
+            filled = value.copy() if filled is None else filled
+            filled[key] = new  # type: ignore[index]  # a name in a map, a place in a list
+    return value if filled is None else filled
 
 
 def _fill_text(text: str, lookup: SecretLookup) -> object:
