@@ -96,7 +96,8 @@ class _Lowering:
         for reference in stricter_units(tasks):
             self._note(_STRICTER, reference)
         arranged = DagLowering(tasks, self._names, path=path).tasks()
-        if len(arranged) != len(tasks):
+        given = {id(task) for task in tasks}
+        if any(id(task) not in given for task in arranged):  # a fork was needed, so there are joins
             for task in tasks:
                 if task.get("permissive") is True:
                     self._note(_PERMISSIVE, reference_of(task))

@@ -82,3 +82,11 @@ def test_literal_survives_resolution(value: object) -> None:
 )
 def test_path_quotes_what_is_no_identifier(keys: tuple[str | int, ...], path: str) -> None:
     assert expression(path_to("a", "output", *keys)) == path
+
+
+@given(st.text("ab'\\\\]. ", min_size=1, max_size=8))
+def test_quoted_path_finds_its_key(key: str) -> None:
+    """Law: whatever a signal is called, the path made for it leads to its value."""
+    path = path_to("a", "output", key)
+
+    assert compile_template(expression(path)).resolve(DocumentScope({"a": {"output": {key: 5}}})) == 5
