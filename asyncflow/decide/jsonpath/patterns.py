@@ -25,6 +25,7 @@ __all__ = ["MAX_STATES", "Pattern", "PatternError", "compile_pattern"]
 
 MAX_STATES: Final = 2_000
 _MAX_BUILDS: Final = 10_000
+_MAX_MOVES: Final = 500
 _FLAGS = frozenset("isudU")
 
 
@@ -40,7 +41,7 @@ class _State:
 class Pattern:
     """A compiled regular expression; `matches` asks whether a whole text fits, as Java's does."""
 
-    __slots__ = ("_accept", "_builds", "_start", "_states", "source")
+    __slots__ = ("_accept", "_builds", "_moves", "_start", "_states", "source")
 
     def __init__(self, source: str, root: Node) -> None:
         """Build the states from the last to the first, each knowing where it leads."""
@@ -48,6 +49,10 @@ class Pattern:
         self._states: list[_State] = [_State([])]
         self._accept = self._builds = 0
         self._start = self._build(root, self._accept)
+        # Moves seen before, by set of states and character. Edges of words hang on the neighbours of
+        # a place, so patterns with them remember nothing; ^ and $ hold at the ends of a text only.
+        edges = any(state.anchor is not None and state.anchor.kind in "bB" for state in self._states)
+        self._moves: dict[tuple[frozenset[int], str], frozenset[int]] | None = None if edges else {}
 
     def _add(self, state: _State) -> int:
         if len(self._states) >= MAX_STATES:
@@ -94,19 +99,31 @@ class Pattern:
         Cost: characters times states at most, whatever the expression.
         """
         active = self._reach([self._start], text, 0)
+        moves = self._moves
+        last = len(text) - 1
         for position, character in enumerate(text):
-            spend(len(active))
-            steps: list[int] = []
-            for index in active:
-                state = self._states[index]
-                if state.chars is not None and state.chars.holds(character):
-                    steps.extend(state.follow)
-            if not steps:
+            known = None if moves is None or position == last else moves.get((active, character))
+            spend(1 if known is not None else 1 + len(active))
+            if known is None:
+                known = self._move(active, text, position)
+                if moves is not None and position < last and len(moves) < _MAX_MOVES:
+                    moves[active, character] = known
+            active = known
+            if not active:
                 return False
-            active = self._reach(steps, text, position + 1)
         return self._accept in active
 
-    def _reach(self, pending: list[int], text: str, position: int) -> set[int]:
+    def _move(self, active: frozenset[int], text: str, position: int) -> frozenset[int]:
+        """The states after the character at this place."""
+        character = text[position]
+        steps: list[int] = []
+        for index in active:
+            state = self._states[index]
+            if state.chars is not None and state.chars.holds(character):
+                steps.extend(state.follow)
+        return self._reach(steps, text, position + 1)
+
+    def _reach(self, pending: list[int], text: str, position: int) -> frozenset[int]:
         """All states that can be reached from these without consuming a character."""
         reached: set[int] = set()
         while pending:
@@ -118,7 +135,7 @@ class Pattern:
             free = state.chars is None and (state.anchor is None or state.anchor.holds(text, position))
             if free:
                 pending.extend(state.follow)
-        return reached
+        return frozenset(reached)
 
 
 def compile_pattern(source: str, flags: str = "") -> Pattern:
