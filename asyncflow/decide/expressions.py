@@ -80,6 +80,8 @@ def compile_template(value: object) -> Template:
 
 def compile_text(text: str) -> Template:
     """Compile one text: a single expression keeps the type of its value, all else gives text."""
+    # Only an expression that is the whole text, to the last blank, keeps its value's type. What an
+    # expression gives is joined or handed on as it is: data that looks like `${…}` stays data.
     parts = split_text(text)
     if not any(isinstance(part, Hole) for part in parts):
         return _constant(text if "$${" not in text else join_texts([str(part) for part in parts]))
@@ -191,6 +193,11 @@ def _compile_parts(parts: list[str | Hole]) -> Template:
         return join_texts([java_text(piece(scope)) for piece in pieces])
 
     return Template(resolve, [read for member in members for read in member.reads])
+
+
+# Inner expressions are resolved first, as text; the path they make is compiled when it is known. A
+# value inserted in a path is read as path syntax, as in Conductor. Expressions are cached by text,
+# short ones only: a computed text may be as long as the data it comes from.
 
 
 def _compile_hole(hole: Hole) -> Template:

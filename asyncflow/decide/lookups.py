@@ -56,6 +56,10 @@ class DocumentScope:
         return walk_plain(self._document.get(head, MISSING), (name, key))
 
 
+# Up to three leading names go to the scope in one question, which covers nearly every expression; the
+# rest is walked here. Everything else takes the general evaluator, on the same question.
+
+
 def resolver_of(path: JsonPath) -> Resolve:
     """The look-up of a path, in the cheapest form it allows; nothing found is None or an empty list."""
     read = read_of(path)

@@ -36,6 +36,9 @@ def split_text(text: str) -> list[str | Hole]:
     Raises:
         LimitExceeded: expressions nested deeper than MAX_EXPRESSION_NESTING.
     """
+    # One stack frame per `${` that is still open, the text itself at the bottom. Braces inside an
+    # expression are counted, so that a JSON literal in a filter does not close it; quotes mean
+    # nothing here. `$${` is an escape wherever it stands, and expressions behind it still count.
     open_holes = [Hole(start=0)]
     done = 0
     for mark in _MARK.finditer(text):

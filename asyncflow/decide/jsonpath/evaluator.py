@@ -70,6 +70,11 @@ class Evaluation:
             return self._root(path, self)
         return self.run(path.steps, candidate)
 
+    # All steps work on a list of values: none or one of them while only names and single indexes were
+    # met, any number after the first step that may mean many. What a step cannot be applied to drops
+    # out, as it does in Jayway when exceptions are suppressed; so a path never fails half-way, and an
+    # indefinite one that finds nothing is an empty list where a definite one is null.
+
     def run(self, steps: tuple[Step, ...], start: object) -> object:
         """What the steps lead to: a value or MISSING, or a list if they may mean many values."""
         values = [] if start is MISSING else [start]
@@ -122,6 +127,9 @@ class Evaluation:
             if step.condition.accepts(candidate, self):
                 yield candidate
 
+    # Jayway skips a list's place in `..[0].x` when another step follows and takes `x` of every element.
+    # That is a fault of its walk, not a meaning; here the place counts wherever it stands.
+
     def _descend(self, values: list[object], steps: tuple[Step, ...], place: int) -> list[object]:
         """Apply the step behind a `..` to every map and list of and below the values, parents first."""
         step = steps[place]
@@ -155,6 +163,10 @@ class Evaluation:
             yield current
             members = list(current.values()) if isinstance(current, dict) else current
             pending.extend((member, depth + 1) for member in reversed(members))
+
+    # Jayway applies a function to every value by itself, so that `list[*].price.sum()` fails there on
+    # the first number: its own documentation promises the sum of the list. We keep its outcome where
+    # it has one (`list[*].tags.length()` is a list of lengths) and the promise where it has none.
 
     def _call(self, step: Call, values: list[object], *, many: bool) -> tuple[list[object], bool]:
         function = FUNCTIONS[step.function]

@@ -66,6 +66,8 @@ class Exists:
 
     def accepts(self, candidate: object, finder: Finder) -> bool:
         """Whether the path leads to something."""
+        # Jayway takes the empty list of an indefinite path for something; that would make
+        # `[?(@.tags[*])]` true for everything, which nobody means.
         found = finder.find(self.path, candidate)
         return found is not MISSING and (self.path.is_definite or found != [])
 
@@ -131,6 +133,12 @@ def _decimal(value: object) -> Decimal | None:
     text = _numeral(value)
     usable = text is not None and len(text) <= _MAX_NUMERAL and _DECIMAL.fullmatch(text)
     return Decimal(text) if text is not None and usable else None
+
+
+# Jayway compares a text with a number from the left one's point of view: '8.0' == @.price compares
+# the texts, @.price == '8.0' the numbers. All other kinds are never equal to each other, and only two
+# numbers or two texts have an order; a comparison without sense is false, and so is its opposite,
+# except for the plain negations != and nin.
 
 
 def _equal(left: object, right: object) -> bool:

@@ -41,6 +41,8 @@ def compile_path(text: str) -> JsonPath:
     """
     if len(text) > MAX_PATH_CHARS:
         raise JsonPathError(f"longer than {MAX_PATH_CHARS} characters", text=text)
+    # Jayway trims a path that has its `$`, but puts `$.` before the untrimmed text of one that has
+    # not: blanks behind are harmless, blanks in front of an implicit root make the path invalid.
     stripped = text.strip()
     rooted = stripped[:1] in ("$", "@")
     cursor = Cursor(stripped if rooted else text.rstrip())
@@ -80,6 +82,10 @@ def _read_embedded(cursor: Cursor) -> JsonPath:
     if not from_candidate:
         cursor.root_paths.append(path)
     return path
+
+
+# A name in dots runs up to the next '.', '[' or '(' and may hold anything else but blanks, so `a-b`,
+# `0` and `it's` are names; inside a condition it also ends at an operator. `(` makes it a function.
 
 
 def _read_steps(cursor: Cursor, *, in_condition: bool, rooted: bool) -> list[Step]:
