@@ -126,13 +126,15 @@ class ForkOpened(NamedTuple):
 
     `form` is "inputs" (a list of inputs for one template), "tasks" (task definitions and a map
     of inputs) or "legacy"; the lists themselves stand once, in the input of the fork's record.
-    `prefix` is what the reference names of form "inputs" begin with.
+    `prefix` is what the reference names of form "inputs" begin with. `definitions` are the
+    registered task definitions of the names in it, as they were at this moment.
     """
 
     number: int
     form: str
     count: int
     prefix: str = ""
+    definitions: dict[str, JsonObject] | None = None
 
 
 class BranchesScheduled(NamedTuple):
@@ -171,6 +173,7 @@ class TaskUpdated(NamedTuple):
     callback_after_s: float = 0
     worker_id: str | None = None
     status: str = "IN_PROGRESS"
+    executor: str | None = None
 
 
 class LeaseExtended(NamedTuple):
@@ -207,14 +210,19 @@ class CaseChosen(NamedTuple):
 
 
 class LoopAdvanced(NamedTuple):
-    """A DO_WHILE entered this iteration (from 1); `item` is the element in list mode."""
+    """A DO_WHILE entered this iteration (from 1).
+
+    In list mode `item` is the element and `of` the length of the list, otherwise -1.
+    """
 
     number: int
     iteration: int
+    item: JsonValue = None
+    of: int = -1
 
 
-class LoopBodyEnded(NamedTuple):
-    """All tasks of the present iteration ended; the condition is evaluated next."""
+class ConditionAsked(NamedTuple):
+    """A loop's condition, or the case of a SWITCH, is to be evaluated by its script now."""
 
     number: int
 
@@ -351,7 +359,7 @@ Event = (
     | TaskEnded
     | CaseChosen
     | LoopAdvanced
-    | LoopBodyEnded
+    | ConditionAsked
     | TaskSkipped
     | ChildStarted
     | TaskReset

@@ -31,8 +31,8 @@ class CompiledTemplate(Protocol):
 class Policy:
     """What a task definition says of attempts; all durations in seconds, 0 = no limit.
 
-    `response_timeout` counts silence of a started attempt; `declared` tells whether an author
-    wrote the policy or it is the engine's own default for tasks nobody described.
+    `response_timeout` counts silence of a started attempt. `heartbeat`: an author asked for it,
+    so it applies to attempts in this process too, whose life the engine sees otherwise.
     """
 
     retry_count: int = 0
@@ -51,7 +51,7 @@ class Policy:
     rate: int = 0
     rate_window: float = 1
     input_template: Mapping[str, JsonValue] = field(default_factory=dict)
-    declared: bool = False
+    heartbeat: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -69,8 +69,9 @@ class NodeList:
 class Node:
     """One task of a definition in its place.
 
-    `next` is the successor in a sequential list; in a DAG `needs` counts the tasks it depends
-    on and `dependents` are the nodes that depend on it.
+    `follower` is the task behind it in its list; `next` too, but only where the list is
+    sequential. In a DAG `needs` counts the tasks it depends on and `dependents` are the nodes
+    that depend on it. `loop` is the innermost DO_WHILE around it.
     """
 
     ref: str
@@ -81,6 +82,8 @@ class Node:
     policy: Policy
     input: CompiledTemplate
     next: Node | None = None
+    follower: Node | None = None
+    loop: Node | None = None
     needs: int = 0
     dependents: tuple[Node, ...] = ()
     branches: tuple[NodeList, ...] = ()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 MAX_NODES = 5_000_000
 """Values one document may expand to; 4 MiB of JSON text cannot hold more than 2,100,000."""
 
-_MAX_BITS = 14_285  # 4,300 decimal digits
+_TOO_LONG = 10**4_300  # the first integer of 4,301 digits, which Python would not turn into text
 _Place = tuple["_Place", "str | int"] | None
 
 
@@ -68,7 +68,7 @@ def _fault_of(item: object, level: int, depth: int, *, nul: bool) -> str | None:
     if kind is bool or item is None:
         return None
     if isinstance(item, int):
-        return "an integer of more than 4300 digits" if item.bit_length() > _MAX_BITS else None
+        return None if -_TOO_LONG < item < _TOO_LONG else "an integer of more than 4300 digits"
     if isinstance(item, float):
         return None if math.isfinite(item) else "NaN and Infinity are not JSON"
     if kind is dict or kind is list:

@@ -7,6 +7,7 @@ deciding coroutine. What follows from them is in `decide/`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from asyncflow.model.effects import Effect
@@ -57,6 +58,8 @@ class TaskState:
     state: str | None = None
     name: str | None = None
     domain: str | None = None
+    fork: int = 0
+    fork_index: int = -1
     more: Operator | None = None
 
     @property
@@ -67,15 +70,16 @@ class TaskState:
 
 @dataclass(slots=True, eq=False)
 class Operator:
-    """What only operator records have; None fields do not apply to the type.
+    """What only operator records have; a field that does not apply to the type keeps its default.
 
-    `fork` and `index` place a record in a dynamic fork. `waiting` counts the members a JOIN
-    still waits for. `branch` is the list a SWITCH chose. `asking` says that the condition of
-    a loop, or a case, is being evaluated. `child_id` is the execution of a SUB_WORKFLOW.
+    `join_on` are the full reference names a JOIN waits for and `waiting` how many of them did
+    not settle yet. `case` and `branch` are what a SWITCH chose. `asking` says that a condition
+    or case is being evaluated by a script. `child_id` is the execution of a SUB_WORKFLOW.
+    `members` are the branches of a dynamic fork, `opened` how many of them were scheduled,
+    `done` how many settled and `join` the number of its JOIN record. `item` and `of` are the
+    present element and the length of the list a loop goes through, `of` -1 where it has none.
     """
 
-    fork: int = 0
-    index: int = -1
     join_on: list[str] | None = None
     waiting: int = 0
     case: str | None = None
@@ -83,9 +87,11 @@ class Operator:
     asking: bool = False
     child_id: str | None = None
     members: ForkMembers | None = None
-    join: int = 0
     opened: int = 0
-    missing: str | None = None
+    done: int = 0
+    join: int = 0
+    item: JsonValue = None
+    of: int = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -107,10 +113,19 @@ class ForkMembers:
 
 @dataclass(slots=True, eq=False)
 class ExecutionState:
-    """One execution. `seq` is that of its last event; `epoch` rises with every reset."""
+    """One execution. `seq` is that of its last event; `epoch` rises with every reset.
+
+    `graphs` finds a compiled definition by content hash, for events that name another one.
+    `latest` is by plain reference name, `by_ref` by the full one. `wanted` are the effects of
+    each record (0: of the execution); `dirty` lists whose effects changed and `changed` whose
+    record did, until their reader takes them. `counters_stale` says that `joins` and
+    `countdown` must be built anew from the records before they are used. `ready_joins` are
+    those whose members settled; `passive_count` counts open records that only wait for others.
+    """
 
     execution_id: str
     graph: Graph
+    graphs: Mapping[str, Graph]
     status: str = RUNNING
     seq: int = 0
     epoch: int = 0
@@ -144,6 +159,11 @@ class ExecutionState:
     open_count: int = 0
     joins: dict[str, tuple[int, ...]] = field(default_factory=dict)
     countdown: dict[str, int] = field(default_factory=dict)
+    counters_stale: bool = False
+    dynamic_forks: int = 0
+    forked_nodes: dict[str, Node] = field(default_factory=dict)
+    ready_joins: dict[int, None] = field(default_factory=dict)
+    passive_count: int = 0
     agenda: dict[int, None] = field(default_factory=dict)
     outbox: deque[Message] = field(default_factory=deque)
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)

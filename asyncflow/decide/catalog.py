@@ -1,0 +1,124 @@
+"""The definitions known to an engine, and how one is bound to what it will run with.
+
+Binding freezes: registered task definitions are written into the tasks that embed none, and the
+latest version of a literally named sub-workflow is pinned. The catalog changes only by its own
+events, see `evolve_catalog`; looking something up changes nothing but a cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from asyncflow.decide.compile import compile_definition
+from asyncflow.ids import content_hash
+from asyncflow.model import events as ev
+from asyncflow.model.definition import (
+    TaskDefinition,
+    WorkflowDefinition,
+    WorkflowTask,
+    canonical_json,
+    parse_task_definition,
+)
+from asyncflow.model.graph import Graph
+
+
+class DefinitionCatalog:
+    """Registered workflow and task definitions, functions of this process, compiled graphs.
+
+    `graphs` is by content hash and holds every definition that an execution in memory is bound
+    to; whoever loads an execution adds what it names.
+    """
+
+    def __init__(self, functions: Mapping[str, str] | None = None) -> None:
+        """Begin empty; `functions` says where each function of this process runs."""
+        self.workflows: dict[str, dict[int, WorkflowDefinition]] = {}
+        self.tasks: dict[str, TaskDefinition] = {}
+        self.graphs: dict[str, Graph] = {}
+        self.functions: dict[str, str] = dict(functions or {})
+        self.seq = 0
+        self._bound: dict[tuple[str, int], Graph] = {}
+
+    def latest(self, name: str, version: int | None) -> Graph | None:
+        """The graph of a registered version, of the highest if None, or None if there is none."""
+        versions = self.workflows.get(name)
+        if not versions:
+            return None
+        chosen = max(versions) if version is None else version
+        definition = versions.get(chosen)
+        if definition is None:
+            return None
+        graph = self._bound.get((name, chosen))
+        if graph is None:
+            graph = self._bound[name, chosen] = self.inline(definition)
+        return graph
+
+    def inline(self, definition: WorkflowDefinition) -> Graph:
+        """The graph of any definition, bound to what is registered now.
+
+        Cost: linear in its tasks; registered definitions are bound once until the catalog changes.
+        """
+        bound = definition.model_copy(update={"tasks": self._bind(definition.tasks)})
+        return self.add(bound)
+
+    def add(self, bound: WorkflowDefinition) -> Graph:
+        """The graph of a definition that is bound already, as it is stored."""
+        name = content_hash(canonical_json(bound))
+        graph = self.graphs.get(name)
+        if graph is None:
+            graph = self.graphs[name] = compile_definition(bound, name)
+        return graph
+
+    def task_definition(self, name: str) -> TaskDefinition | None:
+        """The registered task definition of this name."""
+        return self.tasks.get(name)
+
+    def has_function(self, name: str) -> str | None:
+        """Where a function of this name runs in this process, or None."""
+        return self.functions.get(name)
+
+    def forget_bound(self) -> None:
+        """Bind anew from here on: what is registered has changed."""
+        self._bound.clear()
+
+    def _bind(self, tasks: list[WorkflowTask]) -> list[WorkflowTask]:
+        return [self._bind_task(task) for task in tasks]
+
+    def _bind_task(self, task: WorkflowTask) -> WorkflowTask:
+        changes: dict[str, object] = {}
+        if task.task_definition is None and task.name in self.tasks:
+            changes["task_definition"] = self.tasks[task.name]
+        if task.fork_tasks:
+            changes["fork_tasks"] = [self._bind(branch) for branch in task.fork_tasks]
+        if task.decision_cases:
+            changes["decision_cases"] = {key: self._bind(case) for key, case in task.decision_cases.items()}
+        if task.default_case:
+            changes["default_case"] = self._bind(task.default_case)
+        if task.loop_over:
+            changes["loop_over"] = self._bind(task.loop_over)
+        param = task.sub_workflow_param
+        if param is not None and param.version is None and param.name in self.workflows:
+            pinned = max(self.workflows[param.name])
+            changes["sub_workflow_param"] = param.model_copy(update={"version": pinned})
+        return task.model_copy(update=changes) if changes else task
+
+
+def evolve_catalog(
+    catalog: DefinitionCatalog, event: ev.Event, definitions: Mapping[str, WorkflowDefinition]
+) -> None:
+    """The catalog after one of its events; `definitions` holds the bodies that events name by hash."""
+    catalog.seq += 1
+    match event:
+        case ev.WorkflowRegistered(name, version, definition):
+            catalog.workflows.setdefault(name, {})[version] = definitions[definition]
+        case ev.WorkflowUnregistered(name, version):
+            versions = catalog.workflows.get(name, {})
+            versions.pop(version, None)
+            if not versions:
+                catalog.workflows.pop(name, None)
+        case ev.TaskRegistered(name, body):
+            catalog.tasks[name] = parse_task_definition(body)
+        case ev.TaskUnregistered(name):
+            catalog.tasks.pop(name, None)
+        case _:
+            raise TypeError(f"not an event of the catalog: {type(event).__name__}")
+    catalog.forget_bound()

@@ -1,0 +1,181 @@
+"""What callers ask of an execution: start, pause, resume, terminate, skip, update, variables.
+
+Each is checked whole before it emits anything. Restart, retry and rerun are in
+`decide/reopening`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from asyncflow.decide import ending
+from asyncflow.decide.flow import begin_list, complete, fail, take_up
+from asyncflow.decide.gather import output_of
+from asyncflow.decide.scheduling import OUTSIDE
+from asyncflow.decide.step import Step
+from asyncflow.errors import InvalidInput, NotFound, Refused
+from asyncflow.model import events as ev
+from asyncflow.model import inputs
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.statuses import (
+    CANCELED,
+    COMPLETED,
+    COMPLETED_WITH_ERRORS,
+    FAILED,
+    FAILED_TERMINALLY,
+    IN_PROGRESS,
+    PAUSED,
+    SCHEDULED,
+    SKIPPED,
+    TERMINATED,
+    TIMED_OUT,
+)
+from asyncflow.model.values import JsonObject
+
+_UPDATES = frozenset(
+    {IN_PROGRESS, COMPLETED, COMPLETED_WITH_ERRORS, FAILED, FAILED_TERMINALLY, TIMED_OUT, CANCELED, SKIPPED}
+)
+_REASON_LENGTH = 500
+
+
+def start(step: Step, command: inputs.StartExecution) -> None:
+    """Begin. A second start of the same execution changes nothing."""
+    state = step.state
+    if state.seq:
+        return
+    definition = state.graph.definition
+    given = command.input
+    if given and definition.input_template:
+        given = {**definition.input_template, **given}
+    step.emit(
+        ev.ExecutionStarted(
+            command.definition,
+            definition.name,
+            definition.version,
+            given,
+            command.correlation_id,
+            command.priority,
+            command.task_to_domain,
+            command.parent_id,
+            command.parent_number,
+            command.depth,
+            command.created_by,
+            command.trigger,
+        )
+    )
+    begin_list(step, state.graph.root, OUTSIDE)
+
+
+def pause(step: Step, command: inputs.PauseExecution) -> None:
+    """Stop scheduling follow-ups."""
+    if step.state.is_ended:
+        raise Refused(f"execution {step.state.execution_id} is {step.state.status}: it cannot be paused")
+    if step.state.status != PAUSED:
+        step.emit(ev.ExecutionPaused(command.reason))
+
+
+def resume(step: Step, command: inputs.ResumeExecution) -> None:
+    """Schedule what was held back, in this same step."""
+    if step.state.status != PAUSED:
+        raise Refused(f"execution {step.state.execution_id} is {step.state.status}, not PAUSED")
+    step.emit(ev.ExecutionResumed())
+    take_up(step)
+
+
+def terminate(step: Step, command: inputs.TerminateExecution) -> None:
+    """End it TERMINATED; asked again it changes nothing."""
+    state = step.state
+    if state.status == TERMINATED or (command.by_parent and state.is_ended):
+        return
+    if state.status == COMPLETED:
+        raise Refused(f"execution {state.execution_id} is COMPLETED: it cannot be terminated")
+    ending.terminate(step, command.reason, compensate=command.failure_workflow, by_parent=command.by_parent)
+
+
+def skip(step: Step, command: inputs.SkipTask) -> None:
+    """Count a task as done before it is scheduled."""
+    state = step.state
+    if state.is_ended:
+        raise Refused(f"execution {state.execution_id} is {state.status}: no task can be skipped")
+    node = state.graph.nodes.get(command.ref)
+    if node is None:
+        raise NotFound("task", command.ref)
+    if command.ref in state.by_ref:
+        raise Refused(f"task {command.ref} was scheduled already: it cannot be skipped")
+    step.emit(ev.TaskSkipped(state.next_number, command.ref, command.input, command.output))
+    if node.home.dag:
+        step.pending.append(state.by_ref[command.ref])
+
+
+def set_variables(step: Step, command: inputs.SetVariables) -> None:
+    """Merge variables in."""
+    if step.state.is_ended:
+        raise Refused(f"execution {step.state.execution_id} is {step.state.status}: its variables are final")
+    limit = step.context.limits.variables_bytes
+    size = len(json.dumps({**step.state.variables, **command.variables}).encode())
+    if size > limit:
+        raise InvalidInput(f"at most {limit} bytes of JSON together, got {size}", field="variables")
+    step.emit(ev.VariablesSet(command.variables))
+
+
+def evaluate(step: Step, command: inputs.Evaluate) -> None:
+    """Nothing of its own: looking again is what every step ends with."""
+
+
+def go_on(step: Step, command: inputs.Continue) -> None:
+    """Take up a slice of what was deferred."""
+    if not step.state.is_ended and step.state.status != PAUSED:
+        take_up(step)
+
+
+def update(step: Step, command: inputs.UpdateTask) -> None:
+    """Apply what a worker or caller says of a task; one that ended is left as it is."""
+    if command.status not in _UPDATES:
+        raise InvalidInput(f"one of {', '.join(sorted(_UPDATES))}, got {command.status!r}", field="status")
+    task = find_task(step.state, command.number, command.ref)
+    if task.is_ended or step.state.is_ended:
+        return
+    output: JsonObject = command.output
+    if command.merge:
+        output = {**output_of(step.state, task), **output}
+    reason = command.reason[:_REASON_LENGTH] if command.reason is not None else None
+    if command.merge and reason is None:
+        reason = task.reason
+    if command.status == IN_PROGRESS:
+        back = task.executor == "remote" and command.callback_after_s > 0
+        step.emit(
+            ev.TaskUpdated(
+                task.number,
+                output,
+                reason,
+                command.callback_after_s,
+                command.worker_id,
+                SCHEDULED if back else IN_PROGRESS,
+            )
+        )
+    elif command.status in {COMPLETED, COMPLETED_WITH_ERRORS, SKIPPED}:
+        complete(
+            step,
+            task,
+            output,
+            status=COMPLETED if command.status == SKIPPED else command.status,
+            reason=reason,
+            output_bytes=command.output_bytes,
+        )
+    else:
+        fail(step, task, command.status, reason or "", output)
+
+
+def find_task(state: ExecutionState, number: int, ref: str) -> TaskState:
+    """The record a command means: by number, or the newest open one of a reference name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if number:
+        task = state.tasks.get(number)
+    else:
+        task = state.by_ref.get(ref) or state.latest.get(ref)
+    if task is None:
+        raise NotFound("task", ref or str(number))
+    return task

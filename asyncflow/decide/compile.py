@@ -1,0 +1,211 @@
+"""A definition to a graph: neighbours linked, policies settled, templates parsed once.
+
+Compiling changes nothing of the meaning and checks nothing; `model/validation` did. The graph
+is read by every other module here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from asyncflow.decide.expressions import compile_template
+from asyncflow.model.definition import TaskDefinition, WorkflowDefinition, WorkflowTask
+from asyncflow.model.graph import CompiledTemplate, Graph, ListKind, Node, NodeList, Policy
+
+# A worker task that nobody described: Conductor's defaults. Any other type is tried once.
+_AD_HOC_WORKER = Policy(retry_count=3, retry_delay=60, response_timeout=3600)
+_AD_HOC = Policy()
+WORKER_TYPES = frozenset({"SIMPLE", "DYNAMIC", "USER_DEFINED"})
+
+
+def compile_definition(definition: WorkflowDefinition, content_hash: str) -> Graph:
+    """The graph of a whole definition.
+
+    Cost: linear in the number of tasks.
+    """
+    nodes: dict[str, Node] = {}
+    root = _compile_list(definition.tasks, kind="root", owner=None, nodes=nodes)
+    output = compile_template(definition.output_parameters) if definition.output_parameters else None
+    return Graph(
+        hash=content_hash,
+        definition=definition,
+        root=root,
+        nodes=nodes,
+        output=output,
+        task_count=len(nodes),
+    )
+
+
+def compile_task(task: WorkflowTask, home: NodeList, *, definition: TaskDefinition | None = None) -> Node:
+    """The node of a task that was made at run time, with what it contains.
+
+    `definition` is the registered one, used where the task embeds none; a forked worker task
+    without either has no policy at all.
+    """
+    node = _compile_node(task, home, nodes={})
+    if task.task_definition is None:
+        node.policy = _AD_HOC if definition is None else make_policy(definition, task.retry_count)
+    return node
+
+
+def make_policy(definition: TaskDefinition, retry_count: int | None) -> Policy:
+    """The policy a task definition spells out, with the task's own number of retries over it."""
+    extension = definition.extension
+    delays = extension.retry_delays if extension is not None else None
+    count = definition.retry_count if retry_count is None else retry_count
+    if delays is not None and retry_count is None:
+        count = len(delays)
+    return Policy(
+        retry_count=count,
+        retry_logic=definition.retry_logic,
+        retry_delay=definition.retry_delay_seconds,
+        backoff_scale=definition.backoff_scale_factor,
+        max_retry_delay=definition.max_retry_delay_seconds,
+        jitter_ms=definition.backoff_jitter_ms,
+        retry_delays=None if delays is None else tuple(delays),
+        timeout=definition.timeout_seconds,
+        timeout_policy=definition.timeout_policy,
+        response_timeout=definition.response_timeout_seconds,
+        poll_timeout=definition.poll_timeout_seconds or 0,
+        total_timeout=definition.total_timeout_seconds,
+        concurrency=definition.concurrent_exec_limit or 0,
+        rate=definition.rate_limit_per_frequency or 0,
+        rate_window=definition.rate_limit_frequency_in_seconds or 1,
+        input_template=definition.input_template,
+        heartbeat="response_timeout_seconds" in definition.model_fields_set,
+    )
+
+
+def _policy_of(task: WorkflowTask) -> Policy:
+    if task.task_definition is not None:
+        return _with_own_delays(make_policy(task.task_definition, task.retry_count), task)
+    policy = _AD_HOC_WORKER if task.type == "SIMPLE" else _AD_HOC
+    if task.retry_count is not None:
+        policy = _replace_retries(policy, task.retry_count)
+    return _with_own_delays(policy, task)
+
+
+def _with_own_delays(policy: Policy, task: WorkflowTask) -> Policy:
+    delays = task.extension.retry_delays if task.extension is not None else None
+    if delays is None:
+        return policy
+    count = len(delays) if task.retry_count is None else task.retry_count
+    changed = {name: getattr(policy, name) for name in Policy.__slots__}
+    return Policy(**{**changed, "retry_count": count, "retry_delays": tuple(delays)})
+
+
+def _replace_retries(policy: Policy, count: int) -> Policy:
+    changed = {name: getattr(policy, name) for name in Policy.__slots__}
+    return Policy(**{**changed, "retry_count": count})
+
+
+def _compile_list(
+    tasks: Sequence[WorkflowTask],
+    *,
+    kind: ListKind,
+    owner: Node | None,
+    nodes: dict[str, Node],
+    key: str = "",
+) -> NodeList:
+    home = NodeList(key=key, kind=kind, owner=owner)
+    for task in tasks:
+        home.nodes.append(_compile_node(task, home, nodes=nodes))
+    for node, follower in itertools.pairwise(home.nodes):
+        node.next = node.follower = follower
+    if any(t.extension is not None and t.extension.depends_on is not None for t in tasks):
+        _link_dag(home)
+    return home
+
+
+def _link_dag(home: NodeList) -> None:
+    """Edges of a list in which some task names what it depends on; the others follow the one before."""
+    home.dag = True
+    dependents: dict[str, list[Node]] = {node.ref: [] for node in home.nodes}
+    previous: Node | None = None
+    for node in home.nodes:
+        node.next = None
+        extension = node.task.extension
+        needs = extension.depends_on if extension is not None else None
+        if needs is None:
+            needs = [] if previous is None else [previous.ref]
+        unique = dict.fromkeys(needs)
+        node.needs = len(unique)
+        for ref in unique:
+            dependents[ref].append(node)
+        previous = node
+    for node in home.nodes:
+        node.dependents = tuple(dependents[node.ref])
+
+
+def _compile_node(task: WorkflowTask, home: NodeList, *, nodes: dict[str, Node]) -> Node:
+    node = Node(
+        ref=task.task_reference_name,
+        type=task.type,
+        name=task.name,
+        task=task,
+        home=home,
+        policy=_policy_of(task),
+        input=compile_template(task.input_parameters),
+        loop=None if home.owner is None else home.owner if home.kind == "loop" else home.owner.loop,
+    )
+    node.input = _with_template(task, node.policy)
+    node.extra = _extra_templates(task)
+    nodes[node.ref] = node
+    if task.fork_tasks:
+        node.branches = tuple(
+            _compile_list(branch, kind="branch", owner=node, nodes=nodes, key=str(i))
+            for i, branch in enumerate(task.fork_tasks)
+        )
+    if task.decision_cases:
+        node.cases = {
+            case: _compile_list(tasks, kind="case", owner=node, nodes=nodes, key=case)
+            for case, tasks in task.decision_cases.items()
+        }
+    if task.default_case:
+        node.default = _compile_list(task.default_case, kind="case", owner=node, nodes=nodes)
+    if task.loop_over:
+        node.body = _compile_list(task.loop_over, kind="loop", owner=node, nodes=nodes)
+    return node
+
+
+def _with_template(task: WorkflowTask, policy: Policy) -> CompiledTemplate:
+    """The input template of the task over that of its definition (missing keys are filled in)."""
+    if not policy.input_template:
+        return compile_template(task.input_parameters)
+    return compile_template({**policy.input_template, **task.input_parameters})
+
+
+def _extra_templates(task: WorkflowTask) -> Mapping[str, CompiledTemplate]:
+    """Fields outside the input parameters that may hold expressions."""
+    extra: dict[str, CompiledTemplate] = {}
+    if task.sink:
+        extra["sink"] = compile_template(task.sink)
+    if task.items:
+        extra["items"] = compile_template(task.items)
+    if task.sub_workflow_param is not None:
+        param = task.sub_workflow_param
+        fields = {
+            "name": param.name,
+            "taskToDomain": param.task_to_domain,
+            "priority": param.priority,
+            "idempotencyKey": param.idempotency_key,
+        }
+        extra["sub"] = compile_template({k: v for k, v in fields.items() if v is not None})
+        if isinstance(param.workflow_definition, str):
+            extra["definition"] = compile_template(param.workflow_definition)
+    if task.extension is not None:
+        _extension_templates(task, extra)
+    return extra
+
+
+def _extension_templates(task: WorkflowTask, extra: dict[str, CompiledTemplate]) -> None:
+    extension = task.extension
+    assert extension is not None  # noqa: S101 - the caller looked
+    if extension.resources:
+        wanted = [
+            {"name": r.name, "weight": r.weight, "mode": r.mode, "key": r.key} for r in extension.resources
+        ]
+        extra["resources"] = compile_template(wanted)
+    if extension.priority is not None:
+        extra["priority"] = compile_template(extension.priority)

@@ -1,0 +1,134 @@
+"""What joins and DAG lists still wait for, counted as tasks settle.
+
+Only `evolve` calls these. After a reset the counts are built anew from the records, once,
+before they are next used; otherwise each settled task costs only what depends on it.
+"""
+
+from __future__ import annotations
+
+from asyncflow.decide.shape import JOINS, PASSIVE, completes, list_key, member_ref, owner_completed
+from asyncflow.model.graph import Node, NodeList
+from asyncflow.model.state import ExecutionState, Operator, TaskState
+
+
+def closed(state: ExecutionState, task: TaskState) -> None:
+    """One open record less."""
+    state.open_count -= 1
+    if task.node.type in PASSIVE:
+        state.passive_count -= 1
+        state.ready_joins.pop(task.number, None)
+
+
+def reopened(state: ExecutionState, task: TaskState) -> None:
+    """One open record more."""
+    state.open_count += 1
+    if task.node.type in PASSIVE:
+        state.passive_count += 1
+
+
+def register_join(state: ExecutionState, task: TaskState, fork: int) -> None:
+    """Count what a new JOIN waits for: the members of its dynamic fork, or its `joinOn`."""
+    more = task.more = task.more or Operator()
+    if fork:
+        opener = state.tasks[fork].more
+        assert opener is not None  # noqa: S101 - a fork record always has it
+        assert opener.members is not None  # noqa: S101
+        opener.join = task.number
+        more.waiting = opener.members.count - opener.done
+        if not more.waiting:
+            state.ready_joins[task.number] = None
+        return
+    node = task.node
+    named = [*node.task.join_on, *node.task.default_exclusive_join_task]
+    more.join_on = [member_ref(node, ref, state, task.suffix) for ref in dict.fromkeys(named)]
+    more.waiting = 0
+    for ref in more.join_on:
+        member = state.by_ref.get(ref)
+        if member is None or not member.settled:
+            more.waiting += 1
+            state.joins[ref] = (*state.joins.get(ref, ()), task.number)
+    if not more.waiting or node.type == "EXCLUSIVE_JOIN":
+        state.ready_joins[task.number] = None
+
+
+def count_settled(state: ExecutionState, task: TaskState) -> None:
+    """Take a task that settled off everything that counts on it."""
+    if state.counters_stale:
+        rebuild(state)
+        return
+    _count_members(state, task)
+    if completes(task):
+        _count_completed(state, task.node, task.suffix)
+
+
+def rebuild(state: ExecutionState) -> None:
+    """Count everything anew from the records.
+
+    Cost: linear in the records of the execution.
+    """
+    state.counters_stale = False
+    state.joins.clear()
+    state.ready_joins.clear()
+    state.countdown.clear()
+    for task in state.tasks.values():
+        if task.more is not None and task.more.members is not None:
+            task.more.done = 0
+    for task in state.tasks.values():
+        if task.fork_index >= 0 and task.settled and not task.superseded:
+            opener = state.tasks[task.fork].more if task.fork in state.tasks else None
+            if opener is not None:
+                opener.done += 1
+    for task in list(state.tasks.values()):
+        if task.node.type in JOINS and not task.is_ended:
+            register_join(state, task, task.fork if task.fork_index < 0 else 0)
+    for task in state.tasks.values():
+        if task.settled and not task.superseded and completes(task):
+            _count_completed(state, task.node, task.suffix)
+
+
+def _count_members(state: ExecutionState, task: TaskState) -> None:
+    for number in state.joins.pop(task.ref, ()):
+        _member_settled(state, state.tasks.get(number))
+    if task.fork_index >= 0:
+        opener = state.tasks[task.fork].more
+        if opener is not None:
+            opener.done += 1
+            _member_settled(state, state.tasks.get(opener.join))
+
+
+def _member_settled(state: ExecutionState, join: TaskState | None) -> None:
+    if join is None or join.more is None or join.is_ended:
+        return
+    join.more.waiting -= 1
+    if not join.more.waiting or join.node.type == "EXCLUSIVE_JOIN":
+        state.ready_joins[join.number] = None
+
+
+def _count_completed(state: ExecutionState, node: Node, suffix: str) -> None:
+    """Count a completed node in its DAG, and every SWITCH that ended with it."""
+    current: Node | None = node
+    while current is not None:
+        if current.home.dag:
+            _count_in_dag(state, current, suffix)
+        current = owner_completed(state, current, suffix)
+
+
+def _count_in_dag(state: ExecutionState, node: Node, suffix: str) -> None:
+    countdown = state.countdown
+    for dependent in node.dependents:
+        key = dependent.ref + suffix
+        countdown[key] = countdown.get(key, dependent.needs) - 1
+    whole = list_key(node.home, suffix)
+    countdown[whole] = countdown.get(whole, len(node.home.nodes)) - 1
+
+
+def is_free(state: ExecutionState, node: Node, suffix: str) -> bool:
+    """Whether everything the node of a DAG depends on has ended."""
+    return state.countdown.get(node.ref + suffix, node.needs) == 0
+
+
+def first_nodes(home: NodeList) -> list[Node]:
+    """The nodes of a list that start at once."""
+    if not home.dag:
+        return home.nodes[:1]
+    return [node for node in home.nodes if node.needs == 0]

@@ -1,0 +1,76 @@
+"""decide: what an input makes of an execution.
+
+The only entrance to the core for those who run it. Commands may be refused, before anything is
+emitted; reports may be stale and then change nothing. What follows from an end is in
+`decide/flow`; how an execution is opened again is in `decide/reopening`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asyncflow.decide import (
+    commands,
+    operators,
+    operators_child,
+    operators_fork,
+    operators_loop,
+    operators_plugin,
+    reopening,
+    reports,
+)
+from asyncflow.decide.flow import advance
+from asyncflow.decide.step import Begin, Context, Step
+from asyncflow.model import inputs
+from asyncflow.model.state import ExecutionState
+
+Handler = Callable[[Step, Any], None]  # each takes the one kind of input it stands under
+
+BEGINNINGS: dict[str, Begin] = {
+    **operators.BEGINNINGS,
+    **operators_fork.BEGINNINGS,
+    **operators_loop.BEGINNINGS,
+    **operators_child.BEGINNINGS,
+    **operators_plugin.BEGINNINGS,
+}
+
+_HANDLERS: dict[type[inputs.Input], Handler] = {
+    inputs.StartExecution: commands.start,
+    inputs.PauseExecution: commands.pause,
+    inputs.ResumeExecution: commands.resume,
+    inputs.TerminateExecution: commands.terminate,
+    inputs.SkipTask: commands.skip,
+    inputs.UpdateTask: commands.update,
+    inputs.SetVariables: commands.set_variables,
+    inputs.Evaluate: commands.evaluate,
+    inputs.Continue: commands.go_on,
+    inputs.RestartExecution: reopening.restart,
+    inputs.RetryExecution: reopening.retry,
+    inputs.RerunExecution: reopening.rerun,
+    inputs.ChildReopened: reopening.child_reopened,
+    inputs.AttemptAdmitted: reports.attempt_admitted,
+    inputs.AttemptEnded: reports.attempt_ended,
+    inputs.AttemptInterrupted: reports.attempt_interrupted,
+    inputs.ScriptEnded: reports.script_ended,
+    inputs.TimerDue: reports.timer_due,
+    inputs.ExtendLease: reports.extend_lease,
+    inputs.ChildEnded: reports.child_ended,
+}
+
+
+def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step:
+    """The events, in order, and the messages that one input gives; already evolved into `state`.
+
+    Raises:
+        Refused: the command does not fit the state; nothing was emitted.
+        NotFound: the command names a task that is not there; nothing was emitted.
+        InvalidInput: the command carries something that cannot be; nothing was emitted.
+
+    Cost: what changes, at most about `context.slice_size` events; the rest is deferred to
+    another turn, which the state then wants.
+    """
+    step = Step(state, context, BEGINNINGS)
+    _HANDLERS[type(given)](step, given)
+    advance(step)
+    return step

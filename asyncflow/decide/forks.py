@@ -1,0 +1,228 @@
+"""The branches of a dynamic fork, as a function of the fork's recorded input.
+
+Three input forms, the first that fits. The lists stand once in the journal, in the input of the
+FORK record; nodes and inputs of branches are made from it here. Scheduling is in
+`decide/operators_fork`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from asyncflow.decide.compile import compile_task
+from asyncflow.decide.expressions import compile_template
+from asyncflow.errors import DefinitionError
+from asyncflow.model.definition import (
+    TaskDefinition,
+    WorkflowTask,
+    parse_task_definition,
+    parse_workflow_task,
+)
+from asyncflow.model.events import ForkOpened
+from asyncflow.model.graph import CompiledTemplate, Node, NodeList
+from asyncflow.model.state import ExecutionState, ForkMembers, TaskState
+from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
+
+INPUTS, TASKS, LEGACY = "inputs", "tasks", "legacy"
+
+# Keys of an element of form "inputs" that act on the task made from it, besides being its input.
+_TASK_KEYS = frozenset({"optional", "permissive", "retryCount", "startDelay", "asyncComplete"})
+
+
+class BadFork(ValueError):
+    """The input of a dynamic fork gives no branches; the text is the reason for the user."""
+
+
+def choose_form(task: WorkflowTask, given: JsonMapping) -> tuple[str, list[JsonValue]]:
+    """The form that fits the resolved input, and its list.
+
+    Raises:
+        BadFork: no form fits, or the one that does holds something else than lists.
+    """
+    if isinstance(given.get("forkTaskInputs"), list):
+        return INPUTS, given["forkTaskInputs"]  # type: ignore[return-value]
+    if task.dynamic_fork_tasks_param:
+        return TASKS, _listed_tasks(task, given)
+    if task.dynamic_fork_join_tasks_param:
+        wrapped = given.get(task.dynamic_fork_join_tasks_param)
+        listed = wrapped.get("dynamicTasks") if isinstance(wrapped, Mapping) else wrapped
+        if isinstance(listed, list):
+            return LEGACY, listed
+    raise BadFork("Dynamic tasks could not be created: the input holds no list of tasks or inputs")
+
+
+def _listed_tasks(task: WorkflowTask, given: JsonMapping) -> list[JsonValue]:
+    name = task.dynamic_fork_tasks_param
+    assert name is not None  # noqa: S101 - the caller looked
+    listed = given.get(name)
+    bad = f"Input '{name}' is invalid. Cannot deserialize a list of Workflow Tasks"
+    if not isinstance(listed, list):
+        raise BadFork(f"{bad}: it is not a list")
+    for index, item in enumerate(listed):
+        if not isinstance(item, Mapping) or not item.get("taskReferenceName"):
+            raise BadFork(f"{bad}: element {index} has no taskReferenceName")
+    inputs = given.get(task.dynamic_fork_tasks_input_param_name or "")
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise BadFork(
+            f"Input to the dynamically forked tasks is not a map: '{task.dynamic_fork_tasks_input_param_name}'"
+        )
+    return listed
+
+
+def prefix_of(state: ExecutionState, task: TaskState) -> str:
+    """What the reference names of form "inputs" begin with: longer once a dynamic fork exists."""
+    name = template_name(task)
+    return f"_{task.node.ref}_{name}_" if state.dynamic_forks else f"_{name}_"
+
+
+def template_name(task: TaskState) -> str:
+    """The task name of form "inputs": given, else the fork's reference, else the system type."""
+    named = task.input.get("forkTaskName")
+    if named:
+        return str(named)
+    kind = str(task.input.get("forkTaskType") or "SIMPLE")
+    return task.node.ref if kind == "SIMPLE" or task.input.get("forkTaskWorkflow") else kind
+
+
+def forked_names(form: str, task: TaskState, listed: list[JsonValue]) -> list[str]:
+    """The task names whose registered definitions apply in the fork."""
+    if form == INPUTS:
+        return [template_name(task)]
+    key = "name" if form == TASKS else "taskName"
+    return list(
+        dict.fromkeys(str(item[key]) for item in listed if isinstance(item, Mapping) and item.get(key))
+    )
+
+
+def open_members(task: TaskState, event: ForkOpened) -> ForkMembers:
+    """The branches of a fork that was opened.
+
+    Raises:
+        BadFork: a branch cannot be made of what the input holds.
+
+    Cost: linear in the branches; one node serves all branches of form "inputs".
+    """
+    home = NodeList(key="", kind="branch", owner=task.node, nodes=[])
+    _, listed = choose_form(task.node.task, task.input)
+    known = {name: parse_task_definition(body) for name, body in (event.definitions or {}).items()}
+    members = ForkMembers(event.form, event.count, event.prefix, task.suffix, [], [], [])
+    if event.form == INPUTS:
+        _open_inputs(members, task, listed, home=home, known=known)
+    else:
+        _open_tasks(members, task, listed, home=home, known=known)
+    for node in members.nodes:
+        node.loop = task.node.loop
+    return members
+
+
+def make_known(state: ExecutionState, node: Node) -> None:
+    """Let events find a node that only a fork made, and what is inside it, by reference name."""
+    state.forked_nodes[node.ref] = node
+    for inner in (*node.branches, *node.cases.values(), node.default, node.body):
+        for nested in inner.nodes if inner is not None else ():
+            make_known(state, nested)
+
+
+def _open_inputs(
+    members: ForkMembers,
+    task: TaskState,
+    listed: list[JsonValue],
+    *,
+    home: NodeList,
+    known: Mapping[str, TaskDefinition],
+) -> None:
+    name = template_name(task)
+    shared = compile_task(_template(task, name, {}), home, definition=known.get(name))
+    own = False
+    for index, element in enumerate(listed):
+        given = dict(element) if isinstance(element, Mapping) else {"input": element}
+        options = {key: given[key] for key in _TASK_KEYS & given.keys()}
+        node = shared
+        if options or ("taskToDomain" in given and shared.type == "SUB_WORKFLOW"):
+            node = compile_task(_template(task, name, given), home, definition=known.get(name))
+            own = True
+        members.nodes.append(node)
+        members.inputs.append({**given, "__index": index})
+        members.refs.append(f"{members.prefix}{index}{members.suffix}")
+    if not own:
+        members.nodes = [shared]
+
+
+def _template(task: TaskState, name: str, element: JsonMapping) -> WorkflowTask:
+    """The task that every element of form "inputs" becomes, with what the element says of itself."""
+    workflow = task.input.get("forkTaskWorkflow")
+    kind = "SUB_WORKFLOW" if workflow else str(task.input.get("forkTaskType") or "SIMPLE")
+    made: JsonObject = {
+        "name": name,
+        "taskReferenceName": name,
+        "type": kind,
+        "optional": task.node.task.optional,
+        **{key: element[key] for key in _TASK_KEYS & element.keys()},
+    }
+    if workflow:
+        version = task.input.get("forkTaskWorkflowVersion")
+        made["subWorkflowParam"] = {
+            "name": str(workflow),
+            "version": None if version is None else int(str(version)),
+            "taskToDomain": element.get("taskToDomain"),
+        }
+    try:
+        return parse_workflow_task(made)
+    except DefinitionError as error:
+        raise BadFork(f"Dynamic tasks could not be created: {error}") from error
+
+
+def _open_tasks(
+    members: ForkMembers,
+    task: TaskState,
+    listed: list[JsonValue],
+    *,
+    home: NodeList,
+    known: Mapping[str, TaskDefinition],
+) -> None:
+    name = task.node.task.dynamic_fork_tasks_input_param_name
+    inputs = task.input.get(name or "") if members.form == TASKS else None
+    for index, item in enumerate(listed):
+        made, given = _forked_task(members.form, item, index, inputs=inputs)
+        node = compile_task(made, home, definition=known.get(made.name))
+        members.nodes.append(node)
+        members.inputs.append(given)
+        members.refs.append(f"{made.task_reference_name}{members.suffix}")
+
+
+def _forked_task(
+    form: str, item: JsonValue, index: int, *, inputs: JsonValue
+) -> tuple[WorkflowTask, JsonObject]:
+    assert isinstance(item, Mapping)  # noqa: S101 - choose_form checked tasks; legacy below
+    body: JsonObject = dict(item) if form == TASKS else _from_legacy(item, index)
+    body.setdefault("name", body.get("taskReferenceName"))
+    ref = str(body.get("taskReferenceName"))
+    entry = inputs.get(ref) if isinstance(inputs, Mapping) else None
+    own = body.get("inputParameters") or {}
+    merged = {**own, **entry} if isinstance(entry, Mapping) and isinstance(own, Mapping) else own
+    try:
+        made = parse_workflow_task({**body, "inputParameters": merged})
+    except DefinitionError as error:
+        raise BadFork(f"Dynamic tasks could not be created: task {index}: {error}") from error
+    return made, dict(made.input_parameters)
+
+
+def _from_legacy(item: JsonMapping, index: int) -> JsonObject:
+    ref = item.get("referenceName")
+    if not ref:
+        raise BadFork(f"Dynamic tasks could not be created: element {index} has no referenceName")
+    made: JsonObject = {
+        "name": item.get("taskName") or ref,
+        "taskReferenceName": ref,
+        "type": item.get("type") or "SIMPLE",
+        "inputParameters": item.get("input") or {},
+    }
+    if item.get("workflowName"):
+        made["type"] = "SUB_WORKFLOW"
+        made["subWorkflowParam"] = {"name": item["workflowName"], "version": item.get("version")}
+    return made
+
+
+def template_of(element: JsonValue) -> CompiledTemplate:
+    """An input of form "inputs" as the template it is."""
+    return compile_template(element)

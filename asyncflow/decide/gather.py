@@ -1,0 +1,132 @@
+"""Outputs that are not stored: what a JOIN or DO_WHILE gathered, computed when it is read.
+
+A fan-out of a hundred thousand is thus kept once, in its members. The limits on payloads apply
+where a value is handed to a task or a caller, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from asyncflow.decide.shape import GATHERING
+from asyncflow.model.graph import Node, NodeList
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
+
+
+def output_of(state: ExecutionState, task: TaskState) -> JsonMapping:
+    """The output of a record, stored or gathered.
+
+    Cost: linear in the members, for a JOIN or a DO_WHILE.
+    """
+    if task.output or task.node.type not in GATHERING:
+        return task.output or {}
+    return _joined(state, task) if task.node.type == "JOIN" else loop_output(state, task)
+
+
+def member_output(state: ExecutionState, task: TaskState, key: str) -> tuple[bool, JsonValue]:
+    """One entry of a record's output, without building the rest: whether it is there, and its value."""
+    if task.output or task.node.type not in GATHERING:
+        output = task.output or {}
+        return key in output, output.get(key)
+    if task.node.type == "JOIN":
+        member = state.by_ref.get(key)
+        if member is None or not _is_member(task, member):
+            return False, None
+        found = output_of(state, member)
+        return bool(found), found
+    return _loop_entry(state, task, key)
+
+
+def join_members(state: ExecutionState, join: TaskState) -> Iterator[TaskState]:
+    """The newest records a JOIN waits for, in the order of its `joinOn`; those not scheduled are left out."""
+    for ref in join_refs(state, join):
+        member = state.by_ref.get(ref)
+        if member is not None:
+            yield member
+
+
+def join_refs(state: ExecutionState, join: TaskState) -> list[str]:
+    """The full reference names a JOIN waits for."""
+    more = join.more
+    if more is None:
+        return []
+    if more.join_on is not None:
+        return more.join_on
+    opener = state.tasks[join.fork].more
+    return [] if opener is None or opener.members is None else opener.members.refs
+
+
+def _is_member(join: TaskState, member: TaskState) -> bool:
+    if join.more is not None and join.more.join_on is not None:
+        return member.ref in join.more.join_on
+    return member.fork == join.fork and member.fork_index >= 0
+
+
+def _joined(state: ExecutionState, join: TaskState) -> JsonObject:
+    gathered: JsonObject = {}
+    for member in join_members(state, join):
+        output = output_of(state, member)
+        if output:
+            gathered[member.ref] = output
+    return gathered
+
+
+def loop_output(state: ExecutionState, loop: TaskState) -> JsonObject:
+    """`iteration`, then an entry for each iteration that is kept, by plain reference name."""
+    output: JsonObject = {"iteration": loop.iteration}
+    for iteration in range(1, loop.iteration + 1):
+        entry = _iteration(state, loop, iteration)
+        if entry:
+            output[str(iteration)] = entry
+    more = loop.more
+    if more is not None and more.of >= 0 and loop.iteration:
+        output["loopIndex"] = loop.iteration - 1
+        output["loopItem"] = more.item
+    return output
+
+
+def _loop_entry(state: ExecutionState, loop: TaskState, key: str) -> tuple[bool, JsonValue]:
+    if key == "iteration":
+        return True, loop.iteration
+    if key.isascii() and key.isdigit():
+        entry = _iteration(state, loop, int(key))
+        return bool(entry), entry
+    output = loop_output(state, loop)
+    return key in output, output.get(key)
+
+
+def _iteration(state: ExecutionState, loop: TaskState, iteration: int) -> JsonObject:
+    body = loop.node.body
+    if body is None:
+        return {}
+    suffix = f"{loop.suffix}__{iteration}"
+    entry: JsonObject = {}
+    for node in _nodes_within(body):
+        task = state.by_ref.get(node.ref + suffix)
+        if task is None:
+            continue
+        entry[node.ref] = output_of(state, task)
+        if task.more is not None and task.more.members is not None:
+            _add_forked(state, task, entry)
+    return entry
+
+
+def _add_forked(state: ExecutionState, fork: TaskState, entry: JsonObject) -> None:
+    more = fork.more
+    assert more is not None  # noqa: S101 - the caller looked
+    assert more.members is not None  # noqa: S101
+    for ref in more.members.refs:
+        member = state.by_ref.get(ref)
+        if member is not None:
+            entry[ref.removesuffix(fork.suffix)] = output_of(state, member)
+
+
+def _nodes_within(home: NodeList) -> Iterator[Node]:
+    """The nodes of a list and of the lists in them, except the bodies of further loops."""
+    for node in home.nodes:
+        yield node
+        for inner in (*node.branches, *node.cases.values()):
+            yield from _nodes_within(inner)
+        if node.default is not None:
+            yield from _nodes_within(node.default)

@@ -1,0 +1,161 @@
+"""SUB_WORKFLOW and START_WORKFLOW: executions that executions start.
+
+Parent and child change in one commit: the start of the child is a message of the step that
+schedules its task, and the child's end comes back as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from asyncflow.decide.ending import end_execution
+from asyncflow.decide.flow import complete, fail
+from asyncflow.decide.step import Begin, Step
+from asyncflow.errors import DefinitionError
+from asyncflow.ids import child_id, derived_id, task_id
+from asyncflow.model.definition import WorkflowDefinition, parse_workflow
+from asyncflow.model.events import ChildStarted
+from asyncflow.model.graph import Graph
+from asyncflow.model.inputs import ChildEnded, StartExecution
+from asyncflow.model.state import TaskState
+from asyncflow.model.statuses import CANCELED, COMPLETED, FAILED, FAILED_TERMINALLY, TERMINATED
+from asyncflow.model.validation import validate_workflow
+from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
+
+MAX_DEPTH = 100
+"""Executions within executions; a definition that starts itself fails here, by name."""
+
+
+def begin_child(step: Step, task: TaskState) -> None:
+    """SUB_WORKFLOW: start the child in the same commit."""
+    state = step.state
+    param = task.node.task.sub_workflow_param
+    assert param is not None  # noqa: S101 - registration demands it
+    template = task.node.extra.get("sub")
+    resolved = {} if template is None else template.resolve(step.scope(task.number))
+    given: JsonMapping = resolved if isinstance(resolved, Mapping) else {}
+    if state.depth + 1 > MAX_DEPTH:
+        reason = f"limit_exceeded: sub-workflow depth: at most {MAX_DEPTH}"
+        fail(step, task, FAILED_TERMINALLY, reason)
+        return
+    graph = _child_graph(step, task, given)
+    if graph is None:
+        reason = f"no such workflow: {given.get('name')} (version {param.version or 'latest'})"
+        end_execution(step, FAILED, f"{task.ref}: {reason}", failed=task)
+        return
+    identity = child_id(
+        state.execution_id,
+        task_id(state.execution_id, task.number),
+        retry_count=task.retry_count,
+        epoch=state.epoch,
+    )
+    priority = given.get("priority")
+    domains = given.get("taskToDomain")
+    step.emit(ChildStarted(task.number, identity))
+    step.send(
+        identity,
+        StartExecution(
+            graph.hash,
+            _child_input(task),
+            state.correlation_id,
+            priority if isinstance(priority, int) and not isinstance(priority, bool) else state.priority,
+            _texts(domains) if isinstance(domains, Mapping) else state.task_to_domain or None,
+            state.execution_id,
+            task.number,
+            state.depth + 1,
+        ),
+    )
+
+
+def _child_input(task: TaskState) -> JsonObject:
+    return task.input
+
+
+def _texts(domains: Mapping[str, JsonValue]) -> dict[str, str]:
+    return {key: str(value) for key, value in domains.items()}
+
+
+def _child_graph(step: Step, task: TaskState, given: JsonMapping) -> Graph | None:
+    """The definition of the child: inline, by an expression that gives one, or registered."""
+    param = task.node.task.sub_workflow_param
+    assert param is not None  # noqa: S101
+    if isinstance(param.workflow_definition, WorkflowDefinition):
+        return step.context.catalog.inline(param.workflow_definition)
+    template = task.node.extra.get("definition")
+    if template is not None:
+        body = template.resolve(step.scope(task.number))
+        if body is not None:
+            return _inline(step, body)
+    name = given.get("name")
+    return None if not name else step.context.catalog.latest(str(name), param.version or None)
+
+
+def _inline(step: Step, body: JsonValue) -> Graph:
+    """A definition that came as data, checked like one that is registered."""
+    definition = parse_workflow(body)
+    violations = validate_workflow(definition, limits=step.context.limits)
+    if violations:
+        raise DefinitionError(violations)
+    return step.context.catalog.inline(definition)
+
+
+def child_ended(step: Step, task: TaskState, ended: ChildEnded) -> None:
+    """The child of a SUB_WORKFLOW task reached its end."""
+    more = task.more
+    if task.is_ended or task.superseded or more is None or more.child_id != ended.child_id:
+        return
+    output: JsonObject = {**(task.output or {}), **ended.output}
+    if ended.status == COMPLETED:
+        complete(step, task, output)
+        return
+    status = CANCELED if ended.status == TERMINATED else ended.status
+    fail(step, task, status, f"Sub workflow {ended.child_id} failure reason: {ended.reason or ''}", output)
+
+
+def begin_start_workflow(step: Step, task: TaskState) -> None:
+    """START_WORKFLOW: start another execution and do not wait for it."""
+    state = step.state
+    request = task.input.get("startWorkflow")
+    if not isinstance(request, Mapping):
+        fail(step, task, FAILED, "startWorkflow: missing, or not a start request")
+        return
+    graph = _requested_graph(step, request)
+    if isinstance(graph, str):
+        fail(step, task, FAILED, graph)
+        return
+    given, domains = request.get("input"), request.get("taskToDomain")
+    priority = request.get("priority")
+    identity = derived_id("start", state.execution_id, task.number, task.retry_count, state.epoch)
+    correlation = request.get("correlationId")
+    step.send(
+        identity,
+        StartExecution(
+            graph.hash,
+            dict(given) if isinstance(given, Mapping) else {},
+            state.correlation_id if correlation is None else str(correlation),
+            priority if isinstance(priority, int) and not isinstance(priority, bool) else 0,
+            _texts(domains) if isinstance(domains, Mapping) and domains else state.task_to_domain or None,
+            trigger=f"start by {state.execution_id}",
+        ),
+    )
+    complete(step, task, {"workflowId": identity})
+
+
+def _requested_graph(step: Step, request: JsonMapping) -> Graph | str:
+    """The definition a start request names or carries, or why there is none."""
+    body = request.get("workflowDef")
+    if body is not None:
+        try:
+            return _inline(step, body)
+        except DefinitionError as error:
+            return f"startWorkflow.workflowDef: {error}"
+    name, version = request.get("name"), request.get("version")
+    if not name:
+        return "startWorkflow.name: missing"
+    if version is not None and not isinstance(version, int):
+        return "startWorkflow.version: not an integer"
+    graph = step.context.catalog.latest(str(name), version or None)
+    return graph or f"no such workflow: {name} (version {version or 'latest'})"
+
+
+BEGINNINGS: dict[str, Begin] = {"SUB_WORKFLOW": begin_child, "START_WORKFLOW": begin_start_workflow}

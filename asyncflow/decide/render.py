@@ -1,0 +1,120 @@
+"""An execution as Conductor shows it: the Workflow and Task objects of its REST API.
+
+A rendering is a view of state at one moment, built on request; nothing is kept. What Conductor
+has no word for stands under the one key `asyncflow`.
+"""
+
+from __future__ import annotations
+
+from asyncflow.decide.gather import output_of
+from asyncflow.decide.scope import task_definition_name, task_type
+from asyncflow.ids import task_id
+from asyncflow.model.definition import to_json
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.values import JsonObject
+
+
+def render_execution(
+    state: ExecutionState, *, include_tasks: bool = True, include_definition: bool = False
+) -> JsonObject:
+    """Conductor's Workflow object.
+
+    Cost: linear in the records with `include_tasks`, else independent of their number.
+    """
+    body: JsonObject = {
+        "ownerApp": "",
+        "createTime": state.created_ms,
+        "updateTime": state.updated_ms,
+        "createdBy": state.created_by,
+        "status": state.status,
+        "endTime": state.ended_ms,
+        "workflowId": state.execution_id,
+        "workflowName": state.name,
+        "workflowVersion": state.version,
+        "input": state.input,
+        "output": state.output,
+        "correlationId": state.correlation_id,
+        "reasonForIncompletion": state.reason,
+        "taskToDomain": state.task_to_domain,
+        "failedReferenceTaskNames": list(state.failed_refs),
+        "failedTaskNames": list(state.failed_names),
+        "priority": state.priority,
+        "variables": state.variables,
+        "lastRetriedTime": state.retried_ms,
+        "startTime": state.created_ms,
+        "event": state.trigger or None,
+        "asyncflow": {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash},
+    }
+    if state.parent_id is not None:
+        body["parentWorkflowId"] = state.parent_id
+        body["parentWorkflowTaskId"] = task_id(state.parent_id, state.parent_number)
+    if state.failed_number:
+        body["failedTaskId"] = task_id(state.execution_id, state.failed_number)
+    if include_definition:
+        body["workflowDefinition"] = to_json(state.graph.definition)
+    body["tasks"] = [render_task(state, t) for t in ordered_tasks(state)] if include_tasks else []
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def ordered_tasks(state: ExecutionState) -> list[TaskState]:
+    """All records in the order shown to users: by place, skipped ones (place 0) first."""
+    return sorted(state.tasks.values(), key=lambda task: task.seq)
+
+
+def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
+    """Conductor's Task object."""
+    policy = task.node.policy
+    delay_s = max(0, (task.due_ms - task.scheduled_ms) // 1000) if task.due_ms else 0
+    body: JsonObject = {
+        "taskType": task_type(task),
+        "status": task.status,
+        "inputData": task.input,
+        "referenceTaskName": task.ref,
+        "retryCount": task.retry_count,
+        "seq": task.seq,
+        "correlationId": state.correlation_id,
+        "pollCount": task.starts,
+        "taskDefName": task_definition_name(task),
+        "scheduledTime": task.scheduled_ms,
+        "startTime": task.started_ms,
+        "endTime": task.ended_ms,
+        "updateTime": task.updated_ms,
+        "firstStartTime": task.first_scheduled_ms,
+        "startDelayInSeconds": delay_s,
+        "retried": task.superseded,
+        "executed": task.settled,
+        "callbackFromWorker": True,
+        "responseTimeoutSeconds": int(policy.response_timeout),
+        "workflowInstanceId": state.execution_id,
+        "workflowType": state.name,
+        "taskId": task_id(state.execution_id, task.number),
+        "reasonForIncompletion": task.reason,
+        "callbackAfterSeconds": int(task.callback_after_s) or delay_s,
+        "workerId": task.worker_id or None,
+        "outputData": dict(output_of(state, task)),
+        "domain": task.domain,
+        "rateLimitPerFrequency": policy.rate,
+        "rateLimitFrequencyInSeconds": int(policy.rate_window),
+        "workflowPriority": state.priority,
+        "iteration": task.iteration,
+        "loopOverTask": task.loop > 0,
+        "workflowTask": to_json(task.node.task),
+        "queueWaitTime": max(0, task.started_ms - task.scheduled_ms) if task.started_ms else 0,
+        "asyncflow": _ours(task),
+    }
+    if task.retry_of:
+        body["retriedTaskId"] = task_id(state.execution_id, task.retry_of)
+    if task.more is not None and task.more.child_id is not None:
+        body["subWorkflowId"] = task.more.child_id
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _ours(task: TaskState) -> JsonObject:
+    return {
+        "number": task.number,
+        "epoch": task.epoch,
+        "executor": task.executor,
+        "state": task.state or task.status,
+        "inputBytes": task.input_bytes,
+        "outputBytes": task.output_bytes,
+    }

@@ -1,0 +1,158 @@
+"""What the runtime learnt: attempts, scripts, timers, children.
+
+A report is never refused. One that comes too late, or twice, finds its record ended or open
+again for something else, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from asyncflow.decide import operators
+from asyncflow.decide.ending import end_execution
+from asyncflow.decide.failures import end_by_policy
+from asyncflow.decide.flow import complete, fail
+from asyncflow.decide.operators_child import child_ended as end_child_task
+from asyncflow.decide.operators_loop import condition_answered
+from asyncflow.decide.step import Step
+from asyncflow.ids import task_id
+from asyncflow.model import events as ev
+from asyncflow.model import inputs
+from asyncflow.model.effects import Timer
+from asyncflow.model.state import TaskState
+from asyncflow.model.statuses import CANCELED, COMPLETED, IN_PROGRESS, SCHEDULED, TIMED_OUT
+
+INTERRUPTED = "INTERRUPTED"
+
+
+def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
+    """Admission let the task begin."""
+    task = step.state.tasks.get(report.number)
+    if task is not None and task.status == SCHEDULED and not step.state.is_ended:
+        step.emit(
+            ev.AttemptStarted(
+                report.number, report.worker_id, report.grants, report.fence, report.input_bytes
+            )
+        )
+
+
+def attempt_ended(step: Step, report: inputs.AttemptEnded) -> None:
+    """An attempt is over, one way or the other."""
+    task = _open(step, report.number)
+    if task is None:
+        return
+    if report.status != COMPLETED:
+        fail(step, task, report.status, report.reason or "", report.output)
+    elif task.node.task.async_complete:
+        step.emit(ev.TaskUpdated(task.number, report.output, status=IN_PROGRESS, executor="external"))
+    else:
+        complete(step, task, report.output, output_bytes=report.output_bytes)
+
+
+def attempt_interrupted(step: Step, report: inputs.AttemptInterrupted) -> None:
+    """The engine broke the attempt off: another record takes its place, and no retry is used."""
+    task = _open(step, report.number)
+    if task is None or task.status != IN_PROGRESS:
+        return
+    state = step.state
+    step.emit(ev.TaskEnded(task.number, CANCELED, {}, report.reason, settled=False, state=INTERRUPTED))
+    step.emit(
+        ev.TaskScheduled(
+            state.next_number,
+            task.ref.removesuffix(task.suffix),
+            task.suffix,
+            task.input,
+            task.executor,
+            task.iteration,
+            task.loop,
+            retry_of=task.number,
+            retry_count=task.retry_count,
+            name=task.name,
+            fork=task.fork,
+            fork_index=task.fork_index,
+            domain=task.domain,
+        )
+    )
+
+
+def script_ended(step: Step, report: inputs.ScriptEnded) -> None:
+    """A script gave its value."""
+    task = _open(step, report.number)
+    if task is None:
+        return
+    if task.node.type == "DO_WHILE":
+        condition_answered(step, task, report.value, error=report.error, iteration=report.iteration)
+    elif task.executor == "script" or (task.more is not None and task.more.asking):
+        operators.script_ended(step, task, report.value, report.error)
+
+
+def child_ended(step: Step, report: inputs.ChildEnded) -> None:
+    """The execution of a SUB_WORKFLOW task ended."""
+    task = _open(step, report.number)
+    if task is not None:
+        end_child_task(step, task, report)
+
+
+def extend_lease(step: Step, report: inputs.ExtendLease) -> None:
+    """A sign of life."""
+    task = _open(step, report.number)
+    if task is not None and task.status == IN_PROGRESS:
+        step.emit(ev.LeaseExtended(task.number))
+
+
+def timer_due(step: Step, report: inputs.TimerDue) -> None:
+    """A point in time came; it counts only if the state still wants it and it is really due."""
+    state = step.state
+    timer = _timer(step, report.number, report.kind)
+    if timer is None:
+        return
+    clock = step.context.moment.wall_ms if timer.clock == "wall" else step.now_ms
+    if clock < timer.due_ms:
+        return
+    if report.number == 0:
+        _workflow_timed_out(step)
+        return
+    task = state.tasks[report.number]
+    if report.kind == "wait":
+        complete(step, task, {})
+    else:
+        _time_out(step, task, report.kind)
+
+
+def _workflow_timed_out(step: Step) -> None:
+    definition = step.state.graph.definition
+    if definition.timeout_policy == "TIME_OUT_WF":
+        seconds = definition.timeout_seconds
+        end_execution(step, TIMED_OUT, f"Workflow timed out after {seconds} seconds.")
+
+
+def _time_out(step: Step, task: TaskState, kind: str) -> None:
+    policy = task.node.policy
+    identity = task_id(step.state.execution_id, task.number)
+    seconds = {
+        "response": policy.response_timeout,
+        "poll": policy.poll_timeout,
+        "timeout": policy.timeout,
+        "total": policy.total_timeout,
+    }[kind]
+    name = {"response": "responseTimeout", "poll": "pollTimeout", "total": "totalTimeout"}.get(
+        kind, "timeout"
+    )
+    reason = (
+        f"{name}: {seconds:g} exceeded for the taskId: {identity} with Task Definition: "
+        f"{task.name or task.node.name}"
+    )
+    if kind == "response" or policy.timeout_policy == "RETRY":
+        fail(step, task, TIMED_OUT, reason)
+    elif policy.timeout_policy == "TIME_OUT_WF":
+        end_by_policy(step, task, reason)
+
+
+def _timer(step: Step, number: int, kind: str) -> Timer | None:
+    for effect in step.state.wanted.get(number, ()):
+        if isinstance(effect, Timer) and effect.kind == kind:
+            return effect
+    return None
+
+
+def _open(step: Step, number: int) -> TaskState | None:
+    task = step.state.tasks.get(number)
+    return None if task is None or task.is_ended or step.state.is_ended else task

@@ -1,0 +1,120 @@
+"""Which effects a record wants: the one definition, used as state changes and to rebuild it.
+
+`evolve` keeps `state.wanted` by calling `refresh` for whatever it changed, so what is kept is
+by construction what `wanted` finds from nothing. Effects carry no payload; see `model/effects`.
+"""
+
+from __future__ import annotations
+
+from asyncflow.decide.durations import wait_due
+from asyncflow.model.effects import Admit, Effect, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.statuses import IN_PROGRESS, PAUSED, SCHEDULED, TASK_ENDED
+
+LOCAL_EXECUTORS = frozenset({"loop", "thread", "process", "http", "command"})
+_NOTHING: tuple[Effect, ...] = ()
+
+
+def wanted(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
+    """Everything that should be under way, by record number; 0 is the execution itself.
+
+    Cost: linear in the records. In running, `state.wanted` holds the same at no cost.
+    """
+    found = {task.number: effects_of(state, task) for task in state.tasks.values()}
+    found[0] = execution_effects(state)
+    return {number: effects for number, effects in found.items() if effects}
+
+
+def refresh(state: ExecutionState, task: TaskState) -> None:
+    """Bring `state.wanted` up to date for one record that changed."""
+    _keep(state, task.number, effects_of(state, task))
+
+
+def refresh_execution(state: ExecutionState) -> None:
+    """Bring `state.wanted` up to date for what belongs to no record."""
+    _keep(state, 0, execution_effects(state))
+
+
+def forget(state: ExecutionState, number: int) -> None:
+    """Want nothing any more for a record that ended or is gone."""
+    if state.wanted.pop(number, None) is not None:
+        state.dirty.append(number)
+
+
+def _keep(state: ExecutionState, number: int, effects: tuple[Effect, ...]) -> None:
+    if not effects:
+        forget(state, number)
+    elif state.wanted.get(number) != effects:
+        state.wanted[number] = effects
+        state.dirty.append(number)
+
+
+def execution_effects(state: ExecutionState) -> tuple[Effect, ...]:
+    """The workflow timeout, and another turn where something was left for it."""
+    effects: list[Effect] = []
+    paused = state.status == PAUSED
+    if state.outbox or (state.agenda and not paused and not state.is_ended):
+        effects.append(Proceed())
+    seconds = state.graph.definition.timeout_seconds
+    if seconds and not state.is_ended and not paused:
+        since = state.retried_ms or state.created_ms
+        effects.append(Timer(0, "workflow", since + int(seconds * 1000)))
+    return tuple(effects)
+
+
+def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
+    """What one record wants in its present state."""
+    if task.status in TASK_ENDED or state.is_ended:
+        return _NOTHING
+    executor = task.executor
+    if executor in LOCAL_EXECUTORS:
+        return _attempt_effects(task)
+    if executor == "script" or (task.more is not None and task.more.asking):
+        return (RunScript(task.number, task.iteration),)
+    if executor == "wait":
+        due = wait_due(task)
+        return (*_limits(task), Timer(task.number, "wait", *due)) if due is not None else _limits(task)
+    if executor == "remote":
+        return _remote_effects(task)
+    return _limits(task) if executor in {"child", "external"} else _NOTHING
+
+
+def _attempt_effects(task: TaskState) -> tuple[Effect, ...]:
+    if task.status == SCHEDULED:
+        return (Admit(task.number, task.due_ms), *_limits(task))
+    effects: tuple[Effect, ...] = (RunAttempt(task.number, task.starts), *_limits(task))
+    policy = task.node.policy
+    if policy.heartbeat and policy.response_timeout:
+        return (
+            *effects,
+            Timer(task.number, "response", task.updated_ms + int(policy.response_timeout * 1000)),
+        )
+    return effects
+
+
+def _remote_effects(task: TaskState) -> tuple[Effect, ...]:
+    """A worker elsewhere is waited for: how long until it takes the task, and until it speaks."""
+    policy = task.node.policy
+    effects = list(_limits(task))
+    silent_ms = int(task.callback_after_s * 1000)
+    if task.status == SCHEDULED and policy.poll_timeout:
+        due = max(task.scheduled_ms, task.due_ms) + int(policy.poll_timeout * 1000) + silent_ms
+        effects.append(Timer(task.number, "poll", due))
+    if task.status == IN_PROGRESS and policy.response_timeout:
+        due = task.updated_ms + int(policy.response_timeout * 1000) + silent_ms
+        effects.append(Timer(task.number, "response", due))
+    return tuple(effects)
+
+
+def _limits(task: TaskState) -> tuple[Effect, ...]:
+    """The timeouts that hold for every kind of task."""
+    policy = task.node.policy
+    if not policy.timeout and not policy.total_timeout:
+        return _NOTHING
+    effects: list[Effect] = []
+    if policy.timeout and task.started_ms:
+        effects.append(Timer(task.number, "timeout", task.started_ms + int(policy.timeout * 1000)))
+    if policy.total_timeout:
+        due = task.first_scheduled_ms + int(policy.total_timeout * 1000)
+        effects.append(Timer(task.number, "total", due))
+    return tuple(effects)

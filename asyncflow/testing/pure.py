@@ -1,0 +1,232 @@
+"""The deciding core driven by hand: no loop, no store, time that moves when told to.
+
+A `World` holds executions and delivers their messages, as the turn does; attempts end when the
+test says so. Histories can be cut anywhere and folded again, which is how the laws of recovery
+are tested.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.decide.decider import decide
+from asyncflow.decide.evolve import evolve, new_state
+from asyncflow.decide.scripts import script_request
+from asyncflow.decide.step import Context
+from asyncflow.errors import ScriptError
+from asyncflow.model import inputs
+from asyncflow.model.definition import parse_task_definition, parse_workflow
+from asyncflow.model.effects import Proceed, RunScript, Timer
+from asyncflow.model.events import ExecutionStarted
+from asyncflow.model.inputs import Input, Message
+from asyncflow.model.limits import DEFAULT_LIMITS, Limits
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.statuses import COMPLETED, FAILED, IN_PROGRESS, SCHEDULED
+from asyncflow.model.turn import Moment, Recorded
+from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
+
+ScriptFunction = Callable[[str, str, JsonMapping], JsonValue]
+
+
+def _no_scripts(language: str, source: str, given: JsonMapping) -> JsonValue:
+    raise ScriptError(f"no {language} in this world")
+
+
+@dataclass
+class World:
+    """Executions, their histories, and a clock. Everything is decided at once, in order.
+
+    `scripts` evaluates scripts; `local` names the functions that count as known here, all other
+    SIMPLE tasks wait for `end`. `slice_size` bounds one step.
+    """
+
+    scripts: ScriptFunction = _no_scripts
+    local: frozenset[str] = frozenset()
+    limits: Limits = DEFAULT_LIMITS
+    slice_size: int = 2_000
+    now_ms: int = 1_000_000
+    entropy: int = 1
+    catalog: DefinitionCatalog = field(default_factory=DefinitionCatalog)
+    states: dict[str, ExecutionState] = field(default_factory=dict)
+    journal: dict[str, list[Recorded]] = field(default_factory=dict)
+    _drawn: int = 0
+
+    def __post_init__(self) -> None:
+        """Make the functions known."""
+        self.catalog.functions.update(dict.fromkeys(self.local, "loop"))
+
+    def register(self, *bodies: JsonObject) -> None:
+        """Register workflow definitions."""
+        for body in bodies:
+            definition = parse_workflow(body)
+            self.catalog.workflows.setdefault(definition.name, {})[definition.version] = definition
+        self.catalog.forget_bound()
+
+    def register_task(self, **body: JsonValue) -> None:
+        """Register a task definition, by its JSON fields."""
+        definition = parse_task_definition(dict(body))
+        self.catalog.tasks[definition.name] = definition
+        self.catalog.forget_bound()
+
+    def start(
+        self, body: JsonObject | str, given: JsonObject | None = None, **more: object
+    ) -> ExecutionState:
+        """Start an execution of a definition, or of a registered one by name."""
+        if isinstance(body, str):
+            graph = self.catalog.latest(body, None)
+            assert graph is not None, f"not registered: {body}"
+        else:
+            graph = self.catalog.inline(parse_workflow(body))
+        self._drawn += 1
+        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"world:{self._drawn}"))
+        self.send(identity, inputs.StartExecution(graph.hash, given or {}, **more))  # type: ignore[arg-type]
+        return self.states[identity]
+
+    def send(self, to: str, given: Input) -> None:
+        """Decide an input and everything that follows from it without time passing."""
+        waiting = [Message(to, given)]
+        while waiting:
+            waiting += self._decide(waiting.pop(0))
+            for state in self.states.values():
+                while Proceed() in state.wanted.get(0, ()):
+                    waiting += self._decide(Message(state.execution_id, inputs.Continue()))
+        self._run_scripts()
+
+    def _decide(self, message: Message) -> list[Message]:
+        state = self.states.get(message.to)
+        if state is None:
+            assert isinstance(message.input, inputs.StartExecution), f"unknown execution: {message}"
+            state = new_state(message.to, self.catalog.graphs, message.input.definition)
+            self.states[message.to] = state
+        step = decide(state, message.input, self.context())
+        history = self.journal.setdefault(message.to, [])
+        history += [Recorded(len(history) + i + 1, self.now_ms, event) for i, event in enumerate(step.events)]
+        return step.messages
+
+    def context(self) -> Context:
+        """What deciding knows now."""
+        moment = Moment(self.now_ms, self.now_ms)
+        return Context(moment, self.entropy, self.catalog, self.limits, slice_size=self.slice_size)
+
+    def _run_scripts(self) -> None:
+        for state in list(self.states.values()):
+            for effect in [e for effects in state.wanted.values() for e in effects]:
+                if isinstance(effect, RunScript):
+                    self._run_script(state, effect)
+
+    def _run_script(self, state: ExecutionState, effect: RunScript) -> None:
+        language, source, given = script_request(state, effect.number, self.context())
+        try:
+            value, error = self.scripts(language, source, copy.deepcopy(given)), None
+        except ScriptError as fault:
+            value, error = None, str(fault)
+        report = inputs.ScriptEnded(effect.number, value, error, effect.iteration)
+        self.send(state.execution_id, report)
+
+    # --- what happens outside ------------------------------------------------------------------
+
+    def task(self, state: ExecutionState, ref: str) -> TaskState:
+        """The newest record of a full or plain reference name."""
+        found = state.by_ref.get(ref) or state.latest.get(ref)
+        assert found is not None, f"no task {ref} in {list(state.by_ref)}"
+        return found
+
+    def begin(self, state: ExecutionState, ref: str) -> None:
+        """Let a task begin, as admission or a worker's poll would."""
+        self.send(state.execution_id, inputs.AttemptAdmitted(self.task(state, ref).number))
+
+    def end(
+        self,
+        state: ExecutionState,
+        ref: str,
+        output: JsonObject | None = None,
+        *,
+        status: str = COMPLETED,
+        reason: str | None = None,
+    ) -> None:
+        """End the present attempt of a task."""
+        number = self.task(state, ref).number
+        self.send(state.execution_id, inputs.AttemptAdmitted(number))
+        self.send(state.execution_id, inputs.AttemptEnded(number, status, output or {}, reason))
+
+    def fail(self, state: ExecutionState, ref: str, reason: str = "boom", *, status: str = FAILED) -> None:
+        """Fail the present attempt of a task."""
+        self.end(state, ref, status=status, reason=reason)
+
+    def runnable(self) -> Iterator[tuple[ExecutionState, TaskState]]:
+        """Every task whose attempt could end now, here or at a worker, in order of numbers."""
+        for state in list(self.states.values()):
+            if state.is_ended:
+                continue
+            for task in list(state.tasks.values()):
+                if task.status in {SCHEDULED, IN_PROGRESS} and task.executor in {
+                    "loop",
+                    "remote",
+                    "external",
+                }:
+                    yield state, task
+
+    def run(self, outcome: Callable[[TaskState], JsonObject] | None = None, *, most: int = 10_000) -> None:
+        """Complete everything that can be completed, moving time to the next timer when idle."""
+        for _ in range(most):
+            chosen = next(((s, t) for s, t in self.runnable() if t.due_ms <= self.now_ms), None)
+            if chosen is None:
+                if not self.pass_time():
+                    return
+                continue
+            state, task = chosen
+            self.send(state.execution_id, inputs.AttemptAdmitted(task.number))
+            output = {} if outcome is None else outcome(task)
+            self.send(state.execution_id, inputs.AttemptEnded(task.number, COMPLETED, output))
+        raise AssertionError("the world did not come to rest")
+
+    def pass_time(self, until_ms: int | None = None) -> bool:
+        """Move the clock to the next due timer, or on to `until_ms`, firing what is due.
+
+        Returns:
+            Whether there was anything to wait for.
+        """
+        dues = sorted({timer.due_ms for _, timer in self.timers()} | set(self._held_back()))
+        future = [due for due in dues if due > self.now_ms]
+        if until_ms is None:
+            if not future:
+                return False
+            until_ms = future[0]
+        self.now_ms = max(self.now_ms, until_ms)
+        for state, timer in list(self.timers()):
+            if timer.due_ms <= self.now_ms:
+                self.send(state.execution_id, inputs.TimerDue(timer.number, timer.kind))
+        return True
+
+    def timers(self) -> Iterator[tuple[ExecutionState, Timer]]:
+        """Every timer that is wanted."""
+        for state in list(self.states.values()):
+            for effects in list(state.wanted.values()):
+                for effect in effects:
+                    if isinstance(effect, Timer):
+                        yield state, effect
+
+    def _held_back(self) -> Iterator[int]:
+        for _, task in self.runnable():
+            yield task.due_ms
+
+    # --- the law of recovery -------------------------------------------------------------------
+
+    def fold(self, execution_id: str, upto: int | None = None) -> ExecutionState:
+        """The state that the first `upto` recorded events make, from nothing."""
+        history = self.journal[execution_id][:upto]
+        first = history[0].event
+        assert isinstance(first, ExecutionStarted)
+        state = new_state(execution_id, self.catalog.graphs, first.definition)
+        for recorded in history:
+            evolve(state, copy.deepcopy(recorded.event), recorded.at_ms)
+        return state
+
+    def recover(self, execution_id: str, upto: int | None = None) -> ExecutionState:
+        """Replace the live state by what its history makes, as a restart would."""
+        self.states[execution_id] = self.fold(execution_id, upto)
+        return self.states[execution_id]
