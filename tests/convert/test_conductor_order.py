@@ -38,7 +38,8 @@ class Interpreter:
 
     Every start condition in these is a conjunction, so the order is a closure over prerequisites:
     a task starts when the one before it in its list has ended, a branch when its fork has, a JOIN
-    ends when all it names have ended.
+    ends when all it names have ended. A SWITCH itself ends at once, what follows it in its list
+    waits for its case, and a JOIN that names it does not.
     """
 
     def __init__(self, tasks: list[Task]) -> None:
@@ -60,12 +61,17 @@ class Interpreter:
                 assert branch, "Conductor refuses an empty branch"
                 self._walk(branch, [ref])
             entry = [ref]
+            cases = task.get("decisionCases", {})
+            assert isinstance(cases, dict)
+            for case in cases.values():
+                self._walk(case, [ref])
+                entry.append(case[-1]["taskReferenceName"])
         for task, follower in pairwise(tasks):
             if task["type"] == "FORK_JOIN":
                 assert follower["type"] == "JOIN", "Conductor wants the JOIN next"
 
     def order(self) -> Order:
-        """The order among the tasks that are neither forks nor joins."""
+        """The order among the tasks that work, which are the simple ones."""
         real = {ref for ref, kind in self._kinds.items() if kind == "SIMPLE"}
         return {ref: self._before(ref) & real for ref in real}
 
@@ -117,6 +123,41 @@ def test_lowering_ignores_order_of_list(edges: dict[str, list[str]], dice: rando
     tasks = lowered_tasks(dag({ref: edges[ref] for ref in refs}))
 
     assert Interpreter(tasks).order() == order_asked(edges)
+
+
+def task_of_kind(kind: str, ref: str, needs: list[str]) -> list[Task]:
+    """A simple task, a SWITCH with one inside, or a fork of two with its JOIN, all ending as `ref`."""
+    made: Task = {"name": ref, "taskReferenceName": ref, "asyncflow": {"dependsOn": needs}}
+    inner = [{"name": f"{ref}_{n}", "taskReferenceName": f"{ref}_{n}", "type": "SIMPLE"} for n in "ab"]
+    if kind == "SWITCH":
+        return [{**made, "type": kind, "decisionCases": {"k": inner}}]
+    if kind == "FORK_JOIN":
+        fork = {**made, "taskReferenceName": f"{ref}_f", "type": kind, "forkTasks": [inner[:1], inner[1:]]}
+        join: Task = {
+            "name": ref,
+            "taskReferenceName": ref,
+            "type": "JOIN",
+            "joinOn": [f"{ref}_a", f"{ref}_b"],
+        }
+        return [fork, join | {"asyncflow": {"dependsOn": [f"{ref}_f"]}}]
+    return [{**made, "type": "SIMPLE"}]
+
+
+@settings(max_examples=200, deadline=None)
+@given(random_edges(), st.data())
+def test_lowering_waits_for_what_is_inside(edges: dict[str, list[str]], data: st.DataObject) -> None:
+    """Law: who depends on a SWITCH or on a fork's JOIN starts after everything inside has ended."""
+    kinds = {ref: data.draw(st.sampled_from(["SIMPLE", "SWITCH", "FORK_JOIN"])) for ref in edges}
+    tasks = [task for ref, needs in edges.items() for task in task_of_kind(kinds[ref], ref, needs)]
+    own = {ref: [ref] if kind == "SIMPLE" else [f"{ref}_a", f"{ref}_b"] for ref, kind in kinds.items()}
+
+    order = Interpreter(lowered_tasks({"name": "dag", "tasks": tasks})).order()
+
+    for ref, before in order_asked(edges).items():
+        asked = {task for other in before for task in own[other]}
+        first, last = own[ref][0], own[ref][-1]
+        assert order[first] == asked
+        assert order[last] == asked | ({first} if kinds[ref] == "SWITCH" else set())
 
 
 def shape(tasks: list[Task]) -> list[object]:
