@@ -1,8 +1,7 @@
-"""Plays an imported definition in its order, with Python functions for its workers.
+"""Runs an imported definition on the deciding core, with Python functions for its workers.
 
-Expressions are resolved by the engine's own code and scripts are really run; only the order of a
-task list, dynamic forks and list loops are played here, so that what an importer means can be
-checked without an engine.
+Order, expressions, forks and loops are the engine's own, and scripts are really run; only the
+functions are called here, one at a time, whichever can go on first.
 """
 
 from __future__ import annotations
@@ -12,86 +11,45 @@ from collections.abc import Callable, Mapping
 
 import quickjs
 
-from asyncflow.decide.expressions import compile_template
-from asyncflow.decide.lookups import DocumentScope
-from tests.convert.emitted import Task, inputs_of, needs_of, tasks_of
+from asyncflow.decide.render import render_execution
+from asyncflow.model.state import TaskState
+from asyncflow.testing.pure import World
+from tests.convert.emitted import tasks_of
 
 Json = dict[str, object]
 Function = Callable[[Json], Json]
 
 
 class Player:
-    """The outputs of every task played so far; `calls` are the functions called, in order."""
+    """A world for one definition; `calls` are the functions called, in order, with their inputs."""
 
     def __init__(self, functions: Mapping[str, Function], given: Json | None = None) -> None:
         self._functions = functions
-        self._roots: Json = {"workflow": {"input": given or {}}}
+        self._given = given
+        self.world = World(scripts=run_script)
         self.calls: list[tuple[str, Json]] = []
 
     def play(self, definition: Json) -> Json:
-        """Play every task, each after what it needs, and give the workflow's output."""
-        for reference, task in tasks_of(definition).items():
-            assert all(need in self._roots for need in needs_of(task)), "needs are played before"
-            self._ended(reference, self._run(reference, task))
-        outputs = self._resolve(definition["outputParameters"])
-        assert isinstance(outputs, dict)
-        return outputs
-
-    def _ended(self, reference: str, output: object) -> None:
-        self._roots[reference] = {"output": output}
-
-    def _resolve(self, template: object) -> object:
-        return compile_template(template).resolve(DocumentScope(self._roots))
-
-    def _inputs(self, task: Task) -> Json:
-        resolved = self._resolve(inputs_of(task))
-        assert isinstance(resolved, dict)
-        return resolved
-
-    def _run(self, reference: str, task: Task) -> object:
-        match task["type"]:
-            case "SIMPLE":
-                return self._call(task)
-            case "INLINE":
-                return {"result": self._script(self._inputs(task))}
-            case "FORK_JOIN_DYNAMIC":
-                return self._fork(self._inputs(task))
-            case "JOIN":
-                (fork,) = needs_of(task)
-                return self._resolve("${" + fork + ".output}")
-            case "DO_WHILE":
-                return self._loop(reference, task)
-            case other:
-                raise AssertionError(f"nothing plays {other}")
-
-    def _call(self, task: Task) -> Json:
-        given = self._inputs(task)
-        self.calls.append((str(task["name"]), given))
-        return self._functions[str(task["name"])](given)
-
-    def _script(self, given: Json) -> object:
-        context = quickjs.Context()
-        context.set("given", json.dumps(given))
-        text = context.eval("globalThis.$ = JSON.parse(given); JSON.stringify(eval($.expression))")
-        return json.loads(text)
-
-    def _fork(self, given: Json) -> Json:
-        tasks, inputs = given["tasks"], given["inputs"]
-        assert isinstance(tasks, list)
-        assert isinstance(inputs, dict)
-        joined: Json = {}
-        for task in reversed(tasks):  # the order in which branches end is nobody's promise
-            reference = task["taskReferenceName"]
-            joined[reference] = self._call({**task, "inputParameters": inputs[reference]})
-            self._ended(reference, joined[reference])
-        return joined
-
-    def _loop(self, reference: str, task: Task) -> Json:
-        items, body = self._resolve(task["items"]), task["loopOver"]
-        assert isinstance(items, list)
-        assert isinstance(body, list)
-        output: Json = {"iteration": len(items)}
-        for index, item in enumerate(items):
-            self._ended(reference, {**output, "loopIndex": index, "loopItem": item})
-            output[str(index + 1)] = {body[0]["taskReferenceName"]: self._call(body[0])}
+        """Run an execution to its end, which must be a good one, and give its output."""
+        assert tasks_of(definition)
+        state = self.world.start(definition, self._given)
+        self.world.run(self._call)
+        rendered = render_execution(state)
+        assert rendered["status"] == "COMPLETED", rendered["reasonForIncompletion"]
+        output = rendered["output"]
+        assert isinstance(output, dict)
         return output
+
+    def _call(self, task: TaskState) -> Json:
+        given = dict(task.input)
+        self.calls.append((task.node.name, given))
+        return self._functions[task.node.name](given)
+
+
+def run_script(language: str, source: str, given: Mapping[str, object]) -> object:
+    """The value of a JavaScript text with the input bound to `$`."""
+    assert language == "javascript"
+    context = quickjs.Context()
+    context.set("given", json.dumps(given))
+    context.set("source", source)
+    return json.loads(context.eval("globalThis.$ = JSON.parse(given); JSON.stringify(eval(source))"))

@@ -105,19 +105,18 @@ def test_collection_passes_through_several_processes() -> None:
 
 def test_recovery_flag_reaches_every_element() -> None:
     definition = import_hyperflow(collections(executeWhenRecovering="true"), HyperflowOptions())
-    forked: list[Json] = []
-
-    class Watching(Player):
-        def _fork(self, given: Json) -> Json:
-            tasks = given["tasks"]
-            assert isinstance(tasks, list)
-            forked.extend(tasks)
-            return super()._fork(given)
-
     makes: Function = lambda given: {"part": [1, 2]}  # noqa: E731 - one value for three names
-    Watching(dict.fromkeys(("make", "work", "gather"), makes)).play(definition)
+    player = Player(dict.fromkeys(("make", "work", "gather"), makes))
 
-    assert [task["asyncflow"] for task in forked] == [{"executeWhenRecovering": True}] * 2
+    player.play(definition)
+    (state,) = player.world.states.values()
+    flags = [
+        task.node.task.extension is not None and task.node.task.extension.execute_when_recovering
+        for task in state.tasks.values()
+        if task.node.name == "work"
+    ]
+
+    assert flags == [True, True]
 
 
 @pytest.mark.parametrize(
