@@ -74,7 +74,7 @@ def _event(task: WorkflowTask, _: frozenset[str]) -> Iterator[Finding]:
 
 def _decision(task: WorkflowTask, _: frozenset[str]) -> Iterator[Finding]:
     if task.case_value_param is None and task.case_expression is None:
-        yield _required(task, "caseValueParam or caseExpression")
+        yield "caseValueParam", _required(task, "caseValueParam or caseExpression")[1]
     if not task.decision_cases:
         yield _none_empty(task, "decisionCases")
 
