@@ -37,14 +37,27 @@ class CacheConfig(Shape):
     ttl_in_second: Int = 0
 
 
-class TaskDefinition(Shape):
+class Registered(Shape):
+    """What workflow and task definitions have in common; times are UTC milliseconds, set by the server."""
+
+    name: Text = ""
+    description: Text | None = None
+    owner_email: Text | None = None
+    owner_app: Text | None = None
+    create_time: Long | None = None
+    update_time: Long | None = None
+    created_by: Text | None = None
+    updated_by: Text | None = None
+    input_schema: SchemaDefinition | None = None
+    output_schema: SchemaDefinition | None = None
+
+
+class TaskDefinition(Registered):
     """Conductor's TaskDef with its defaults.
 
     Every name that ends in seconds is a duration in seconds; 0 means no timeout, None no limit.
     """
 
-    name: Text = ""
-    description: Text | None = None
     retry_count: Int = 3
     retry_logic: RetryLogic = "FIXED"
     retry_delay_seconds: Int = 60
@@ -65,16 +78,8 @@ class TaskDefinition(Shape):
     runtime_metadata: list[Text] = Field(default_factory=list)
     isolation_group_id: Text | None = None
     execution_name_space: Text | None = None
-    owner_email: Text | None = None
-    owner_app: Text | None = None
-    create_time: Long | None = None
-    update_time: Long | None = None
-    created_by: Text | None = None
-    updated_by: Text | None = None
     task_status_listener_enabled: Flag = True
     base_type: Text | None = None
-    input_schema: SchemaDefinition | None = None
-    output_schema: SchemaDefinition | None = None
     enforce_schema: Flag = False
     extension: TaskDefinitionExtension | None = None
 

@@ -27,7 +27,7 @@ from asyncflow.model.shape import (
 )
 from asyncflow.model.task_definition import (
     CacheConfig,
-    SchemaDefinition,
+    Registered,
     TaskDefinition,
 )
 
@@ -126,11 +126,9 @@ class WorkflowTask(Shape):
         return rest | {"type": given[-1]} if given else rest
 
 
-class WorkflowDefinition(Shape):
+class WorkflowDefinition(Registered):
     """Conductor's WorkflowDef with its defaults; name and version identify it, durations are in seconds."""
 
-    name: Text = ""
-    description: Text | None = None
     version: Int = 1
     tasks: list[WorkflowTask] = Field(default_factory=list)
     input_parameters: list[Text] = Field(default_factory=list)
@@ -142,18 +140,10 @@ class WorkflowDefinition(Shape):
     restartable: Flag = True
     workflow_status_listener_enabled: Flag = False
     workflow_status_listener_sink: Text | None = None
-    owner_email: Text | None = None
-    owner_app: Text | None = None
-    create_time: Long | None = None
-    update_time: Long | None = None
-    created_by: Text | None = None
-    updated_by: Text | None = None
     timeout_policy: Literal["TIME_OUT_WF", "ALERT_ONLY"] = "ALERT_ONLY"
     timeout_seconds: Long = 0
     variables: dict[str, object] = Field(default_factory=dict)
     rate_limit_config: RateLimitConfig | None = None
-    input_schema: SchemaDefinition | None = None
-    output_schema: SchemaDefinition | None = None
     enforce_schema: Flag = True
     metadata: dict[str, object] = Field(default_factory=dict)
     cache_config: CacheConfig | None = None

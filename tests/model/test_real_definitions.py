@@ -49,8 +49,10 @@ def test_the_folder_holds_what_its_page_says(data_dir: Path) -> None:
 def test_every_definition_is_accepted_or_refused_for_its_known_reason(data_dir: Path) -> None:
     refused = {}
     for file, _, definition in definitions(data_dir):
-        is_workflow = isinstance(definition, WorkflowDefinition)
-        found = validate_workflow(definition) if is_workflow else validate_task_definition(definition)
+        if isinstance(definition, WorkflowDefinition):
+            found = validate_workflow(definition)
+        else:
+            found = validate_task_definition(definition)
         if found:
             refused[file, definition.name] = [str(each) for each in found]
 
