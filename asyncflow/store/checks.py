@@ -86,6 +86,16 @@ def check_after_crash(db: sqlite3.Connection) -> None:
             raise StoreError(f"the database is damaged: {finding}; restore a backup")
 
 
+def check_exists(database: Path) -> None:
+    """Refuse a name under which there is no file.
+
+    Raises:
+        StoreError: there is none.
+    """
+    if not database.is_file():
+        raise StoreError(f"there is no database {database}")
+
+
 def check_still_there(path: str, inode: int) -> None:
     """Refuse to write into a file that was deleted or replaced: SQLite would not notice.
 

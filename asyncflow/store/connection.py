@@ -130,6 +130,21 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
+def statement(db: sqlite3.Connection) -> Iterator[None]:
+    """The frame of a write that is one statement, and so commits itself; raises as `transaction`.
+
+    Where it failed, before its commit or in it, is not told: what is not surely undone is unknown.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        _roll_back(db, error)
+        if _primary(error) in _REFUSED_BEFORE_COMMIT:
+            raise _refusal(error) from error
+        raise OutcomeUnknown(f"a write failed, {_name(error)}: {error}") from error
+
+
+@contextmanager
 def snapshot(db: sqlite3.Connection) -> Iterator[None]:
     """The frame of reads that must all see one instant."""
     db.execute("BEGIN")

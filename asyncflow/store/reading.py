@@ -17,7 +17,7 @@ from asyncflow.model.turn import Moment, Recorded, StreamEvents, Turn
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import snapshot
 from asyncflow.store.records import Recovery
-from asyncflow.store.writing import definition_crc, segment_crc, turn_crc
+from asyncflow.store.writing import SEGMENT_ENDS, definition_crc, segment_crc, turn_crc
 
 BATCH_BYTES = 4 << 20
 """Text of the turns decoded in one go: bounds memory, and how long the interpreter's lock is held."""
@@ -30,9 +30,6 @@ _TURNS_OF = _TURNS + " AND EXISTS (SELECT 1 FROM json_each(?) AS name WHERE inst
 _SEGMENTS = """
 SELECT stream, from_seq, to_seq, crc, body FROM segment
 WHERE stream = ? ORDER BY from_seq"""
-_SEGMENT_ENDS = """
-SELECT stream, max(to_seq) FROM segment
-WHERE stream IN (SELECT value FROM json_each(?)) GROUP BY stream"""
 _DEFINITIONS = f"""
 SELECT hash, crc, {_AS_BYTES} FROM definition WHERE hash IN (SELECT value FROM json_each(?))"""
 _OPEN = "SELECT stream FROM segment WHERE open = 1 ORDER BY stream"
@@ -83,6 +80,12 @@ def read_turns(db: sqlite3.Connection, codec: Codec, after: int, *, unsegmented:
         return TurnBatch(_without_segmented(db, turns) if unsegmented else turns, last, ended)
 
 
+def read_turn(db: sqlite3.Connection, codec: Codec, number: int) -> Turn | None:
+    """The turn of this number, or None if it is not held."""
+    row = db.execute(_TURNS + " AND number = ?", (0, number)).fetchone()
+    return _turn(codec, row) if row else None
+
+
 def _turn(codec: Codec, row: tuple[int, int, int, int, bytes]) -> Turn:
     number, elapsed_ms, wall_ms, crc, body = row
     if turn_crc(number, elapsed_ms, wall_ms, body) != crc:
@@ -95,7 +98,7 @@ def _turn(codec: Codec, row: tuple[int, int, int, int, bytes]) -> Turn:
 
 def _without_segmented(db: sqlite3.Connection, turns: list[Turn]) -> list[Turn]:
     streams = {entry.stream for turn in turns for entry in turn.entries}
-    ends: dict[str, int] = dict(db.execute(_SEGMENT_ENDS, (_json(sorted(streams)),)))
+    ends: dict[str, int] = dict(db.execute(SEGMENT_ENDS, (_json(sorted(streams)),)))
     return [
         turn._replace(entries=[rest for entry in turn.entries if (rest := _beyond(entry, ends)).events])
         for turn in turns
@@ -112,15 +115,23 @@ def read_streams(db: sqlite3.Connection, codec: Codec, streams: Sequence[str]) -
     found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
     with snapshot(db):
         for stream, events in found.items():
-            for row in db.execute(_SEGMENTS, (stream,)):
-                events.extend(_segment(codec, row))
-                _gap_free(stream, events, row[1], row[2])
+            events.extend(read_segments(db, codec, stream))
         for row in db.execute(*_turns_of(list(found))):
             turn = _turn(codec, row)
             for entry in turn.entries:
                 if entry.stream in found:
                     _extend(found[entry.stream], entry, turn)
     return found
+
+
+def read_segments(db: sqlite3.Connection, codec: Codec, stream: str) -> list[Recorded]:
+    """The events of one stream that segments hold, gap-free from its first."""
+    events: list[Recorded] = []
+    for row in db.execute(_SEGMENTS, (stream,)):
+        events.extend(_segment(codec, row))
+        if len(events) != row[2]:
+            raise StoreError(f"stream {stream}: events before {row[1]} are missing; restore a backup")
+    return events
 
 
 def _turns_of(streams: list[str]) -> tuple[str, tuple[int | str, ...]]:
@@ -141,11 +152,6 @@ def _segment(codec: Codec, row: tuple[str, int, int, int, bytes]) -> list[Record
         return codec.decode_recorded(body)
     except StoreError as error:
         raise StoreError(f"{name}: {error}") from error
-
-
-def _gap_free(stream: str, events: list[Recorded], from_seq: int, to_seq: int) -> None:
-    if len(events) != to_seq:
-        raise StoreError(f"stream {stream}: events before {from_seq} are missing; restore a backup")
 
 
 def _extend(events: list[Recorded], entry: StreamEvents, turn: Turn) -> None:

@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 
 from asyncflow.errors import NotCommitted, StoreError
 from asyncflow.model.turn import Recorded, Turn
-from asyncflow.store import checks, reading, schema, views, wal, writing
+from asyncflow.store import audit, checks, reading, schema, views, wal, writing
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target, transaction
 from asyncflow.store.lock import process_lock
@@ -159,6 +159,10 @@ class SqliteReader:
         """What there is to know of the file and its driver, for `/health` and `doctor`."""
         return await self._read(partial(_facts, path=self.path, durability="", was_clean=False))
 
+    async def find_faults(self) -> list[str]:
+        """All that is wrong with the file, worst first; empty if it is sound. Reads everything."""
+        return await self._read(partial(audit.find_faults, codec=self._codec))
+
 
 class SqliteStore(SqliteReader):
     """The engine's store: all of `Journal` and `Views`, and the lock of the file while it is open."""
@@ -241,12 +245,9 @@ class SqliteStore(SqliteReader):
         elapsed_ms, wall_ms = turn.moment
         crc = writing.turn_crc(turn.number, elapsed_ms, wall_ms, body)
         row = writing.TurnRow(turn.number, elapsed_ms, wall_ms, crc, body.decode(), turn.definitions)
-        await self._commit(lambda db: self._append(db, row))
-
-    def _append(self, db: sqlite3.Connection, row: writing.TurnRow) -> None:
         if self._inode:
             checks.check_still_there(self.path, self._inode)
-        writing.append_turn(db, row)
+        await self._commit(partial(writing.append_turn, row=row))
 
     async def write_segments(self, segments: Sequence[Segment]) -> None:
         """Store segments; see `Journal.write_segments`."""
