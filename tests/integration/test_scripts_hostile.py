@@ -45,14 +45,12 @@ MEMORY = {
     "objects": "let o={};for(;;)o={o}",
 }
 
+HOST_NAMES = [
+    *("require", "process", "std", "os", "fetch", "XMLHttpRequest", "WebAssembly", "Java", "Polyglot"),
+    *("load", "print", "scriptArgs", "__loadScript", "Worker", "setTimeout", "navigator", "global"),
+]
 DENIED = [
-    *(
-        f"typeof {name}"
-        for name in (
-            "require process std os fetch XMLHttpRequest WebAssembly Java Polyglot load print scriptArgs "
-            "__loadScript Worker setTimeout navigator globalThis.global"
-        ).split()
-    ),
+    *(f"typeof {name}" for name in HOST_NAMES),
     "typeof (function(){}).constructor('return this')().process",
     "[].constructor.constructor('return process')()",
 ]

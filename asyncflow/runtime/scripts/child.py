@@ -37,7 +37,7 @@ def main() -> None:
     from asyncflow.runtime.scripts import javascript, jq  # noqa: PLC0415
     from asyncflow.runtime.scripts.outcome import KINDS, MEMORY, Limits  # noqa: PLC0415
 
-    for library in ("quickjs", "jq"):
+    for library in ("_quickjs", "jq"):
         _preload(library)
     _confine(memory)
     limits = Limits(wall, memory, output)
@@ -82,9 +82,9 @@ def _confine(memory: int) -> None:
         import resource  # noqa: PLC0415  # absent on some systems
     except ImportError:  # a system without resource limits: the parent's kill timer is left
         return
+    size = _address_space()  # read before no file can be opened
     for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(which, (0, 0))
-    size = _address_space()
     if size:
         resource.setrlimit(resource.RLIMIT_AS, (size + 2 * memory, size + 2 * memory))
 

@@ -28,8 +28,10 @@ _CHECK_BYTES = 256 * 1024 * 1024
 # every exception and makes the text inside the limit; the one that no script can catch, the
 # interrupt, is an InternalError, whose prototype is frozen first, and the hook through which a
 # script could touch the error before it is thrown is locked. After the script has run, the frame
-# uses only what it took beforehand and operators on primitive strings: a method of a prototype
-# might be the script's by then.
+# uses only what it took beforehand, on primitive strings: a method of a prototype might be the
+# script's by then. It answers with a JSON array (the result), a JSON string (the error) or a number
+# (the length of a result that is too long), all from `stringify`: the binding cannot convert the
+# ropes that concatenation makes of long strings.
 _LOCK = """
 const P=InternalError.prototype;
 for(const [k,v] of [['toString',function(){return 'InternalError: '+this.message}],['stack',''],
@@ -43,16 +45,14 @@ _FRAME = """(function asyncflow_frame(parse,stringify,run,text,most){'use strict
 const quiet=()=>undefined;
 globalThis.console={log:quiet,info:quiet,warn:quiet,error:quiet,debug:quiet,trace:quiet};
 globalThis.$=parse(%s);
-try{const t=stringify([run(%s)]);return t.length>most?'O'+t.length:'V'+t;}
+try{const t=stringify([run(%s)]);return t.length>most?t.length:t;}
 catch(x){let m,s='';
 try{m=''+text(x)}catch(_){m='the script threw a value that has no text'}
 try{const k=x.stack;if(typeof k==='string')s=k}catch(_){}
-return 'E'+m+'\\n'+s}
+return stringify(m+'\\n'+s)}
 })(JSON.parse,JSON.stringify,eval,String,%d)"""
 
 _LINE = re.compile(r"<input>:(\d+):\d+")
-_INTERRUPTED = "InternalError: interrupted"
-_NO_MEMORY = "InternalError: out of memory"
 _MESSAGE_CHARACTERS = 2000
 
 
@@ -74,13 +74,13 @@ def evaluate_javascript(source: str, input_text: str, limits: Limits) -> Outcome
     budget = limits.wall_seconds
     while True:
         cpu, turn = time.process_time(), time.monotonic()
-        answer = _evaluate(program, budget, limits.memory_bytes)
-        if answer is not None:
-            return _outcome(answer)
+        outcome = _evaluate(program, budget, limits.memory_bytes)
+        if outcome.kind != WALL:
+            return outcome
         now = time.monotonic()
         left = limits.wall_seconds - (now - begin)
         if left < limits.wall_seconds / 20:
-            return Outcome(WALL)
+            return outcome
         rate = (time.process_time() - cpu) / max(now - turn, 1e-3)
         budget = left * max(rate, 1.0)
 
@@ -100,39 +100,36 @@ def check_javascript(source: str) -> str | None:
     """
     probe = f"throw 0;{source}"
     program = _FRAME % (_LOCK, "'null'", json.dumps(probe), 0)
-    answer = _evaluate(program, _CHECK_SECONDS, _CHECK_BYTES)
-    if answer is None:
-        return "the script takes too long to parse"
-    message = _message(answer[1:])
-    return None if message == "0" or message.startswith("0 (line") else message
+    outcome = _evaluate(program, _CHECK_SECONDS, _CHECK_BYTES)
+    if outcome.kind != ERROR:
+        return "the script takes too long or too much memory to parse"
+    return None if outcome.text == "0" or outcome.text.startswith("0 (line") else outcome.text
 
 
-def _evaluate(program: str, cpu_seconds: float, memory_bytes: int) -> str | None:
-    """The frame's answer in a fresh context, or None if it was interrupted."""
-    import quickjs  # noqa: PLC0415  # 8 MB, only for definitions with scripts
+def _evaluate(program: str, cpu_seconds: float, memory_bytes: int) -> Outcome:
+    """What came of the frame in a fresh context; `WALL` if the interpreter interrupted it."""
+    # Only for scripts: it takes 8 MB. Its Python wrapper `quickjs` would start a thread.
+    import _quickjs  # type: ignore[import-not-found]  # noqa: PLC0415  # it has no stubs
 
-    context = quickjs.Context()
+    context = _quickjs.Context()
     context.set_memory_limit(memory_bytes)
     context.set_time_limit(cpu_seconds)
     context.set_max_stack_size(_STACK_BYTES)
     try:
         answer = context.eval(program)
-    except quickjs.JSException as error:  # StackOverflow is not one of them
-        text = str(error)
-        return None if text.startswith(_INTERRUPTED) else f"E{text}"
     except Exception as error:  # noqa: BLE001  # the binding's conversions raise what they like
-        return f"E{error}"
-    return str(answer)
+        return _failure(str(error))
+    if isinstance(answer, int):
+        return Outcome(OUTPUT, str(answer))
+    text = str(answer)
+    return Outcome(VALUE, text) if text.startswith("[") else _failure(json.loads(text))
 
 
-def _outcome(answer: str) -> Outcome:
-    tag, text = answer[:1], answer[1:]
-    if tag == "V":
-        return Outcome(VALUE, text)
-    if tag == "O":
-        return Outcome(OUTPUT, text)
+def _failure(text: str) -> Outcome:
+    if text.startswith("InternalError: interrupted"):
+        return Outcome(WALL)
     # With no memory left for an error object the interpreter throws null; no script does.
-    if text.startswith(_NO_MEMORY) or text.rstrip("\n") == "null":
+    if text.startswith("InternalError: out of memory") or text.rstrip("\n") == "null":
         return Outcome(MEMORY)
     return Outcome(ERROR, _message(text))
 
