@@ -6,11 +6,11 @@ not rendered, so a task can be told apart that gives a value equal to the defaul
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from asyncflow.model.shape import Flag, Int, IntegerOrText, Number, Shape, Text
+from asyncflow.model.shape import FIRST_FAULT, Flag, Int, IntegerOrText, Number, Shape, Text, Texts
 
 Executor = Literal["loop", "thread", "process", "remote"]
 """Where the attempts of a run task are made."""
@@ -46,10 +46,10 @@ class TaskDefinitionExtension(Shape):
         executor: where attempts are made; None lets the engine choose.
     """
 
-    resources: list[ResourceUse] = Field(default_factory=list)
+    resources: Annotated[list[ResourceUse], FIRST_FAULT] = Field(default_factory=list)
     priority: IntegerOrText | None = None
     weight: Number = 1.0
-    retry_delays: list[Number] | None = None
+    retry_delays: Annotated[list[Number], FIRST_FAULT] | None = None
     execute_when_recovering: Flag = False
     executor: Executor | None = None
 
@@ -62,7 +62,7 @@ class TaskExtension(TaskDefinitionExtension):
             starts after the task before it.
     """
 
-    depends_on: list[Text] | None = None
+    depends_on: Texts | None = None
 
 
 class WorkflowExtension(Shape):
@@ -74,6 +74,6 @@ class WorkflowExtension(Shape):
         fail_if_failed_weight_above: failed tasks do not fail the execution until their weights exceed this.
     """
 
-    resources: list[ResourceUse] = Field(default_factory=list)
+    resources: Annotated[list[ResourceUse], FIRST_FAULT] = Field(default_factory=list)
     priority: IntegerOrText | None = None
     fail_if_failed_weight_above: Number | None = None

@@ -9,9 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from asyncflow.errors import DefinitionError, Violation
@@ -159,6 +168,45 @@ IntegerOrText = Annotated[int | str, BeforeValidator(_to_integer_or_text)]
 """An integer (also as text), or other text such as an expression."""
 
 
+class _FirstFault(FailFast):
+    """Pydantic's own mark cannot be hashed, which an optional list asks for."""
+
+    __hash__ = object.__hash__
+
+
+FIRST_FAULT = _FirstFault()
+"""Marks a list of which only the first wrong element is reported, so that no list can flood the answer."""
+
+Texts = Annotated[list[Text], FIRST_FAULT]
+"""A list of texts."""
+
+
+# --- the number of tasks, held while they are read ---------------------------------------------
+
+_PER_TASK = 4  # items of task lists, cases and branches that are read for each task allowed
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What one document may still hold."""
+
+    allowed: int
+    left: int
+
+
+def _spend(value: object, info: ValidationInfo) -> object:
+    budget = info.context
+    if isinstance(budget, _Budget) and isinstance(value, list | dict):
+        budget.left -= len(value)
+        if budget.left < 0:
+            raise ValueError(f"definition_tasks: at most {budget.allowed}")
+    return value
+
+
+COUNTED = BeforeValidator(_spend)
+"""Marks a list of tasks, or one that holds such lists: what is far beyond the limit is not even read."""
+
+
 # --- messages --------------------------------------------------------------------------------
 
 
@@ -242,6 +290,7 @@ def parse(model: type[Model], data: object, *, limits: Limits = DEFAULT_LIMITS) 
     if fault is not None:
         raise DefinitionError([Violation(path_of(fault.parts), fault.message)])
     try:
-        return model.model_validate(data, by_alias=True, by_name=False)
+        budget = _Budget(limits.definition_tasks, _PER_TASK * limits.definition_tasks)
+        return model.model_validate(data, by_alias=True, by_name=False, context=budget)
     except ValidationError as error:
         raise DefinitionError(capped(violations_of(error), limits)) from None

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from asyncflow.model.extension import TaskDefinitionExtension
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
-from asyncflow.model.shape import Flag, Int, Long, Shape, Text, parse
+from asyncflow.model.shape import Flag, Int, Long, Shape, Text, Texts, parse
 
 RetryLogic = Literal["FIXED", "LINEAR_BACKOFF", "EXPONENTIAL_BACKOFF"]
 """How the delay before a retry grows."""
@@ -73,9 +73,9 @@ class TaskDefinition(Registered):
     rate_limit_per_frequency: Int | None = None
     rate_limit_frequency_in_seconds: Int | None = None
     input_template: dict[str, object] = Field(default_factory=dict)
-    input_keys: list[Text] = Field(default_factory=list)
-    output_keys: list[Text] = Field(default_factory=list)
-    runtime_metadata: list[Text] = Field(default_factory=list)
+    input_keys: Texts = Field(default_factory=list)
+    output_keys: Texts = Field(default_factory=list)
+    runtime_metadata: Texts = Field(default_factory=list)
     isolation_group_id: Text | None = None
     execution_name_space: Text | None = None
     task_status_listener_enabled: Flag = True

@@ -17,12 +17,14 @@ from asyncflow.model.extension import (
 )
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.shape import (
+    COUNTED,
     UNION_TAG,
     Flag,
     Int,
     Long,
     Shape,
     Text,
+    Texts,
     parse,
 )
 from asyncflow.model.task_definition import (
@@ -52,6 +54,10 @@ InlineDefinition = Annotated[
     Discriminator(_inline_kind),
 ]
 """An inline child, or an expression that gives one."""
+
+
+Tasks = Annotated[list["WorkflowTask"], COUNTED]
+"""A list of tasks, each following the one before it unless it says otherwise."""
 
 
 class SubWorkflowParams(Shape):
@@ -91,24 +97,24 @@ class WorkflowTask(Shape):
     rate_limited: Flag | None = None
     sink: Text | None = None
     sub_workflow_param: SubWorkflowParams | None = None
-    fork_tasks: list[list[WorkflowTask]] = Field(default_factory=list)
-    join_on: list[Text] = Field(default_factory=list)
+    fork_tasks: Annotated[list[Tasks], COUNTED] = Field(default_factory=list)
+    join_on: Texts = Field(default_factory=list)
     join_mode: Literal["SYNC", "ASYNC"] | None = None
     join_status: Text | None = None
-    default_exclusive_join_task: list[Text] = Field(default_factory=list)
+    default_exclusive_join_task: Texts = Field(default_factory=list)
     dynamic_task_name_param: Text | None = None
     dynamic_fork_tasks_param: Text | None = None
     dynamic_fork_tasks_input_param_name: Text | None = None
     dynamic_fork_join_tasks_param: Text | None = None
     evaluator_type: Text | None = None
     expression: Text | None = None
-    decision_cases: dict[str, list[WorkflowTask]] = Field(default_factory=dict)
-    default_case: list[WorkflowTask] = Field(default_factory=list)
+    decision_cases: Annotated[dict[str, Tasks], COUNTED] = Field(default_factory=dict)
+    default_case: Tasks = Field(default_factory=list)
     case_value_param: Text | None = None
     case_expression: Text | None = None
     script_expression: Text | None = None
     loop_condition: Text | None = None
-    loop_over: list[WorkflowTask] = Field(default_factory=list)
+    loop_over: Tasks = Field(default_factory=list)
     items: Text | None = None
     on_state_change: dict[str, object] = Field(default_factory=dict)
     cache_config: CacheConfig | None = None
@@ -130,8 +136,8 @@ class WorkflowDefinition(Registered):
     """Conductor's WorkflowDef with its defaults; name and version identify it, durations are in seconds."""
 
     version: Int = 1
-    tasks: list[WorkflowTask] = Field(default_factory=list)
-    input_parameters: list[Text] = Field(default_factory=list)
+    tasks: Tasks = Field(default_factory=list)
+    input_parameters: Texts = Field(default_factory=list)
     output_parameters: dict[str, object] = Field(default_factory=dict)
     input_template: dict[str, object] = Field(default_factory=dict)
     failure_workflow: Text | None = None
@@ -147,7 +153,7 @@ class WorkflowDefinition(Registered):
     enforce_schema: Flag = True
     metadata: dict[str, object] = Field(default_factory=dict)
     cache_config: CacheConfig | None = None
-    masked_fields: list[Text] = Field(default_factory=list)
+    masked_fields: Texts = Field(default_factory=list)
     extension: WorkflowExtension | None = None
 
 

@@ -260,3 +260,23 @@ def test_value_that_contains_itself_is_refused() -> None:
     (message,) = refusal({"x": cycle})
 
     assert message.endswith(": nested deeper than 256 levels")
+
+
+def test_tasks_far_beyond_the_limit_are_not_read() -> None:
+    wrong: list[object] = [1] * 100_000
+    cases = {f"c{i}": 1 for i in range(100_000)}
+
+    assert refusal({"tasks": wrong}) == ["tasks: definition_tasks: at most 10000"]
+    assert refusal(workflow({"forkTasks": wrong})) == ["tasks[0].forkTasks: definition_tasks: at most 10000"]
+    assert refusal(workflow({"decisionCases": cases})) == [
+        "tasks[0].decisionCases: definition_tasks: at most 10000"
+    ]
+
+
+def test_of_many_wrong_texts_the_first_is_reported() -> None:
+    assert refusal(workflow({"joinOn": ["a", *[[]] * 100_000]})) == [
+        "tasks[0].joinOn[1]: must be text, not a list"
+    ]
+    assert refusal(workflow({"asyncflow": {"resources": [1] * 100_000}})) == [
+        "tasks[0].asyncflow.resources[0]: must be an object, not a number"
+    ]
