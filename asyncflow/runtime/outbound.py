@@ -1,0 +1,341 @@
+"""The one client for requests to the outside: bounded in time and size, to checked addresses only.
+
+HTTP tasks, callbacks and adapters share it. It must not retry, follow a redirect unchecked, keep
+cookies or read proxies from the environment. Read `addresses` for the rules and `http_task` for
+its first user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from asyncflow.errors import LimitExceeded, TaskFailed
+from asyncflow.runtime.addresses import AddressPolicy, AddressRefused, IPAddress, parse_address
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+Lookup = Callable[[str, int], Awaitable[list[str]]]
+"""Gives the addresses of a host name; raises OSError when there are none."""
+
+_RATIO_FROM_BYTES = 1024 * 1024  # below it, no expansion is worth refusing
+_CHUNK_BYTES = 64 * 1024
+_ENCODINGS = ("gzip", "x-gzip", "deflate")
+_CROSSING = frozenset(("accept", "content-type"))  # headers that follow a redirect to another origin
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+class OutboundFailed(TaskFailed):
+    """The outside did not answer as asked; the message says what happened, retries may follow.
+
+    Attributes:
+        may_have_arrived: whether the request may have reached the other side.
+    """
+
+    code = "outbound_failed"
+
+    def __init__(self, message: str, *, may_have_arrived: bool) -> None:
+        """Say what happened, and whether the other side may have acted on the request."""
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSettings:
+    """Bounds of every request.
+
+    Attributes:
+        connections_per_host: at once, so that one slow service cannot use up all.
+        total_seconds: from the call to the last byte; a request may ask for more by its read
+            timeout, but never for more than an hour.
+        response_bytes: of a body after decompression.
+        decompression_ratio: decompressed over received, once a mebibyte is exceeded.
+        redirects: followed at most; each target is checked like a first request, and
+            credentials do not cross origins.
+    """
+
+    connections_per_host: int = 20
+    total_seconds: float = 60.0
+    response_bytes: int = 10 * 1024 * 1024
+    decompression_ratio: int = 100
+    redirects: int = 0
+
+
+class OutboundRequest(NamedTuple):
+    """One request.
+
+    Attributes:
+        method: in upper case.
+        url: absolute.
+        headers: as they go out.
+        body: as it goes out.
+        connect_seconds: until the connection stands.
+        read_seconds: without a byte from the other side.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    connect_seconds: float = 3.0
+    read_seconds: float = 3.0
+
+
+class OutboundResponse(NamedTuple):
+    """One answer, its body decompressed.
+
+    Attributes:
+        status: the code.
+        reason: the phrase, perhaps empty.
+        headers: in the order they came, names as they were written.
+        body: bounded.
+        charset: of the body, as the other side says.
+    """
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    charset: str | None
+
+
+class OutboundClient:
+    """Sends requests to addresses the policy allows; an async context manager."""
+
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        settings: OutboundSettings | None = None,
+        *,
+        lookup: Lookup | None = None,
+    ) -> None:
+        """A client that opens its session on entry.
+
+        Args:
+            policy: checked for the URL and for every address it resolves to.
+            settings: the bounds.
+            lookup: resolves host names; the system's resolver by default.
+        """
+        self._policy = policy
+        self._settings = settings or OutboundSettings()
+        self._lookup = lookup or system_lookup
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session; no connection is made yet."""
+        import aiohttp  # noqa: PLC0415  # 0.4 s that a start without requests must not pay
+        from yarl import URL  # noqa: PLC0415  # comes with it
+
+        self._aiohttp, self._url = aiohttp, URL
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=self._settings.connections_per_host,
+            resolver=_resolver(self._policy, self._lookup),
+            ttl_dns_cache=10,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"Accept-Encoding": "gzip", "User-Agent": "asyncflow"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(self, request: OutboundRequest) -> OutboundResponse:
+        """The answer, whatever its status.
+
+        Raises:
+            AddressRefused: the URL, a redirect's target, or an address; no packet was sent there.
+            OutboundFailed: connecting, sending, reading or a timeout failed.
+            LimitExceeded: `http_response_bytes` or `http_decompression_ratio`.
+        """
+        for _ in range(self._settings.redirects):
+            response = await self._send_once(request)
+            target = {name.lower(): value for name, value in response.headers}.get("location")
+            if response.status not in _REDIRECTS or target is None:
+                return response
+            request = self._redirected(request, response.status, target)
+        return await self._send_once(request)
+
+    async def _send_once(self, request: OutboundRequest) -> OutboundResponse:
+        assert self._session is not None, "the client is not open"
+        aiohttp = self._aiohttp
+        url = self._checked(request.url)
+        try:
+            async with self._session.request(
+                request.method,
+                url,
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                timeout=self._timeout(request),
+            ) as response:
+                body = await self._read(response)
+                headers = [(_latin(name), _latin(value)) for name, value in response.raw_headers]
+                return OutboundResponse(
+                    response.status, response.reason or "", headers, body, response.charset
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise OutboundFailed(
+                f"no connection in {request.connect_seconds:g} s", may_have_arrived=False
+            ) from error
+        except TimeoutError as error:
+            raise OutboundFailed("no complete answer in time", may_have_arrived=True) from error
+        except aiohttp.ClientConnectorError as error:
+            raise OutboundFailed(
+                f"cannot connect to {error.host}: {error.os_error}", may_have_arrived=False
+            ) from error
+        except (aiohttp.ClientError, OSError, zlib.error) as error:
+            text = str(error) or type(error).__name__
+            raise OutboundFailed(f"the exchange broke off: {text}", may_have_arrived=True) from error
+        except ValueError as error:  # a header or method that cannot be written
+            raise OutboundFailed(f"cannot be sent: {error}", may_have_arrived=False) from error
+
+    def _checked(self, text: str) -> URL:
+        """The URL as it will be used; checked and connected from one and the same parse."""
+        if any(character <= " " or character in "\\\x7f" for character in text.strip()):
+            raise AddressRefused(
+                "a URL with blanks, control characters or backslashes", "malformed", may_allow=False
+            )
+        try:
+            url = self._url(text.strip())
+        except ValueError as error:
+            raise AddressRefused(f"URL ({error})", "malformed", may_allow=False) from error
+        has_user = url.raw_user is not None or url.raw_password is not None
+        self._policy.check_url(url.scheme, url.raw_host, has_user=has_user)
+        return url
+
+    def _redirected(self, request: OutboundRequest, status: int, target: str) -> OutboundRequest:
+        here = self._url(request.url)
+        there = here.join(self._url(target))
+        headers = dict(request.headers)
+        if here.origin() != there.origin():
+            headers = {name: value for name, value in headers.items() if name.lower() in _CROSSING}
+        method, body = request.method, request.body
+        if status == 303 or (status in (301, 302) and method == "POST"):
+            method, body = ("HEAD" if method == "HEAD" else "GET"), None
+        return request._replace(method=method, url=str(there), headers=headers, body=body)
+
+    def _timeout(self, request: OutboundRequest) -> aiohttp.ClientTimeout:
+        asked = request.connect_seconds + request.read_seconds
+        return self._aiohttp.ClientTimeout(
+            total=min(max(self._settings.total_seconds, asked), 3600.0),
+            sock_connect=request.connect_seconds,
+            sock_read=request.read_seconds,
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, decompressed and measured chunk by chunk."""
+        most, ratio = self._settings.response_bytes, self._settings.decompression_ratio
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        inflate = _inflater(encoding)
+        body, received = bytearray(), 0
+        async for chunk in response.content.iter_any():
+            received += len(chunk)
+            if inflate is None:
+                body += chunk
+            else:
+                inflate.feed(chunk, body, most + 1)
+            if len(body) > most:
+                raise LimitExceeded("http_response_bytes", allowed=most)
+            if len(body) > max(_RATIO_FROM_BYTES, received * ratio):
+                raise LimitExceeded("http_decompression_ratio", allowed=ratio)
+        if inflate is not None and received and not inflate.is_complete:
+            raise OutboundFailed("the compressed answer is cut off", may_have_arrived=True)
+        return bytes(body)
+
+
+async def system_lookup(host: str, port: int) -> list[str]:
+    """The addresses the system's resolver gives for a host name, in its order."""
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(info[4][0]) for info in infos]
+
+
+def _resolver(policy: AddressPolicy, lookup: Lookup) -> aiohttp.abc.AbstractResolver:
+    """A resolver whose answers have been checked: what it gives is what is connected to."""
+    import aiohttp  # noqa: PLC0415  # the class below needs its parent
+    import aiohttp.abc  # noqa: PLC0415
+
+    class CheckedResolver(aiohttp.abc.AbstractResolver):
+        async def resolve(
+            self,
+            host: str,
+            port: int = 0,
+            family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  # both are looked up
+        ) -> list[aiohttp.abc.ResolveResult]:
+            addresses = [_address(text) for text in await lookup(host, port)]
+            for address in addresses:
+                policy.check_address(address, host)
+            return [_resolved(host, port, address) for address in addresses]
+
+        async def close(self) -> None:
+            """Nothing is held."""
+
+    return CheckedResolver()
+
+
+def _resolved(host: str, port: int, address: IPAddress) -> aiohttp.abc.ResolveResult:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return {
+        "hostname": host,
+        "host": str(address),
+        "port": port,
+        "family": family,
+        "proto": 0,
+        "flags": flags,
+    }
+
+
+def _address(text: str) -> IPAddress:
+    address = parse_address(text)
+    if address is None:
+        raise OSError(f"the resolver gave {text!r}, which is no address")
+    return address
+
+
+class _Inflater:
+    """Decompresses gzip and zlib streams, told apart by their headers, up to a size."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(wbits=47)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end of the stream has been seen."""
+        return self._stream.eof
+
+    def feed(self, data: bytes, body: bytearray, most: int) -> None:
+        """Append what the data expands to, until the body holds `most` bytes."""
+        while data and len(body) < most:
+            body += self._stream.decompress(data, _CHUNK_BYTES)
+            data = self._stream.unconsumed_tail
+
+
+def _inflater(encoding: str) -> _Inflater | None:
+    """None where nothing is compressed."""
+    if encoding in ("", "identity"):
+        return None
+    if encoding not in _ENCODINGS:
+        raise OutboundFailed(f"the answer is encoded as {encoding!r}, not asked for", may_have_arrived=True)
+    return _Inflater()
+
+
+def _latin(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
