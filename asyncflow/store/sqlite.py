@@ -214,6 +214,7 @@ class SqliteStore(SqliteReader):
         await super()._enter(stack)
 
     def _prepare_writer(self, db: sqlite3.Connection) -> None:
+        schema.check_version(db, schema.migrations(), reading=False)  # before anything is changed
         wal.configure_writer(db, self._settings)
         schema.migrate(db, schema.migrations(), installation_id=self._settings.installation_id)
         self._was_clean = bool(db.execute("SELECT clean FROM installation").fetchone()[0])

@@ -24,8 +24,11 @@ _COMPARE = frozenset({"=", "!=", "<", "<=", ">", ">="})
 _MEMBER = {"in": "IN", "not in": "NOT IN"}
 
 
-class _Where(NamedTuple):
-    """A WHERE clause and the values it binds."""
+_FILLED = frozenset({"correlation_id", "parent_id"})  # indexed only where they are not empty
+
+
+class Query(NamedTuple):
+    """A statement, or a part of one, and the values it binds."""
 
     sql: str
     values: list[str | int]
@@ -45,47 +48,60 @@ class View(Generic[Row]):
 
     def select(self, db: sqlite3.Connection, conditions: Sequence[Condition], page: Page) -> list[Row]:
         """The rows of a page; see `Views.list_executions`."""
-        where: _Where = self._where(conditions)
+        sql, values = self.query(conditions, page)
+        return [self._row(*row) for row in db.execute(sql, values).fetchall()]
+
+    def query(self, conditions: Sequence[Condition], page: Page) -> Query:
+        """The statement behind `select`."""
+        where: Query = self._where(conditions)
         keys = [self._column(column) + (" DESC" if down else "") for column, down in page.order]
         order = ", ".join(keys) or self._order
         sql = f"{self._select}{where.sql} ORDER BY {order} LIMIT ? OFFSET ?"
-        rows = db.execute(sql, [*where.values, page.limit, page.offset]).fetchall()
-        return [self._row(*row) for row in rows]
+        return Query(sql, [*where.values, page.limit, page.offset])
 
     def count(self, db: sqlite3.Connection, conditions: Sequence[Condition]) -> int:
         """How many rows meet the conditions."""
-        where: _Where = self._where(conditions)
+        where: Query = self._where(conditions)
         return int(db.execute(f"SELECT count(*) FROM {self._table}{where.sql}", where.values).fetchone()[0])
 
-    def _where(self, conditions: Sequence[Condition]) -> _Where:
+    def _where(self, conditions: Sequence[Condition]) -> Query:
         terms: list[str] = []
         values: list[str | int] = []
         for condition in conditions:
             term = self._term(condition)
             terms.append(term.sql)
             values.extend(term.values)
-        return _Where(" WHERE " + " AND ".join(terms) if terms else "", values)
+        return Query(" WHERE " + " AND ".join(terms) if terms else "", values)
 
-    def _term(self, condition: Condition) -> _Where:
+    def _term(self, condition: Condition) -> Query:
         column, operator = self._column(condition.column), condition.operator
         if operator in _MEMBER:
             members = to_json(condition.values).decode()
-            return _Where(f"{column} {_MEMBER[operator]} (SELECT value FROM json_each(?))", [members])
+            return Query(f"{column} {_MEMBER[operator]} (SELECT value FROM json_each(?))", [members])
         if len(condition.values) != 1:
             raise InvalidInput(f"operator {operator!r} takes one value", field=condition.column)
         (value,) = condition.values
         if operator in _COMPARE:
-            return _Where(f"{column} {operator} ?", [value])
+            return Query(f"{column} {operator} ?{_index_hint(column, operator, value)}", [value])
         if operator == "contains":
-            return _Where(f"instr({column}, ?) > 0", [value])
+            return Query(f"instr({column}, ?) > 0", [value])
         if operator == "starts":
-            return _Where(f"substr({column}, 1, length(?)) = ?", [value, value])
+            return Query(f"substr({column}, 1, length(?)) = ?", [value, value])
         raise InvalidInput(f"unknown operator {operator!r}", field=condition.column)
 
     def _column(self, name: str) -> str:
         if name not in self._columns:
             raise InvalidInput(f"the view {self._table} has no column {name!r}", field="column")
         return name
+
+
+def _index_hint(column: str, operator: str, value: str | int) -> str:
+    """What has to be said besides, for SQLite to see that a partial index covers the condition."""
+    if operator != "=":
+        return ""
+    if column in _FILLED and value != "":
+        return f" AND {column} <> ''"
+    return " AND open = 1" if column == "open" and value == 1 else ""
 
 
 def _upsert(table: str, columns: Sequence[str], key: str) -> str:
