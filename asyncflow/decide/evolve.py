@@ -93,6 +93,7 @@ def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int
     if event.failure_workflow is not None:
         state.output = {**event.output, "conductor.failure_workflow": event.failure_workflow}
     state.agenda.clear()
+    resets.give_up_repairs(state)
     if state.open_count:
         _cancel_open(state, at_ms)
     refresh_execution(state)
@@ -390,6 +391,7 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.TaskSkipped: _task_skipped,
     ev.ChildStarted: _child_started,
     ev.TaskReset: resets.task_reset,
+    ev.Repaired: resets.repaired,
     ev.TaskSuperseded: resets.task_superseded,
     ev.TasksRemoved: resets.tasks_removed,
     ev.MessagePublished: _message_published,

@@ -1,16 +1,21 @@
 """State after events that open an execution again: restart, reopening, reset and removed records.
 
-Each of them makes what joins and DAG lists wait for stale; `decide/counters` counts anew when
-it is next asked. The other events are in `decide/evolve`.
+Each of them may make what joins and DAG lists wait for stale; `Repaired`, the last event of every
+reopening, has `decide/counters` count anew. The other events are in `decide/evolve`; which
+records are reset, and why, is in `decide/reopening`.
 """
 
 from __future__ import annotations
 
-from asyncflow.decide.counters import closed, reopened
+from collections.abc import Iterable
+
+from asyncflow.decide.counters import closed, rebuild, reopened
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
 from asyncflow.model import events as ev
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import IN_PROGRESS, RUNNING
+
+_HAS_CHILDREN = "hasChildren"  # what a SWITCH adds to its input once a case was scheduled
 
 
 def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_ms: int) -> None:
@@ -32,6 +37,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
     state.counters_stale = False
     state.dynamic_forks = 0
     state.ready_joins.clear()
+    give_up_repairs(state)
     state.next_seq, state.open_count, state.passive_count = 1, 0, 0
     state.created_ms, state.ended_ms, state.retried_ms = at_ms, 0, 0
     state.output, state.reason, state.failed_number = {}, None, 0
@@ -45,6 +51,8 @@ def execution_reopened(state: ExecutionState, event: ev.ExecutionReopened, at_ms
     state.status = RUNNING
     state.retried_ms = at_ms
     state.counters_stale = True
+    state.repairs.extend(event.repairs or ())
+    state.repair_cause = event.cause
     if event.clear_reason:
         state.reason = None
     if event.clear_failures:
@@ -56,6 +64,26 @@ def execution_reopened(state: ExecutionState, event: ev.ExecutionReopened, at_ms
     if event.correlation_id is not None:
         state.correlation_id = event.correlation_id
     refresh_execution(state)
+
+
+def repaired(state: ExecutionState, event: ev.Repaired, at_ms: int) -> None:
+    """So many records are as they should be; after the last, what waits for whom is counted anew.
+
+    Counting before the last would count joins ready whose members are still to be opened.
+    """
+    for _ in range(event.count):
+        state.repairs.popleft()
+    if not state.repairs:
+        state.repair_cause = ""
+        if state.counters_stale:
+            rebuild(state)
+    refresh_execution(state)
+
+
+def give_up_repairs(state: ExecutionState) -> None:
+    """It ended, or began from nothing, before all records were repaired."""
+    state.repairs.clear()
+    state.repair_cause = ""
 
 
 def definition_migrated(state: ExecutionState, event: ev.DefinitionMigrated, at_ms: int) -> None:
@@ -80,36 +108,68 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
     task.settled = task.superseded = False
     task.reason = task.state = None
     task.starts = 0
+    task.grants, task.fence = None, 0
+    task.input_bytes = task.output_bytes = 0
     task.worker_id = ""
     task.callback_after_s = task.due_ms = 0
     task.scheduled_ms = task.updated_ms = at_ms
     task.first_scheduled_ms = at_ms
     task.ended_ms = 0
     task.started_ms = at_ms if event.status == IN_PROGRESS else 0
+    if event.executor is not None:
+        task.executor = event.executor
     if event.input is not None:
         task.input = event.input
     if not event.keep_output:
         task.output = {}
-    _reset_operator(state, task, keep_child=event.keep_child)
+    if event.anew:
+        _forget_operator(state, task)
+    else:
+        _reset_operator(task, keep_child=event.keep_child)
     state.by_ref[task.ref] = task
-    state.latest[task.ref.removesuffix(task.suffix)] = task
+    state.latest[_plain(task)] = task
     state.changed[task.number] = None
     state.counters_stale = True
     refresh(state, task)
 
 
-def _reset_operator(state: ExecutionState, task: TaskState, *, keep_child: bool) -> None:
+def _forget_operator(state: ExecutionState, task: TaskState) -> None:
+    """It begins from nothing: no iteration, no branch, no case, no child."""
+    _count_forks(state, (task,))
+    task.more = None
+    if task.node.type == "DO_WHILE":
+        task.iteration = 0
+    _forget_case(task)
+
+
+def _reset_operator(task: TaskState, *, keep_child: bool) -> None:
     more = task.more
     if more is None:
         return
     more.asking = False
-    if task.node.type in {"SWITCH", "DECISION"}:
-        more.case = more.branch = None
-        task.input = {k: v for k, v in task.input.items() if k not in {"case", "hasChildren"}}
+    more.case = more.branch = None
+    _forget_case(task)
     if keep_child and more.child_id is not None:
         task.output = {"subWorkflowId": more.child_id}
     else:
         more.child_id = None
+
+
+def _forget_case(task: TaskState) -> None:
+    """Take back what `CaseChosen` wrote into the input.
+
+    `case` stays until the next choice overwrites it: a definition may choose by an input of its
+    own of that name, whose value it then has.
+    """
+    if task.node.type in {"SWITCH", "DECISION"} and _HAS_CHILDREN not in task.node.task.input_parameters:
+        task.input = {key: value for key, value in task.input.items() if key != _HAS_CHILDREN}
+
+
+def _count_forks(state: ExecutionState, gone: Iterable[TaskState]) -> None:
+    """The first dynamic fork of an execution names its branches differently: count those that are left."""
+    for task in gone:
+        if task.more is not None and task.more.members is not None:
+            state.dynamic_forks -= 1
 
 
 def task_superseded(state: ExecutionState, event: ev.TaskSuperseded, at_ms: int) -> None:
@@ -121,28 +181,46 @@ def task_superseded(state: ExecutionState, event: ev.TaskSuperseded, at_ms: int)
 
 
 def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> None:
-    """The records are gone; an older attempt of the same reference is the newest one again."""
-    gone: set[str] = set()
+    """The records are gone; an older attempt of the same reference is the newest one again.
+
+    What counts on them is not made stale: a loop that forgets old iterations has nobody waiting
+    there, and a rerun has made it stale before.
+    """
+    gone: list[TaskState] = []
     for number in event.numbers:
         task = state.tasks.pop(number, None)
         if task is None:
             continue
+        gone.append(task)
         if not task.is_ended:
             closed(state, task)
-        gone.add(task.ref)
         state.agenda.pop(number, None)
         state.changed[number] = None
         forget(state, number)
-    for ref in gone:
-        state.by_ref.pop(ref, None)
-    _index_again(state)
+    _count_forks(state, gone)
+    _unindex(state, gone)
     state.next_seq = event.next_seq
-    state.counters_stale = True
 
 
-def _index_again(state: ExecutionState) -> None:
-    """Both indexes, from the records that are left, the newest of each reference winning."""
-    state.latest.clear()
-    for task in state.tasks.values():
-        state.by_ref[task.ref] = task
-        state.latest[task.ref.removesuffix(task.suffix)] = task
+def _unindex(state: ExecutionState, gone: Iterable[TaskState]) -> None:
+    """Take removed records out of both indexes.
+
+    Cost: what was removed; only where something that stays has to step in for a removed record
+    are all records looked through once.
+    """
+    stale = False
+    for task in gone:
+        if state.by_ref.get(task.ref) is task:
+            del state.by_ref[task.ref]
+            stale = stale or task.retry_of in state.tasks
+        if state.latest.get(_plain(task)) is task:
+            del state.latest[_plain(task)]
+            stale = stale or bool(task.suffix) or task.retry_of in state.tasks
+    if stale:
+        for task in state.tasks.values():
+            state.by_ref[task.ref] = task
+            state.latest[_plain(task)] = task
+
+
+def _plain(task: TaskState) -> str:
+    return task.ref.removesuffix(task.suffix)

@@ -53,7 +53,7 @@ def execution_effects(state: ExecutionState) -> tuple[Effect, ...]:
     """The workflow timeout, and another turn where something was left for it."""
     effects: list[Effect] = []
     paused = state.status == PAUSED
-    if state.outbox or (state.agenda and not paused and not state.is_ended):
+    if state.outbox or state.repairs or (state.agenda and not paused and not state.is_ended):
         effects.append(Proceed())
     seconds = state.graph.definition.timeout_seconds
     if seconds and not state.is_ended and not paused:

@@ -67,7 +67,8 @@ class ExecutionReopened(NamedTuple):
 
     `cause` is "retry", "rerun" or "revival" (a child was reopened). The flags say what is
     forgotten: `clear_reason` the reason, `clear_failures` the failed task and the name sets.
-    `input` and `correlation_id` replace the present ones unless None.
+    `input` and `correlation_id` replace the present ones unless None. `repairs` are the records
+    that are still to be opened again or given another attempt, in this order; see `Repaired`.
     """
 
     cause: str
@@ -75,6 +76,7 @@ class ExecutionReopened(NamedTuple):
     clear_failures: bool
     input: JsonObject | None = None
     correlation_id: str | None = None
+    repairs: list[int] | None = None
 
 
 class VariablesSet(NamedTuple):
@@ -141,6 +143,7 @@ class BranchesScheduled(NamedTuple):
     """Branches `first` to `last - 1` of a dynamic fork were scheduled, numbered in a row.
 
     `inputs` are their resolved inputs, or None where each is its element of the fork's list.
+    `executor` and `domain` are the same for all of them.
     """
 
     fork: int
@@ -149,6 +152,7 @@ class BranchesScheduled(NamedTuple):
     number: int
     executor: str
     inputs: list[JsonObject] | None = None
+    domain: str | None = None
 
 
 class AttemptStarted(NamedTuple):
@@ -247,7 +251,8 @@ class TaskReset(NamedTuple):
     """A record was opened again in place (rerun, retry of operators, revival).
 
     `input` replaces the stored input unless None; `keep_child` leaves a SUB_WORKFLOW task
-    with the execution it has.
+    with the execution it has. `executor` is chosen anew. `anew`: an operator forgets all it did
+    (its iterations, its branches, its case). `note` is a line for the log of the task.
     """
 
     number: int
@@ -256,6 +261,18 @@ class TaskReset(NamedTuple):
     input: JsonObject | None = None
     keep_child: bool = False
     keep_output: bool = False
+    executor: str | None = None
+    anew: bool = False
+    note: str = ""
+
+
+class Repaired(NamedTuple):
+    """The first `count` of the records to repair are done; after the last one the flow goes on.
+
+    What joins and DAG lists wait for is then counted anew.
+    """
+
+    count: int
 
 
 class TaskSuperseded(NamedTuple):
@@ -286,7 +303,11 @@ class MessagePublished(NamedTuple):
 
 
 class Deferred(NamedTuple):
-    """Follow-ups of these ended tasks are still to be computed (paused, or a slice was full)."""
+    """What follows from these records is still to be computed (paused, or a slice was full).
+
+    An open loop among them is to be asked its condition again: an answer that came while the
+    execution was paused is dropped, because a condition is pure and another answer costs little.
+    """
 
     numbers: list[int]
 
@@ -363,6 +384,7 @@ Event = (
     | TaskSkipped
     | ChildStarted
     | TaskReset
+    | Repaired
     | TaskSuperseded
     | TasksRemoved
     | MessagePublished

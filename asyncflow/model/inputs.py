@@ -65,11 +65,13 @@ class RetryExecution(NamedTuple):
     """Try again what was unsuccessful; with `resume_children` inside the children.
 
     `by_parent` marks that a parent's revival asks: the parent is not revived in turn, and
-    an execution without anything unsuccessful stays as it is.
+    an execution without anything unsuccessful stays as it is. `passed_on` marks that the parent
+    was asked and handed the retry down to where the failure is. Neither is ever refused.
     """
 
     resume_children: bool = False
     by_parent: bool = False
+    passed_on: bool = False
 
 
 class RerunExecution(NamedTuple):
@@ -131,26 +133,35 @@ class AttemptAdmitted(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """An attempt of ours is over. `status` is a terminal task status."""
+    """An attempt of ours is over. `status` is a terminal task status.
+
+    `start` is that of the `RunAttempt` it answers; where it is not 0, the report of an attempt
+    that was broken off since counts for nothing, even if its record is open again.
+    """
 
     number: int
     status: str
     output: JsonObject
     reason: str | None = None
     output_bytes: int = 0
+    start: int = 0
 
 
 class AttemptInterrupted(NamedTuple):
-    """An attempt was broken off by the engine's own stop or crash; it costs no retry."""
+    """An attempt was broken off by the engine's own stop or crash; it costs no retry.
+
+    `start` as in `AttemptEnded`.
+    """
 
     number: int
     reason: str
+    start: int = 0
 
 
 class ScriptEnded(NamedTuple):
     """A script gave a value, or `error` says why it gave none.
 
-    `iteration` is that of the loop when a condition was asked, else 0.
+    `iteration` is that of the `RunScript` it answers; an answer to an older question is stale.
     """
 
     number: int

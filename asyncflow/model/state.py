@@ -121,6 +121,7 @@ class ExecutionState:
     record did, until their reader takes them. `counters_stale` says that `joins` and
     `countdown` must be built anew from the records before they are used. `ready_joins` are
     those whose members settled; `passive_count` counts open records that only wait for others.
+    `repairs` are the records that a reopening has still to put right, because of `repair_cause`.
     """
 
     execution_id: str
@@ -166,6 +167,8 @@ class ExecutionState:
     passive_count: int = 0
     agenda: dict[int, None] = field(default_factory=dict)
     outbox: deque[Message] = field(default_factory=deque)
+    repairs: deque[int] = field(default_factory=deque)
+    repair_cause: str = ""
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)
