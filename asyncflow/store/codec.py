@@ -50,7 +50,7 @@ class Codec:
             InvalidInput: a value has no JSON form (NaN, infinity, a lone surrogate, a foreign
                 type); the message names event and field.
         """
-        return _to_json(
+        return encode_json(
             [
                 [stream, first_seq, [[type(event).__name__, *event] for event in events]]
                 for stream, first_seq, events in entries
@@ -72,7 +72,7 @@ class Codec:
     def encode_recorded(self, events: Iterable[Recorded]) -> bytes:
         """`[[seq, at_ms, kind, field, …], …]` as zlib-compressed JSON; raises as `encode_entries`."""
         return zlib.compress(
-            _to_json([[seq, at_ms, type(event).__name__, *event] for seq, at_ms, event in events]), 1
+            encode_json([[seq, at_ms, type(event).__name__, *event] for seq, at_ms, event in events]), 1
         )
 
     def decode_recorded(self, body: bytes) -> list[Recorded]:
@@ -114,15 +114,20 @@ class Codec:
         return StoreError(f"event {record[0]!r} has only {len(record) - 1} fields: the record is damaged")
 
 
-def _to_json(rows: JsonArray) -> bytes:
+def encode_json(value: object) -> bytes:
+    """Any JSON value as UTF-8 text, big integers with all their digits.
+
+    Raises:
+        InvalidInput: a value in it has no JSON form; the message names its path.
+    """
     try:
-        text = to_json(rows)
+        text = to_json(value)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise InvalidInput(_fault(rows) or f"no JSON form: {error}") from error
+        raise InvalidInput(_fault(value) or f"no JSON form: {error}") from error
     # The encoder writes NaN and Infinity as bare words. Two searches of the text cost a tenth of
     # what a look at every value would; only a hit, mostly a word in a string, is looked into.
     if b"NaN" in text or b"Infinity" in text:
-        fault = _fault(rows)
+        fault = _fault(value)
         if fault:
             raise InvalidInput(fault)
     return text

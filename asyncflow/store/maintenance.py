@@ -19,8 +19,8 @@ from asyncflow.store import checks, schema, wal
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
+from asyncflow.store.reader import SqliteReader
 from asyncflow.store.records import StoreSettings
-from asyncflow.store.sqlite import SqliteReader
 
 
 async def migrate(path: str | Path, *, wait_s: float = 0.0) -> list[int]:

@@ -125,6 +125,10 @@ class Page:
     order: tuple[tuple[str, bool], ...] = ()
 
 
+FIRST_PAGE = Page()
+"""The page a list shows unless another is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
     """How a database file is opened for writing; the defaults suit an engine.
@@ -138,6 +142,10 @@ class StoreSettings:
     installation_id: str = ""
     size_limit: int = 0
     wal_limit: int = 64 << 20
+
+
+DEFAULT_SETTINGS = StoreSettings()
+"""What an engine uses unless configured."""
 
 
 class StoreFacts(NamedTuple):

@@ -1,8 +1,8 @@
-"""The journal and the views in one SQLite file: opening, closing, and one hop per call.
+"""The journal and the views in one SQLite file: opening, closing, and one hop per write.
 
-One connection writes, in a thread of its own; another, read-only, reads. What a call does is
-written in `writing`, `reading` and `views` as plain functions; this module decides only in
-which thread they run. Promises: `journal`.
+One connection writes, in a thread of its own; what a call does is written in `writing` and
+`views` as plain functions, and this module decides only in which order a file is opened and
+where they run. Reading is `reader`; the promises are in `journal`.
 """
 
 from __future__ import annotations
@@ -10,158 +10,24 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from asyncflow.errors import NotCommitted, StoreError
-from asyncflow.model.turn import Recorded, Turn
-from asyncflow.store import audit, checks, reading, schema, views, wal, writing
+from asyncflow.model.turn import Turn
+from asyncflow.store import checks, schema, views, wal, writing
 from asyncflow.store.codec import Codec
-from asyncflow.store.connection import SqlThread, snapshot, target, transaction
+from asyncflow.store.connection import SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
-from asyncflow.store.records import (
-    Condition,
-    ExecutionRow,
-    Page,
-    Recovery,
-    Segment,
-    StoreFacts,
-    StoreSettings,
-    TaskRow,
-    ViewBatch,
-)
+from asyncflow.store.reader import MEMORY, SqliteReader
+from asyncflow.store.records import DEFAULT_SETTINGS, Segment, StoreFacts, StoreSettings, ViewBatch
+
+__all__ = ["MEMORY", "SqliteReader", "SqliteStore"]
 
 T = TypeVar("T")
-
-MEMORY = ":memory:"
-"""The path of a database that lives in memory and ends with its store."""
-
-
-class SqliteReader:
-    """Reads a database file that an engine, in this process or another, may be writing; or none.
-
-    An async context manager. Needs no lock, writes nothing, holds no transaction between calls.
-    """
-
-    def __init__(self, path: str | Path, *, codec: Codec | None = None) -> None:
-        # Absolute, as the working directory may change; links are kept, the lock lies beside the name.
-        self.path = MEMORY if str(path) == MEMORY else str(Path(path).absolute())
-        self._codec = codec or Codec()
-        self._stack = AsyncExitStack()
-        self._reader: SqlThread
-
-    @classmethod
-    def open(cls, path: str | Path, *, codec: Codec | None = None) -> Self:
-        """To be entered: `async with SqliteReader.open(path) as reader`.
-
-        Raises:
-            StoreError: on entering, if the file is missing, not ours or of a newer release.
-        """
-        return cls(path, codec=codec)
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await self._enter(stack)
-            self._stack = stack.pop_all()
-        return self
-
-    async def _enter(self, stack: AsyncExitStack) -> None:
-        self._reader = await stack.enter_async_context(
-            SqlThread(target(self.path, read_only=True), _prepare_reader)
-        )
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
-
-    async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._reader.run(function)
-
-    # --- journal --------------------------------------------------------------------------
-
-    async def recover(self) -> Recovery:
-        """Where the journal stands; see `Journal.recover`."""
-        return await self._read(reading.recover)
-
-    async def read_turns(self, after: int, *, unsegmented: bool = False) -> AsyncIterator[list[Turn]]:
-        """Turns in batches; see `Journal.read_turns`."""
-        ended = False
-        while not ended:
-            read = partial(reading.read_turns, codec=self._codec, after=after, unsegmented=unsegmented)
-            turns, after, ended = await self._read(read)
-            if turns:
-                yield turns
-
-    async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
-        """Whole histories; see `Journal.read_streams`."""
-        return await self._read(partial(reading.read_streams, codec=self._codec, streams=list(streams)))
-
-    async def read_stream(self, stream: str) -> list[Recorded]:
-        """The whole history of one stream, empty if there is none; see `Journal.read_streams`."""
-        return (await self.read_streams([stream]))[stream]
-
-    async def read_definitions(self, hashes: Sequence[str]) -> dict[str, str]:
-        """Definitions by hash; see `Journal.read_definitions`."""
-        return await self._read(partial(reading.read_definitions, hashes=list(hashes)))
-
-    # --- views ----------------------------------------------------------------------------
-
-    async def list_executions(
-        self,
-        conditions: Sequence[Condition] = (),
-        page: Page = Page(),  # noqa: B008 - frozen
-    ) -> list[ExecutionRow]:
-        """Executions that meet the conditions; see `Views.list_executions`."""
-        return await self._read(partial(views.EXECUTIONS.select, conditions=conditions, page=page))
-
-    async def count_executions(self, conditions: Sequence[Condition] = ()) -> int:
-        """How many there are; see `Views.count_executions`."""
-        return await self._read(partial(views.EXECUTIONS.count, conditions=conditions))
-
-    async def execution_row(self, execution_id: str) -> ExecutionRow | None:
-        """The view's row of one execution, or None."""
-        rows = await self.list_executions([Condition("execution_id", "=", (execution_id,))])
-        return rows[0] if rows else None
-
-    async def list_tasks(
-        self,
-        conditions: Sequence[Condition] = (),
-        page: Page = Page(),  # noqa: B008 - frozen
-    ) -> list[TaskRow]:
-        """Tasks that meet the conditions; see `Views.list_tasks`."""
-        return await self._read(partial(views.TASKS.select, conditions=conditions, page=page))
-
-    async def count_tasks(self, conditions: Sequence[Condition] = ()) -> int:
-        """How many there are; see `Views.count_tasks`."""
-        return await self._read(partial(views.TASKS.count, conditions=conditions))
-
-    async def task_rows(self, execution_id: str, page: Page | None = None) -> list[TaskRow]:
-        """The tasks of one execution in the order of their numbers; all of them unless a page is given."""
-        page = page or Page(limit=-1, order=(("number", False),))
-        return await self.list_tasks([Condition("execution_id", "=", (execution_id,))], page)
-
-    async def projected_turn(self) -> int:
-        """How far the views are; see `Views.projected_turn`."""
-        return await self.cursor("views")
-
-    async def cursor(self, name: str) -> int:
-        """The last turn a reader of this name has dealt with; 0 for an unknown one."""
-        return await self._read(partial(reading.read_cursor, name=name))
-
-    # --- the file -------------------------------------------------------------------------
-
-    async def facts(self) -> StoreFacts:
-        """What there is to know of the file and its driver, for `/health` and `doctor`."""
-        return await self._read(partial(_facts, path=self.path, durability="", was_clean=False))
-
-    async def find_faults(self) -> list[str]:
-        """All that is wrong with the file, worst first; empty if it is sound. Reads everything."""
-        return await self._read(partial(audit.find_faults, codec=self._codec))
 
 
 class SqliteStore(SqliteReader):
@@ -171,7 +37,7 @@ class SqliteStore(SqliteReader):
         self,
         path: str | Path,
         *,
-        settings: StoreSettings = StoreSettings(),  # noqa: B008 - frozen
+        settings: StoreSettings = DEFAULT_SETTINGS,
         codec: Codec | None = None,
     ) -> None:
         super().__init__(path, codec=codec)
@@ -186,7 +52,7 @@ class SqliteStore(SqliteReader):
         cls,
         path: str | Path,
         *,
-        settings: StoreSettings = StoreSettings(),  # noqa: B008 - frozen
+        settings: StoreSettings = DEFAULT_SETTINGS,
         codec: Codec | None = None,
     ) -> Self:
         """To be entered: `async with SqliteStore.open("flow.db") as store`.
@@ -203,7 +69,7 @@ class SqliteStore(SqliteReader):
         checks.check_sqlite_version()
         if self.path == MEMORY:
             self._writer = await stack.enter_async_context(SqlThread(MEMORY, self._prepare_writer))
-            self._reader = self._writer  # memory is of one connection
+            self._reader = self._queries = self._writer  # memory is of one connection
             return
         path = Path(self.path)
         checks.check_place(path)
@@ -291,15 +157,8 @@ class SqliteStore(SqliteReader):
 
     async def facts(self) -> StoreFacts:
         """What there is to know of the file, its driver and the last stop."""
-        durability = self._settings.durability
-        read = partial(_facts, path=self.path, durability=durability, was_clean=self._was_clean)
-        return await self._read(read)
-
-
-def _prepare_reader(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA busy_timeout = 5000")
-    db.execute("PRAGMA query_only = ON")
-    schema.check_version(db, schema.migrations(), reading=True)
+        facts = await super().facts()
+        return facts._replace(durability=self._settings.durability, was_clean=self._was_clean)
 
 
 def _create_private(path: Path) -> int:
@@ -318,22 +177,3 @@ def _create_private(path: Path) -> int:
 def _mark_clean(db: sqlite3.Connection) -> None:
     with transaction(db):
         db.execute("UPDATE installation SET clean = 1")
-
-
-def _facts(db: sqlite3.Connection, *, path: str, durability: str, was_clean: bool) -> StoreFacts:
-    with snapshot(db):
-        pages, page_size = (
-            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
-        )
-        return StoreFacts(
-            path=path,
-            sqlite_version=sqlite3.sqlite_version,
-            wal_race_fixed=checks.is_wal_race_fixed(),
-            schema_version=schema.schema_version(db),
-            installation_id=db.execute("SELECT installation_id FROM installation").fetchone()[0],
-            durability=durability,
-            was_clean=was_clean,
-            size_bytes=pages * page_size,
-            wal_bytes=wal.size(path),
-            turns=db.execute("SELECT count(*) FROM turn").fetchone()[0],
-        )

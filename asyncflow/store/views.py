@@ -11,9 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from pydantic_core import to_json
-
 from asyncflow.errors import InvalidInput
+from asyncflow.store.codec import encode_json
 from asyncflow.store.connection import transaction
 from asyncflow.store.records import Condition, ExecutionRow, Page, TaskRow, ViewBatch
 from asyncflow.store.writing import put_cursor
@@ -76,7 +75,7 @@ class View(Generic[Row]):
     def _term(self, condition: Condition) -> Query:
         column, operator = self._column(condition.column), condition.operator
         if operator in _MEMBER:
-            members = to_json(condition.values).decode()
+            members = encode_json(condition.values).decode()
             return Query(f"{column} {_MEMBER[operator]} (SELECT value FROM json_each(?))", [members])
         if len(condition.values) != 1:
             raise InvalidInput(f"operator {operator!r} takes one value", field=condition.column)
@@ -128,7 +127,7 @@ def write(db: sqlite3.Connection, batch: ViewBatch) -> None:
         (EXECUTIONS.upsert, batch.executions),
         (TASKS.upsert, batch.tasks),
     ]
-    bound = [(sql, to_json(rows).decode()) for sql, rows in statements if rows]
+    bound = [(sql, encode_json(rows).decode()) for sql, rows in statements if rows]
     with transaction(db):
         for sql, text in bound:
             db.execute(sql, (text,))

@@ -12,11 +12,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pydantic_core import to_json
-
 from asyncflow.errors import Conflict
 from asyncflow.model.turn import StoredDefinition
-from asyncflow.store.codec import Codec
+from asyncflow.store.codec import Codec, encode_json
 from asyncflow.store.connection import statement, transaction
 from asyncflow.store.records import Segment
 
@@ -111,7 +109,7 @@ def write_segments(db: sqlite3.Connection, codec: Codec, segments: Sequence[Segm
     """
     rows = [_segment_row(codec, segment) for segment in segments]
     with transaction(db):
-        streams = to_json(sorted({row.stream for row in rows})).decode()
+        streams = encode_json(sorted({row.stream for row in rows})).decode()
         ends: dict[str, int] = dict(db.execute(SEGMENT_ENDS, (streams,)))
         if ends:
             db.execute(_CLOSE_SEGMENTS, (streams,))
@@ -157,7 +155,7 @@ def delete_streams(db: sqlite3.Connection, streams: list[str]) -> int:
     """Delete the segments of the streams and give the number of rows."""
     wanted = "DELETE FROM segment WHERE stream IN (SELECT value FROM json_each(?))"
     with transaction(db):
-        return db.execute(wanted, (to_json(streams).decode(),)).rowcount
+        return db.execute(wanted, (encode_json(streams).decode(),)).rowcount
 
 
 def move_cursor(db: sqlite3.Connection, name: str, turn: int) -> None:

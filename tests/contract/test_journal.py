@@ -188,13 +188,13 @@ class JournalContract:
 
 class TestSqliteFile(JournalContract):
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:  # type: ignore[override]  # async fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
         async with SqliteStore.open(tmp_path / "flow.db") as store:
             yield store
 
 
 class TestSqliteMemory(JournalContract):
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:  # type: ignore[override]  # async fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
         async with SqliteStore.open(MEMORY) as store:
             yield store

@@ -103,10 +103,17 @@ async def test_migrating_a_current_file_changes_nothing(tmp_path: Path) -> None:
 
 async def test_deleted_streams_leave_no_segment(tmp_path: Path) -> None:
     async with SqliteStore.open(tmp_path / "flow.db") as store:
-        await store.write_segments(
-            [segment(1, 2), segment(3, 3)._replace(stream="t", from_seq=3)._replace(stream="s")]
-        )
+        await store.write_segments([segment(1, 2), segment(3, 3)])
         assert await store.delete_streams(["s", "unknown"]) == 2
 
         assert await store.read_stream("s") == []
     assert sql(tmp_path / "flow.db", "SELECT count(*) FROM segment") == [(0,)]
+
+
+async def test_segmented_streams_are_listed_page_by_page(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "flow.db") as store:
+        await store.write_segments([segment(1, 2)._replace(stream=name) for name in "cab"])
+        await store.write_segments([segment(3, 3)._replace(stream="a")])
+
+        assert await store.segmented_streams(limit=2) == ["a", "b"]
+        assert await store.segmented_streams("b") == ["c"]

@@ -158,3 +158,10 @@ async def test_tasks_of_an_execution_are_found_by_index(tmp_path: Path, store: S
     assert "task_execution" in str(
         sql(tmp_path / "flow.db", f"EXPLAIN QUERY PLAN {query.sql}", *query.values)
     )
+
+
+async def test_text_without_utf8_form_is_refused_and_leaves_nothing(store: SqliteStore) -> None:
+    with pytest.raises(InvalidInput, match="surrogate"):
+        await store.write_views(views(1, [execution("e1"), execution("e2", reason="\ud800")]))
+
+    assert await store.count_executions() == 0

@@ -1,0 +1,198 @@
+"""Reading a database file: history, definitions and views, beside an engine or without one.
+
+It opens the file read-only, takes no lock and holds no transaction between calls, so it may run
+in any process at any time. `sqlite` builds the writing store on it; `reading` and `views` hold
+the statements.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from asyncflow.model.turn import Recorded, Turn
+from asyncflow.store import audit, checks, reading, schema, views, wal
+from asyncflow.store.codec import Codec
+from asyncflow.store.connection import SqlThread, snapshot, target
+from asyncflow.store.records import (
+    FIRST_PAGE,
+    Condition,
+    ExecutionRow,
+    Page,
+    Recovery,
+    StoreFacts,
+    TaskRow,
+)
+
+T = TypeVar("T")
+
+MEMORY = ":memory:"
+"""The path of a database that lives in memory and ends with its store."""
+
+
+class SqliteReader:
+    """Reads a database file that an engine, in this process or another, may be writing; or none.
+
+    An async context manager. Needs no lock, writes nothing, holds no transaction between calls.
+    """
+
+    def __init__(self, path: str | Path, *, codec: Codec | None = None) -> None:
+        # Absolute, as the working directory may change; links are kept, the lock lies beside the name.
+        self.path = MEMORY if str(path) == MEMORY else str(Path(path).absolute())
+        self._codec = codec or Codec()
+        self._stack = AsyncExitStack()
+        self._reader: SqlThread
+        self._queries: SqlThread
+
+    @classmethod
+    def open(cls, path: str | Path, *, codec: Codec | None = None) -> Self:
+        """To be entered: `async with SqliteReader.open(path) as reader`.
+
+        Raises:
+            StoreError: on entering, if the file is missing, not ours or of a newer release.
+        """
+        return cls(path, codec=codec)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._enter(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def _enter(self, stack: AsyncExitStack) -> None:
+        # Two connections: a search over all executions must not hold up the loading of one.
+        uri = target(self.path, read_only=True)
+        self._reader = await stack.enter_async_context(SqlThread(uri, _prepare_reader))
+        self._queries = await stack.enter_async_context(SqlThread(uri, _prepare_reader))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._reader.run(function)
+
+    async def _query(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._queries.run(function)
+
+    # --- journal --------------------------------------------------------------------------
+
+    async def recover(self) -> Recovery:
+        """Where the journal stands; see `Journal.recover`."""
+        return await self._read(reading.recover)
+
+    async def read_turns(self, after: int, *, unsegmented: bool = False) -> AsyncIterator[list[Turn]]:
+        """Turns in batches; see `Journal.read_turns`."""
+        ended = False
+        while not ended:
+            read = partial(reading.read_turns, codec=self._codec, after=after, unsegmented=unsegmented)
+            turns, after, ended = await self._read(read)
+            if turns:
+                yield turns
+
+    async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
+        """Whole histories; see `Journal.read_streams`."""
+        return await self._read(partial(reading.read_streams, codec=self._codec, streams=list(streams)))
+
+    async def read_stream(self, stream: str) -> list[Recorded]:
+        """The whole history of one stream, empty if there is none; see `Journal.read_streams`."""
+        return (await self.read_streams([stream]))[stream]
+
+    async def read_definitions(self, hashes: Sequence[str]) -> dict[str, str]:
+        """Definitions by hash; see `Journal.read_definitions`."""
+        return await self._read(partial(reading.read_definitions, hashes=list(hashes)))
+
+    async def segmented_streams(self, after: str = "", *, limit: int = 10_000) -> list[str]:
+        """Names of streams that have segments, in order, those above `after`: for rebuilding and retention.
+
+        Streams that only turns hold are met in `read_turns`.
+        """
+        return await self._read(partial(reading.segmented_streams, after=after, limit=limit))
+
+    # --- views ----------------------------------------------------------------------------
+
+    async def list_executions(
+        self,
+        conditions: Sequence[Condition] = (),
+        page: Page = FIRST_PAGE,
+    ) -> list[ExecutionRow]:
+        """Executions that meet the conditions; see `Views.list_executions`."""
+        return await self._query(partial(views.EXECUTIONS.select, conditions=conditions, page=page))
+
+    async def count_executions(self, conditions: Sequence[Condition] = ()) -> int:
+        """How many there are; see `Views.count_executions`."""
+        return await self._query(partial(views.EXECUTIONS.count, conditions=conditions))
+
+    async def execution_row(self, execution_id: str) -> ExecutionRow | None:
+        """The view's row of one execution, or None."""
+        rows = await self.list_executions([Condition("execution_id", "=", (execution_id,))])
+        return rows[0] if rows else None
+
+    async def list_tasks(
+        self,
+        conditions: Sequence[Condition] = (),
+        page: Page = FIRST_PAGE,
+    ) -> list[TaskRow]:
+        """Tasks that meet the conditions; see `Views.list_tasks`."""
+        return await self._query(partial(views.TASKS.select, conditions=conditions, page=page))
+
+    async def count_tasks(self, conditions: Sequence[Condition] = ()) -> int:
+        """How many there are; see `Views.count_tasks`."""
+        return await self._query(partial(views.TASKS.count, conditions=conditions))
+
+    async def task_rows(self, execution_id: str, page: Page | None = None) -> list[TaskRow]:
+        """The tasks of one execution in the order of their numbers; all of them unless a page is given."""
+        page = page or Page(limit=-1, order=(("number", False),))
+        return await self.list_tasks([Condition("execution_id", "=", (execution_id,))], page)
+
+    async def projected_turn(self) -> int:
+        """How far the views are; see `Views.projected_turn`."""
+        return await self.cursor("views")
+
+    async def cursor(self, name: str) -> int:
+        """The last turn a reader of this name has dealt with; 0 for an unknown one."""
+        return await self._query(partial(reading.read_cursor, name=name))
+
+    # --- the file -------------------------------------------------------------------------
+
+    async def facts(self) -> StoreFacts:
+        """What there is to know of the file and its driver, for `/health` and `doctor`.
+
+        `durability` is empty where nobody here writes.
+        """
+        return await self._query(partial(_facts, path=self.path))
+
+    async def find_faults(self) -> list[str]:
+        """All that is wrong with the file, worst first; empty if it is sound. Reads everything."""
+        return await self._query(partial(audit.find_faults, codec=self._codec))
+
+
+def _prepare_reader(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA busy_timeout = 5000")
+    db.execute("PRAGMA query_only = ON")
+    schema.check_version(db, schema.migrations(), reading=True)
+
+
+def _facts(db: sqlite3.Connection, *, path: str) -> StoreFacts:
+    with snapshot(db):
+        pages, page_size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+        )
+        return StoreFacts(
+            path=path,
+            sqlite_version=sqlite3.sqlite_version,
+            wal_race_fixed=checks.is_wal_race_fixed(),
+            schema_version=schema.schema_version(db),
+            installation_id=db.execute("SELECT installation_id FROM installation").fetchone()[0],
+            durability="",
+            was_clean=bool(db.execute("SELECT clean FROM installation").fetchone()[0]),
+            size_bytes=pages * page_size,
+            wal_bytes=wal.size(path),
+            turns=db.execute("SELECT count(*) FROM turn").fetchone()[0],
+        )
