@@ -1,0 +1,88 @@
+"""What is made of what a task function returned or raised: an output of known size, or a failure as data.
+
+It runs no function and reports to nobody. Read `binding` for how a value becomes a mapping, and `attempts`
+for who reports the end.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Final
+
+from pydantic_core import to_json
+
+from asyncflow.errors import InvalidInput, LimitExceeded, TaskFailed, TerminalTaskFailed
+from asyncflow.model.json_values import find_fault
+from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.binding import normalise_result
+
+REASON_CHARACTERS: Final = 500
+TRACEBACK_BYTES: Final = 4_096
+OUTPUT_LIMIT: Final = "payload_too_large: task output"
+
+_ANY_DEPTH: Final = 1_000_000
+
+
+def freeze_output(value: object, *, limit: int) -> tuple[JsonObject, int]:
+    """The task's output for what its function returned, and its size in bytes of JSON.
+
+    The output is a copy: what the author does with the value later changes nothing.
+
+    Raises:
+        InvalidInput: the value, or something within it, has no JSON form.
+        LimitExceeded: it takes more than `limit` bytes; the message begins with `payload_too_large`.
+    """
+    if value is None:
+        return {}, 2
+    output = normalise_result(value)
+    try:
+        text = to_json(output)
+    except ValueError as error:  # a lone surrogate; pydantic's own error is a ValueError
+        raise InvalidInput(f"what the task returned is not JSON: {error}", field="result") from error
+    if b"NaN" in text or b"Infinity" in text:  # bare words are no JSON; mostly they stand in a text
+        fault = find_fault(output, depth=_ANY_DEPTH, nul=True)
+        if fault is not None:
+            raise InvalidInput(f"what the task returned is not JSON: {fault.message}", field="result")
+    if len(text) > limit:
+        raise LimitExceeded(OUTPUT_LIMIT, allowed=limit, actual=len(text))
+    return output, len(text)
+
+
+def failure_of(error: BaseException) -> tuple[str, str, JsonObject]:
+    """The status, reason and output of an attempt whose function raised this.
+
+    The reason is the type and the message, at most 500 characters; of `TaskFailed` the message alone. The
+    traceback is for the log (`traceback_tail`): Conductor's clients show the reason only.
+    """
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    too_large = isinstance(error, LimitExceeded) and error.limit == OUTPUT_LIMIT
+    status = FAILED_TERMINALLY if too_large or isinstance(error, TerminalTaskFailed) else FAILED
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # the author's own __str__
+        text = "its message cannot be shown"
+    if not isinstance(error, TaskFailed) or not text:
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return status, clean_text(text, REASON_CHARACTERS), {}
+
+
+def traceback_tail(error: BaseException, *, limit: int = TRACEBACK_BYTES) -> str:
+    """The end of the error's traceback, at most `limit` bytes; of a failure elsewhere the traceback there."""
+    if isinstance(error.__cause__, DistantTraceback):
+        text = str(error.__cause__)
+    else:
+        text = "".join(traceback.format_exception(error))
+    return text.encode("utf-8", "replace")[-limit:].decode("utf-8", "ignore")
+
+
+class DistantTraceback(Exception):  # never raised by itself, shown as a cause
+    """The traceback of a failure in another process, as text; the cause of the `TaskFailed` raised here."""
+
+
+def clean_text(text: str, limit: int) -> str:
+    """The text, cut to so many characters and fit for JSON (lone surrogates replaced)."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
