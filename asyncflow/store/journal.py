@@ -60,8 +60,12 @@ class Journal(Protocol):
             StoreError: a record is damaged or of a newer version; the message names it.
         """
 
-    async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
+    async def read_streams(
+        self, streams: Sequence[str], *, segments_only: bool = False
+    ) -> dict[str, list[Recorded]]:
         """All events of each stream, gap-free from its first; an empty list for an unknown one.
+
+        With `segments_only` what only turns hold is left out: for a caller who has read them.
 
         `at_ms` is the turn's elapsed time. Segments come first, then what only turns hold, of
         one instant. Cost: a stream's segments are found by index, its newest events by a pass

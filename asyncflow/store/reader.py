@@ -96,9 +96,13 @@ class SqliteReader:
             if turns:
                 yield turns
 
-    async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
+    async def read_streams(
+        self, streams: Sequence[str], *, segments_only: bool = False
+    ) -> dict[str, list[Recorded]]:
         """Whole histories; see `Journal.read_streams`."""
-        return await self._read(partial(reading.read_streams, codec=self._codec, streams=list(streams)))
+        names = list(streams)
+        read = partial(reading.read_streams, codec=self._codec, streams=names, segments_only=segments_only)
+        return await self._read(read)
 
     async def read_stream(self, stream: str) -> list[Recorded]:
         """The whole history of one stream, empty if there is none; see `Journal.read_streams`."""

@@ -109,12 +109,16 @@ def _beyond(entry: StreamEvents, ends: dict[str, int]) -> StreamEvents:
     return StreamEvents(entry.stream, entry.first_seq + skip, entry.events[skip:]) if skip else entry
 
 
-def read_streams(db: sqlite3.Connection, codec: Codec, streams: Sequence[str]) -> dict[str, list[Recorded]]:
+def read_streams(
+    db: sqlite3.Connection, codec: Codec, streams: Sequence[str], *, segments_only: bool = False
+) -> dict[str, list[Recorded]]:
     """All events of the streams; see `Journal.read_streams`."""
     found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
     with snapshot(db):
         for stream, events in found.items():
             events.extend(read_segments(db, codec, stream))
+        if segments_only:
+            return found
         for row in db.execute(*_turns_of(list(found))):
             turn = _turn(codec, row)
             for entry in turn.entries:

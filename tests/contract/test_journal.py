@@ -113,6 +113,13 @@ class JournalContract:
 
         assert await store.read_stream("s") == recorded(1, 4)
 
+    async def test_segments_alone_leave_out_what_turns_hold(self, store: SqliteStore) -> None:
+        for number in range(1, 5):
+            await store.append(turn(number))
+        await store.write_segments([segment(1, 3)])
+
+        assert await store.read_streams(["s", "t"], segments_only=True) == {"s": recorded(1, 3), "t": []}
+
     async def test_many_streams_are_read_as_one_is(self, store: SqliteStore) -> None:
         names = [f'{n}:"quoted" é' for n in range(12)]
         await store.append(turn(1, *(entry(name, 1, name) for name in names)))

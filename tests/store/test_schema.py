@@ -14,6 +14,10 @@ from asyncflow.errors import StoreError
 from asyncflow.store import schema
 from asyncflow.store.records import ExecutionRow, TaskRow
 from asyncflow.store.schema import Migration
+from asyncflow.store.sqlite import SqliteStore
+from tests.store.making import execution, recorded, task
+
+KEPT = sorted((Path(__file__).parent / "files").glob("schema-*.sql"))
 
 
 def script() -> str:
@@ -82,3 +86,27 @@ def test_failing_migration_leaves_the_schema_before_it() -> None:
             schema.migrate(db, [*schema.migrations(), broken])
 
         assert (objects(db), schema.schema_version(db)) == (before, 1)
+
+
+def load(path: Path, dump: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(dump.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("dump", KEPT, ids=lambda dump: dump.stem)
+async def test_files_of_every_released_schema_open_and_read(tmp_path: Path, dump: Path) -> None:
+    """Law: what a release wrote, all later ones read."""
+    path = tmp_path / "flow.db"
+    load(path, dump)
+    async with SqliteStore.open(path) as store:
+        assert await store.read_stream("s") == recorded(1, 4)
+        assert await store.read_definitions(["h"]) == {"h": '{"name":"é"}'}
+        assert await store.list_executions() == [execution()]
+        assert await store.task_rows("e1") == [task()]
+        assert (await store.projected_turn(), await store.cursor("files")) == (4, 2)
+        assert (await store.facts()).installation_id == "inst-1"
+        assert await store.find_faults() == []
+
+
+def test_a_file_is_kept_for_every_schema() -> None:
+    assert [dump.stem for dump in KEPT] == [f"schema-{step.number:04}" for step in schema.migrations()]

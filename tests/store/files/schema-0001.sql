@@ -1,0 +1,104 @@
+-- A database as schema 1 wrote it; opened by every later version. Never edited.
+PRAGMA application_id = 1095126103;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE definition (
+  hash TEXT PRIMARY KEY,        -- first 32 hexadecimal digits of the SHA-256 of its canonical JSON
+  crc INTEGER NOT NULL,         -- CRC-32 of "hash:" and the body's bytes
+  body TEXT NOT NULL            -- canonical JSON
+);
+INSERT INTO "definition" VALUES('h',4270298124,'{"name":"é"}');
+CREATE TABLE execution (
+  execution_id TEXT PRIMARY KEY,  -- UUID
+  name TEXT NOT NULL,             -- name of the workflow definition
+  version INTEGER NOT NULL,       -- its version
+  status TEXT NOT NULL,           -- Conductor's status: RUNNING, PAUSED, COMPLETED, FAILED, TIMED_OUT, TERMINATED
+  open INTEGER NOT NULL,          -- 1 until it has ended and nothing it started is left to settle
+  definition_hash TEXT NOT NULL,  -- key into `definition`
+  correlation_id TEXT NOT NULL,   -- the caller's own id, '' if none
+  parent_id TEXT NOT NULL,        -- execution that started it as a sub-workflow, '' if none
+  parent_task_id TEXT NOT NULL,   -- the parent's task that stands for it, '' if none
+  priority INTEGER NOT NULL,      -- 0 (lowest) to 99
+  started_at_ms INTEGER NOT NULL, -- wall clock of the start
+  updated_at_ms INTEGER NOT NULL, -- wall clock of the last change
+  ended_at_ms INTEGER NOT NULL,   -- wall clock of the end, 0 while it runs
+  reason TEXT NOT NULL,           -- reason of incompletion, '' if none
+  input_bytes INTEGER NOT NULL,   -- size of the input as JSON
+  output_bytes INTEGER NOT NULL,  -- size of the output as JSON
+  failed_references TEXT NOT NULL, -- JSON array of the references of failed tasks
+  epoch INTEGER NOT NULL,         -- resets so far (restart, rerun, retry, revival)
+  last_seq INTEGER NOT NULL,      -- number of the newest event seen
+  input TEXT NOT NULL,            -- JSON object
+  output TEXT NOT NULL            -- JSON object; last, as the large columns cost what stands behind them
+);
+INSERT INTO "execution" VALUES('e1','nightly',1,'RUNNING',1,'h','','','',0,1,1,0,'',2,2,'[]',0,1,'{"a":"é"}','{}');
+CREATE TABLE installation (
+  one INTEGER PRIMARY KEY CHECK (one = 1), -- always 1: there is one row
+  installation_id TEXT NOT NULL,           -- hashed into the tokens given to outside services; a clone gets its own
+  readable_since INTEGER NOT NULL,         -- lowest schema number whose readers understand this file
+  clean INTEGER NOT NULL                   -- 1 after an orderly stop, 0 while open and after a crash
+);
+INSERT INTO "installation" VALUES(1,'inst-1',1,1);
+CREATE TABLE migration (
+  number INTEGER PRIMARY KEY,   -- NNNN of the file; the highest equals PRAGMA user_version
+  name TEXT NOT NULL,           -- rest of the file's name
+  checksum TEXT NOT NULL,       -- SHA-256 of the file, 32 hexadecimal digits
+  applied_at_ms INTEGER NOT NULL -- wall clock, whole seconds
+);
+INSERT INTO "migration" VALUES(1,'initial','09398d6ecc3eef8b2e1b2ecbe112b4ba',1795224336000);
+CREATE TABLE reader_cursor (
+  name TEXT PRIMARY KEY,        -- 'views', or the name of a listener
+  turn INTEGER NOT NULL         -- number of the last turn it has dealt with
+) WITHOUT ROWID;
+INSERT INTO "reader_cursor" VALUES('files',2);
+INSERT INTO "reader_cursor" VALUES('views',4);
+CREATE TABLE segment (
+  stream TEXT NOT NULL,         -- name of the stream, such as the execution id
+  from_seq INTEGER NOT NULL,    -- number of the first event in it; 1, or the previous to_seq + 1
+  to_seq INTEGER NOT NULL,      -- number of the last event in it
+  open INTEGER NOT NULL,        -- 1 on the newest segment of a stream that lives on, else 0
+  crc INTEGER NOT NULL,         -- CRC-32 of "stream:from_seq:to_seq:" and the body's bytes
+  body BLOB NOT NULL,           -- zlib of [[seq, at_ms, kind, field, …], …]; at_ms is the elapsed clock
+  PRIMARY KEY (stream, from_seq)
+);
+INSERT INTO "segment" VALUES('s',1,3,1,4250708817,X'78018B8E36D431343030D05172AD484D2E2DC9CCCF0B482C2D4E4D51D251CA4F5328292DCA5330548AD58936D23122A0CC08A4CC58C798803263A5D858006ECE24AB');
+CREATE TABLE task (
+  task_id TEXT PRIMARY KEY,        -- UUID, the execution's with `number` added to its last 48 bits
+  execution_id TEXT NOT NULL,      -- execution it belongs to
+  number INTEGER NOT NULL,         -- counts all task records the execution ever made, from 1
+  seq INTEGER NOT NULL,            -- position in Conductor's task list, from 1
+  reference TEXT NOT NULL,         -- reference name in the definition, with its iteration suffix
+  name TEXT NOT NULL,              -- name of the task definition
+  type TEXT NOT NULL,              -- task type: SIMPLE, HTTP, FORK_JOIN, …
+  status TEXT NOT NULL,            -- Conductor's status
+  state TEXT NOT NULL,             -- the true state, such as SUBMITTED or NEEDS_DECISION
+  retry_count INTEGER NOT NULL,    -- retries before this attempt
+  iteration INTEGER NOT NULL,      -- loop iteration from 1, 0 outside loops
+  scheduled_at_ms INTEGER NOT NULL, -- wall clock when it became wanted
+  started_at_ms INTEGER NOT NULL,  -- wall clock when it began
+  updated_at_ms INTEGER NOT NULL,  -- wall clock of the last change
+  ended_at_ms INTEGER NOT NULL,    -- wall clock of its end, 0 while it is open
+  worker_id TEXT NOT NULL,         -- who performs it, '' if nobody yet
+  reason TEXT NOT NULL,            -- reason of incompletion, '' if none
+  input_bytes INTEGER NOT NULL,    -- size of its input as JSON
+  output_bytes INTEGER NOT NULL,   -- size of its output as JSON
+  superseded INTEGER NOT NULL      -- 1 once a later attempt took its place
+);
+INSERT INTO "task" VALUES('t1','e1',1,1,'r','n','SIMPLE','SCHEDULED','READY',0,0,1,0,1,0,'','',2,2,0);
+CREATE TABLE turn (
+  number INTEGER PRIMARY KEY,   -- gap-free from 1; the last row is never deleted
+  elapsed_ms INTEGER NOT NULL,  -- elapsed clock: never goes backwards, the time of every event in it
+  wall_ms INTEGER NOT NULL,     -- wall clock of the same moment
+  crc INTEGER NOT NULL,         -- CRC-32 of "number:elapsed_ms:wall_ms:" and the body's bytes
+  body TEXT NOT NULL            -- [[stream, first_seq, [[kind, field, …], …]], …]
+);
+INSERT INTO "turn" VALUES(3,3000,3007,1834309911,'[["s",3,[["ExecutionPaused","of turn 3"]]]]');
+INSERT INTO "turn" VALUES(4,4000,4007,3104278674,'[["s",4,[["ExecutionPaused","of turn 4"]]]]');
+CREATE INDEX segment_open ON segment (stream) WHERE open = 1;
+CREATE INDEX execution_started ON execution (started_at_ms);
+CREATE INDEX execution_name ON execution (name, started_at_ms);
+CREATE INDEX execution_correlation ON execution (correlation_id) WHERE correlation_id <> '';
+CREATE INDEX execution_parent ON execution (parent_id) WHERE parent_id <> '';
+CREATE INDEX execution_open ON execution (started_at_ms) WHERE open = 1;
+CREATE INDEX task_execution ON task (execution_id);
+COMMIT;
