@@ -1,0 +1,152 @@
+"""The places where a waiter can be refused: a resource with its limits, and one key of it.
+
+They count what is held and keep the lanes parked at them. They must not choose: whom to admit is
+`decide/admission`, in which order is `decide/admission_order`.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from asyncflow.decide.admission_order import Entry, Lane
+from asyncflow.decide.admission_plan import Shape
+from asyncflow.decide.rate_window import RateWindow
+from asyncflow.model.resources import RESERVE_AFTER_MS, AttemptKey, ResourceLimit
+
+Claim = tuple[int, int, Entry]
+
+
+class Place:
+    """Lanes parked here, whose turn is when, and who elsewhere has reserved it."""
+
+    __slots__ = ("claims", "lanes", "turns")
+
+    def __init__(self) -> None:
+        self.lanes: dict[Shape, Lane] = {}
+        self.turns: dict[str, int] = {}  # execution -> the end of the round when it was last served
+        self.claims: list[Claim] = []  # by score, a heap; the dead are dropped when they come to the top
+
+    def claim(self, entry: Entry) -> None:
+        """Reserve this place for one who waits elsewhere."""
+        heappush(self.claims, (entry.score, entry.seq, entry))
+
+    def first_claim(self) -> Entry | None:
+        """The best ranked of those who wait elsewhere and have reserved this place."""
+        claims = self.claims
+        while claims and not claims[0][2].alive:
+            heappop(claims)
+        return claims[0][2] if claims else None
+
+    def served(self, execution_id: str, turn: int) -> None:
+        """Move the execution to the end of the round."""
+        turns = self.turns
+        turns[execution_id] = turn
+        if len(turns) > 64 and len(turns) > 4 * self._flow_count():
+            waiting = {
+                each for lane in self.lanes.values() for band in lane.bands.values() for each in band.flows
+            }
+            self.turns = {each: turns[each] for each in waiting if each in turns}
+
+    def _flow_count(self) -> int:
+        return 1 + sum(len(band.flows) for lane in self.lanes.values() for band in lane.bands.values())
+
+
+class KeyLock(Place):
+    """One key of a resource: who holds it, exclusively or shared."""
+
+    __slots__ = ("exclusive", "key", "resource", "shared")
+
+    def __init__(self, resource: Resource, key: str) -> None:
+        super().__init__()
+        self.resource = resource
+        self.key = key
+        self.exclusive: AttemptKey | None = None
+        self.shared: dict[AttemptKey, None] = {}
+
+    @property
+    def is_held(self) -> bool:
+        """Whether anyone holds it."""
+        return self.exclusive is not None or bool(self.shared)
+
+    def refuses(self, *, exclusive: bool) -> bool:
+        """Whether the holders exclude one more of this mode."""
+        return self.exclusive is not None or (exclusive and bool(self.shared))
+
+    def take(self, key: AttemptKey, *, exclusive: bool) -> None:
+        """Hold it, too; recovery may hold what the rules would refuse."""
+        if exclusive:
+            self.exclusive = key
+        else:
+            self.shared[key] = None
+
+    def give(self, key: AttemptKey) -> None:
+        """Hold it no longer."""
+        if self.exclusive == key:
+            self.exclusive = None
+        self.shared.pop(key, None)
+
+
+class Resource(Place):
+    """One named resource: its limit, who holds how much of it, its keys and its window."""
+
+    __slots__ = (
+        "fence",
+        "holders",
+        "in_use",
+        "limit",
+        "locks",
+        "max_concurrent",
+        "name",
+        "refill_ms",
+        "window",
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.limit: ResourceLimit | None = None
+        self.max_concurrent = 0
+        self.in_use = 0
+        self.holders: dict[AttemptKey, int] = {}
+        self.locks: dict[str, KeyLock] = {}
+        self.window: RateWindow | None = None
+        self.fence = 0
+        self.refill_ms: int | None = None  # when `advance` is asked to look again
+
+    def set_limit(self, limit: ResourceLimit | None) -> None:
+        """Hold from now on to this limit; starts still in the window count under the new rate, too."""
+        self.limit = limit
+        self.max_concurrent = limit.max_concurrent if limit else 0
+        if limit is None or not limit.rate:
+            self.window = None
+        elif self.window is None:
+            self.window = RateWindow(limit.rate, limit.rate_window_ms)
+        else:
+            self.window = self.window.resized(limit.rate, limit.rate_window_ms)
+
+    @property
+    def reserve_after_ms(self) -> int:
+        """How long one waits here before those ranked below are kept out."""
+        return self.limit.reserve_after_ms if self.limit else RESERVE_AFTER_MS
+
+    def refuses(self, weight: int, now_ms: int) -> bool:
+        """Whether its limits refuse one more start of this weight."""
+        limit = self.max_concurrent
+        if limit and self.in_use + weight > limit:
+            return True
+        return self.window is not None and self.window.is_full(now_ms)
+
+    def take(self, key: AttemptKey, weight: int) -> None:
+        """Hold this weight for an attempt."""
+        self.holders[key] = weight
+        self.in_use += weight
+
+    def give(self, key: AttemptKey) -> None:
+        """Take back what the attempt held."""
+        self.in_use -= self.holders.pop(key)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing would be lost if it were forgotten."""
+        nothing = not (self.holders or self.lanes or self.locks or self.fence)
+        return nothing and self.limit is None and self.first_claim() is None
