@@ -89,8 +89,8 @@ class Journal(Protocol):
     async def trim_turns(self, below: int) -> int:
         """Delete turns numbered below this one and give their number; the last turn always stays.
 
-        The caller knows that all their streams are segmented. A call deletes at most 10,000
-        rows, so that others wait little: call again until it gives 0.
+        The caller knows that all their streams are segmented. A call deletes some 8 MiB and
+        no more than 5,000 rows, so that others wait little: call again until it gives 0.
         """
 
 

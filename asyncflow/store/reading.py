@@ -47,7 +47,7 @@ def recover(db: sqlite3.Connection) -> Recovery:
     """Where the journal stands; see `Journal.recover`."""
     with snapshot(db):
         last = db.execute(_LAST).fetchone() or (0, 0, 0)
-        first = db.execute("SELECT min(number) FROM turn").fetchone()[0]
+        first, size = db.execute("SELECT min(number), coalesce(sum(bytes), 0) FROM turn").fetchone()
         open_streams = [stream for (stream,) in db.execute(_OPEN)]
         return Recovery(
             last_turn=last[0],
@@ -56,6 +56,7 @@ def recover(db: sqlite3.Connection) -> Recovery:
             wall_ms=last[2],
             projected_turn=read_cursor(db, "views"),
             open_streams=open_streams,
+            turn_bytes=size,
         )
 
 

@@ -33,6 +33,7 @@ class Recovery(NamedTuple):
     `last_turn` is 0 and the times are 0 in a new database. `first_turn` is the oldest turn still
     held, `last_turn + 1` if none is. `open_streams` are those whose newest segment says that they
     live on: with the streams met in `read_turns` they are all that a start has to load.
+    `turn_bytes` is the size of the turns held: what `segment` and `trim_turns` keep in bounds.
     """
 
     last_turn: int
@@ -41,6 +42,7 @@ class Recovery(NamedTuple):
     wall_ms: int
     projected_turn: int
     open_streams: list[str]
+    turn_bytes: int = 0
 
 
 class ExecutionRow(NamedTuple):

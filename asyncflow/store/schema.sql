@@ -25,6 +25,7 @@ CREATE TABLE turn (
   number INTEGER PRIMARY KEY,   -- gap-free from 1; the last row is never deleted
   elapsed_ms INTEGER NOT NULL,  -- elapsed clock: never goes backwards, the time of every event in it
   wall_ms INTEGER NOT NULL,     -- wall clock of the same moment
+  bytes INTEGER NOT NULL,       -- size of the body, so that the log is measured without reading it
   crc INTEGER NOT NULL,         -- CRC-32 of "number:elapsed_ms:wall_ms:" and the body's bytes
   body TEXT NOT NULL            -- [[stream, first_seq, [[kind, field, …], …]], …]
 );

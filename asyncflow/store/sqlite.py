@@ -111,7 +111,8 @@ class SqliteStore(SqliteReader):
         body = self._codec.encode_entries(turn.entries)
         elapsed_ms, wall_ms = turn.moment
         crc = writing.turn_crc(turn.number, elapsed_ms, wall_ms, body)
-        row = writing.TurnRow(turn.number, elapsed_ms, wall_ms, crc, body.decode(), turn.definitions)
+        text, size = body.decode(), len(body)
+        row = writing.TurnRow(turn.number, elapsed_ms, wall_ms, size, crc, text, turn.definitions)
         if self._inode:
             checks.check_still_there(self.path, self._inode)
         await self._commit(partial(writing.append_turn, row=row))

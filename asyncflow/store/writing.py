@@ -19,8 +19,8 @@ from asyncflow.store.connection import statement, transaction
 from asyncflow.store.records import Segment
 
 _INSERT_TURN = """
-INSERT INTO turn (number, elapsed_ms, wall_ms, crc, body)
-SELECT ?, ?, ?, ?, ? WHERE ? = (SELECT coalesce(max(number), 0) + 1 FROM turn)"""
+INSERT INTO turn (number, elapsed_ms, wall_ms, bytes, crc, body)
+SELECT ?, ?, ?, ?, ?, ? WHERE ? = (SELECT coalesce(max(number), 0) + 1 FROM turn)"""
 _IS_LAST = "SELECT number, number = ? AND crc = ? AND body = ? FROM turn ORDER BY number DESC LIMIT 1"
 _INSERT_DEFINITION = "INSERT INTO definition (hash, crc, body) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING"
 SEGMENT_ENDS = """
@@ -30,9 +30,13 @@ _CLOSE_SEGMENTS = "UPDATE segment SET open = 0 WHERE open = 1 AND stream IN (SEL
 _SEGMENT_COLUMNS = "INSERT INTO segment (stream, from_seq, to_seq, open, crc, body) VALUES "
 _SEGMENT_CHUNKS = (100, 10, 1)  # fixed, so that the statements stay prepared
 _TRIM = """
-DELETE FROM turn WHERE number IN (
-  SELECT number FROM turn WHERE number < ? AND number < (SELECT max(number) FROM turn)
-  ORDER BY number LIMIT 10000)"""
+DELETE FROM turn WHERE number <= (
+  SELECT max(number) FROM (
+    SELECT number, sum(bytes) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - bytes AS before
+    FROM turn WHERE number < min(?, (SELECT max(number) FROM turn)) ORDER BY number LIMIT 5000
+  ) WHERE before < ?
+)"""
+_TRIM_BYTES = 8 << 20  # 3 ms per MiB: nobody waits for more than about 25 ms
 _MOVE_CURSOR = """
 INSERT INTO reader_cursor (name, turn) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET turn = excluded.turn"""
@@ -44,6 +48,7 @@ class TurnRow(NamedTuple):
     number: int
     elapsed_ms: int
     wall_ms: int
+    bytes: int
     crc: int
     body: str
     definitions: list[StoredDefinition]
@@ -84,8 +89,8 @@ def append_turn(db: sqlite3.Connection, row: TurnRow) -> None:
 
 
 def _insert_turn(db: sqlite3.Connection, row: TurnRow) -> None:
-    number, elapsed_ms, wall_ms, crc, body, _ = row
-    if db.execute(_INSERT_TURN, (number, elapsed_ms, wall_ms, crc, body, number)).rowcount:
+    number, elapsed_ms, wall_ms, size, crc, body, _ = row
+    if db.execute(_INSERT_TURN, (number, elapsed_ms, wall_ms, size, crc, body, number)).rowcount:
         return
     last, is_same = db.execute(_IS_LAST, (number, crc, body)).fetchone() or (0, 0)
     if not is_same:
@@ -148,7 +153,7 @@ def _chunks(rows: list[_SegmentRow]) -> Iterator[list[_SegmentRow]]:
 def trim_turns(db: sqlite3.Connection, below: int) -> int:
     """Delete turns; see `Journal.trim_turns`."""
     with transaction(db):
-        return db.execute(_TRIM, (below,)).rowcount
+        return db.execute(_TRIM, (below, _TRIM_BYTES)).rowcount
 
 
 def delete_streams(db: sqlite3.Connection, streams: list[str]) -> int:

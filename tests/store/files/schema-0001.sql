@@ -45,7 +45,7 @@ CREATE TABLE migration (
   checksum TEXT NOT NULL,       -- SHA-256 of the file, 32 hexadecimal digits
   applied_at_ms INTEGER NOT NULL -- wall clock, whole seconds
 );
-INSERT INTO "migration" VALUES(1,'initial','09398d6ecc3eef8b2e1b2ecbe112b4ba',1795224336000);
+INSERT INTO "migration" VALUES(1,'initial','fbb6dbe0cdb3c620dbf0ef74e26ea9a5',1795224450000);
 CREATE TABLE reader_cursor (
   name TEXT PRIMARY KEY,        -- 'views', or the name of a listener
   turn INTEGER NOT NULL         -- number of the last turn it has dealt with
@@ -89,11 +89,12 @@ CREATE TABLE turn (
   number INTEGER PRIMARY KEY,   -- gap-free from 1; the last row is never deleted
   elapsed_ms INTEGER NOT NULL,  -- elapsed clock: never goes backwards, the time of every event in it
   wall_ms INTEGER NOT NULL,     -- wall clock of the same moment
+  bytes INTEGER NOT NULL,       -- size of the body, so that the log is measured without reading it
   crc INTEGER NOT NULL,         -- CRC-32 of "number:elapsed_ms:wall_ms:" and the body's bytes
   body TEXT NOT NULL            -- [[stream, first_seq, [[kind, field, …], …]], …]
 );
-INSERT INTO "turn" VALUES(3,3000,3007,1834309911,'[["s",3,[["ExecutionPaused","of turn 3"]]]]');
-INSERT INTO "turn" VALUES(4,4000,4007,3104278674,'[["s",4,[["ExecutionPaused","of turn 4"]]]]');
+INSERT INTO "turn" VALUES(3,3000,3007,43,1834309911,'[["s",3,[["ExecutionPaused","of turn 3"]]]]');
+INSERT INTO "turn" VALUES(4,4000,4007,43,3104278674,'[["s",4,[["ExecutionPaused","of turn 4"]]]]');
 CREATE INDEX segment_open ON segment (stream) WHERE open = 1;
 CREATE INDEX execution_started ON execution (started_at_ms);
 CREATE INDEX execution_name ON execution (name, started_at_ms);
