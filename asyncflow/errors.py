@@ -109,6 +109,20 @@ class TerminalTaskFailed(TaskFailed):
     code = "task_failed_terminally"
 
 
+class ExecutionFailed(AsyncflowError):
+    """The execution ended unsuccessfully: read its reason, and retry or rerun it once that is mended."""
+
+    code = "execution_failed"
+
+    def __init__(
+        self, execution_id: str, status: str, reason: str | None, *, output: dict[str, object] | None = None
+    ) -> None:
+        """Carry how it ended and what it gave."""
+        super().__init__(f"execution {execution_id} ended {status}: {reason or 'no reason given'}")
+        self.execution_id, self.status, self.reason = execution_id, status, reason
+        self.output = output or {}
+
+
 class ScriptError(AsyncflowError):
     """A script of the definition failed or went over a limit; the message is the interpreter's."""
 

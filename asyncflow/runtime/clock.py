@@ -1,0 +1,62 @@
+"""The time, and waiting for it: the only module that asks the operating system.
+
+Everything else is given a `Clock`. `decide/` gets moments as arguments; tests use the virtual
+clock of `asyncflow.testing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from asyncflow.model.turn import Moment
+
+
+class Clock(Protocol):
+    """Two clocks in one; see `model/turn.Moment`."""
+
+    def now(self) -> Moment:
+        """This moment. `elapsed_ms` never goes backwards."""
+
+    def start_from(self, elapsed_ms: int) -> None:
+        """Never be earlier than this on the elapsed clock: the last moment the journal knows."""
+
+    def alarm(self, at_ms: int, wake: asyncio.Event) -> asyncio.TimerHandle | None:
+        """Set the event once the elapsed clock has reached this; cancel the handle to take it back."""
+
+    def idle(self, until_ms: int | None) -> bool:
+        """Told that nothing is under way until then; a virtual clock moves and says True."""
+
+
+class SystemClock:
+    """The machine's clocks: boot time for durations, which a suspended machine does not stop."""
+
+    def __init__(self) -> None:
+        """Begin at the wall clock's time; `start_from` may move the elapsed clock forward."""
+        self._origin_ms = time.time_ns() // 1_000_000 - self._boot_ms()
+
+    @staticmethod
+    def _boot_ms() -> int:
+        source = getattr(time, "CLOCK_BOOTTIME", None)
+        nanoseconds = time.monotonic_ns() if source is None else time.clock_gettime_ns(source)
+        return nanoseconds // 1_000_000
+
+    def start_from(self, elapsed_ms: int) -> None:
+        """Move forward to the last moment the journal knows, if the wall clock was set back."""
+        behind = elapsed_ms - (self._origin_ms + self._boot_ms())
+        if behind > 0:
+            self._origin_ms += behind
+
+    def now(self) -> Moment:
+        """This moment."""
+        return Moment(self._origin_ms + self._boot_ms(), time.time_ns() // 1_000_000)
+
+    def alarm(self, at_ms: int, wake: asyncio.Event) -> asyncio.TimerHandle | None:
+        """Wake the loop no earlier than the moment asked for."""
+        delay_s = max(0.0, (at_ms - self.now().elapsed_ms) / 1000)
+        return asyncio.get_running_loop().call_later(delay_s + 0.0005, wake.set)
+
+    def idle(self, until_ms: int | None) -> bool:
+        """Real time passes by itself."""
+        return False
