@@ -68,12 +68,17 @@ class Admission:
             _check_limit(resource, limit)
         now_ms = self._at(self._now_ms if now_ms is None else now_ms)
         place = self._resource(resource)
+        if place.limit == limit:
+            return []
         place.set_limit(limit)
         place.refill_ms = None
         for entry in self._shelved:
             self._watch(entry)
         self._shelved.clear()
-        return self._hand_out([place, *place.locks.values()], now_ms)
+        # Who has become impossible reserves nothing any more, so that others may follow anywhere.
+        resources = list(self._resources.values())
+        locks = [lock for each in resources for lock in each.locks.values()]
+        return self._hand_out([each for each in [*resources, *locks] if each.lanes], now_ms)
 
     def request(self, waiter: Waiter, now_ms: int) -> Grant | None:
         """Grant everything the waiter needs at once, or park it and return None.
@@ -401,7 +406,8 @@ class Admission:
 
     def _watch(self, entry: Entry) -> None:
         entry.watched = True
-        wait = min(self._resources[name].reserve_after_ms for name, _ in entry.plan.weights)
+        resources = [self._resources[name] for name, _ in entry.plan.weights]
+        wait = min(each.reserve_after_ms for each in [r for r in resources if r.limit] or resources)
         heappush(self._claims_due, (entry.waiter.since_ms + wait, entry.seq, entry))
 
     def _claim(self, entry: Entry) -> None:

@@ -43,6 +43,10 @@ class Entry:
         """Smaller for the one that waits longer."""
         return (self.waiter.since_ms, self.seq)
 
+    def __lt__(self, other: Entry) -> bool:
+        # Heaps ask it of two entries of one waiter, a dead and a living one; any answer will do.
+        return self.seq < other.seq
+
     def again(self) -> Entry:
         """The same waiter at the same rank, for another lane."""
         return Entry(self.waiter, self.plan, score=self.score, seq=self.seq)
