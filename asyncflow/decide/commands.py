@@ -4,13 +4,16 @@ Each is checked whole before it emits anything. Restart, retry and rerun are in
 `decide/reopening`.
 """
 
+# ruff: noqa: ARG001 - all handlers of a dispatch table have one shape
+
 from __future__ import annotations
 
-import json
-
 from asyncflow.decide import ending
+from asyncflow.decide.ending import release_child
 from asyncflow.decide.flow import begin_list, complete, fail, take_up
 from asyncflow.decide.gather import output_of
+from asyncflow.decide.operators import variables_fault
+from asyncflow.decide.repairing import repair
 from asyncflow.decide.scheduling import OUTSIDE
 from asyncflow.decide.step import Step
 from asyncflow.errors import InvalidInput, NotFound, Refused
@@ -25,6 +28,7 @@ from asyncflow.model.statuses import (
     FAILED_TERMINALLY,
     IN_PROGRESS,
     PAUSED,
+    RUNNING,
     SCHEDULED,
     SKIPPED,
     TERMINATED,
@@ -95,7 +99,7 @@ def terminate(step: Step, command: inputs.TerminateExecution) -> None:
 def skip(step: Step, command: inputs.SkipTask) -> None:
     """Count a task as done before it is scheduled."""
     state = step.state
-    if state.is_ended:
+    if state.status != RUNNING:
         raise Refused(f"execution {state.execution_id} is {state.status}: no task can be skipped")
     node = state.graph.nodes.get(command.ref)
     if node is None:
@@ -111,10 +115,9 @@ def set_variables(step: Step, command: inputs.SetVariables) -> None:
     """Merge variables in."""
     if step.state.is_ended:
         raise Refused(f"execution {step.state.execution_id} is {step.state.status}: its variables are final")
-    limit = step.context.limits.variables_bytes
-    size = len(json.dumps({**step.state.variables, **command.variables}).encode())
-    if size > limit:
-        raise InvalidInput(f"at most {limit} bytes of JSON together, got {size}", field="variables")
+    fault = variables_fault(step, command.variables)
+    if fault is not None:
+        raise InvalidInput(fault, field="variables")
     step.emit(ev.VariablesSet(command.variables))
 
 
@@ -123,7 +126,9 @@ def evaluate(step: Step, command: inputs.Evaluate) -> None:
 
 
 def go_on(step: Step, command: inputs.Continue) -> None:
-    """Take up a slice of what was deferred."""
+    """Take up a slice of what was deferred, and of the records that a reopening has to put right."""
+    if step.state.repairs:
+        repair(step)
     if not step.state.is_ended and step.state.status != PAUSED:
         take_up(step)
 
@@ -135,6 +140,8 @@ def update(step: Step, command: inputs.UpdateTask) -> None:
     task = find_task(step.state, command.number, command.ref)
     if task.is_ended or step.state.is_ended:
         return
+    if command.status != IN_PROGRESS:
+        release_child(step, task, f"task {task.ref} was updated to {command.status}")
     output: JsonObject = command.output
     if command.merge:
         output = {**output_of(step.state, task), **output}

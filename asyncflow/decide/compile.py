@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from asyncflow.decide.expressions import compile_template
+from asyncflow.decide.policy import setting
 from asyncflow.model.definition import TaskDefinition, WorkflowDefinition, WorkflowTask
 from asyncflow.model.graph import CompiledTemplate, Graph, ListKind, Node, NodeList, Policy
 
@@ -173,7 +174,12 @@ def _with_template(task: WorkflowTask, policy: Policy) -> CompiledTemplate:
     """The input template of the task over that of its definition (missing keys are filled in)."""
     if not policy.input_template:
         return compile_template(task.input_parameters)
-    return compile_template({**policy.input_template, **task.input_parameters})
+    merged = compile_template({**policy.input_template, **task.input_parameters})
+    if not merged.is_constant:
+        return merged
+    # Without expressions the input is known now; a key given as null takes the template's value.
+    given = {key: value for key, value in task.input_parameters.items() if value is not None}
+    return compile_template({**policy.input_template, **given})
 
 
 def _extra_templates(task: WorkflowTask) -> Mapping[str, CompiledTemplate]:
@@ -194,18 +200,10 @@ def _extra_templates(task: WorkflowTask) -> Mapping[str, CompiledTemplate]:
         extra["sub"] = compile_template({k: v for k, v in fields.items() if v is not None})
         if isinstance(param.workflow_definition, str):
             extra["definition"] = compile_template(param.workflow_definition)
-    if task.extension is not None:
-        _extension_templates(task, extra)
+    resources, priority = setting(task, "resources"), setting(task, "priority")
+    if isinstance(resources, list) and resources:
+        uses = [{"name": r.name, "weight": r.weight, "mode": r.mode, "key": r.key} for r in resources]
+        extra["resources"] = compile_template(uses)
+    if priority is not None:
+        extra["priority"] = compile_template(priority)
     return extra
-
-
-def _extension_templates(task: WorkflowTask, extra: dict[str, CompiledTemplate]) -> None:
-    extension = task.extension
-    assert extension is not None  # noqa: S101 - the caller looked
-    if extension.resources:
-        wanted = [
-            {"name": r.name, "weight": r.weight, "mode": r.mode, "key": r.key} for r in extension.resources
-        ]
-        extra["resources"] = compile_template(wanted)
-    if extension.priority is not None:
-        extra["priority"] = compile_template(extension.priority)

@@ -9,6 +9,14 @@ from __future__ import annotations
 from asyncflow.decide.shape import JOINS, PASSIVE, completes, list_key, member_ref, owner_completed
 from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import ExecutionState, Operator, TaskState
+from asyncflow.model.statuses import SKIPPED, TASK_UNSUCCESSFUL
+
+# Three counts, each taken down where a record settles, none by looking around:
+#   `waiting` of a JOIN: names in its `joinOn` whose newest record did not settle yet. `joins` says,
+#     for each of these names, which joins count on it. A name that has no record counts as well.
+#   `done` of a dynamic fork: its settled branches; its JOIN waits for the rest of them.
+#   `countdown` of a DAG: per node the dependencies left, per list the nodes left.
+# An EXCLUSIVE_JOIN is looked at whenever one of its members settles, because any may decide it.
 
 
 def closed(state: ExecutionState, task: TaskState) -> None:
@@ -17,6 +25,21 @@ def closed(state: ExecutionState, task: TaskState) -> None:
     if task.node.type in PASSIVE:
         state.passive_count -= 1
         state.ready_joins.pop(task.number, None)
+        if task.more is not None and task.more.join_on is not None:
+            _unregister(state, task.number, task.more.join_on)
+
+
+def _unregister(state: ExecutionState, number: int, refs: list[str]) -> None:
+    """Forget a join that ended before its members did."""
+    for ref in refs:
+        counting = state.joins.get(ref)
+        if counting is None or number not in counting:
+            continue
+        left = tuple(each for each in counting if each != number)
+        if left:
+            state.joins[ref] = left
+        else:
+            del state.joins[ref]
 
 
 def reopened(state: ExecutionState, task: TaskState) -> None:
@@ -31,8 +54,8 @@ def register_join(state: ExecutionState, task: TaskState, fork: int) -> None:
     more = task.more = task.more or Operator()
     if fork:
         opener = state.tasks[fork].more
-        assert opener is not None  # noqa: S101 - a fork record always has it
-        assert opener.members is not None  # noqa: S101
+        assert opener is not None  # the record of an opened fork always has it
+        assert opener.members is not None
         opener.join = task.number
         more.waiting = opener.members.count - opener.done
         if not more.waiting:
@@ -47,8 +70,32 @@ def register_join(state: ExecutionState, task: TaskState, fork: int) -> None:
         if member is None or not member.settled:
             more.waiting += 1
             state.joins[ref] = (*state.joins.get(ref, ()), task.number)
-    if not more.waiting or node.type == "EXCLUSIVE_JOIN":
+    if _is_ready(state, task, more):
         state.ready_joins[task.number] = None
+
+
+def _is_ready(state: ExecutionState, join: TaskState, more: Operator) -> bool:
+    if join.node.type == "JOIN":
+        return not more.waiting
+    return exclusive_choice(state, join) is not None
+
+
+def exclusive_choice(state: ExecutionState, join: TaskState) -> TaskState | None:
+    """The member whose end is the end of an EXCLUSIVE_JOIN, or None while it has to wait.
+
+    The first of `joinOn` that was taken counts; where none was, or it is not done yet, the first
+    of the defaults. A permissive failure counts only once nothing it names is under way.
+    """
+    node = join.node
+    for named in (node.task.join_on, node.task.default_exclusive_join_task):
+        found = [state.by_ref.get(member_ref(node, ref, state, join.suffix)) for ref in named]
+        taken = [member for member in found if member is not None and member.status != SKIPPED]
+        if not taken or not taken[0].settled:
+            continue
+        if taken[0].status in TASK_UNSUCCESSFUL and not all(member.settled for member in taken):
+            continue
+        return taken[0]
+    return None
 
 
 def count_settled(state: ExecutionState, task: TaskState) -> None:
@@ -90,7 +137,8 @@ def _count_members(state: ExecutionState, task: TaskState) -> None:
     for number in state.joins.pop(task.ref, ()):
         _member_settled(state, state.tasks.get(number))
     if task.fork_index >= 0:
-        opener = state.tasks[task.fork].more
+        fork = state.tasks.get(task.fork)
+        opener = None if fork is None else fork.more
         if opener is not None:
             opener.done += 1
             _member_settled(state, state.tasks.get(opener.join))
@@ -100,7 +148,7 @@ def _member_settled(state: ExecutionState, join: TaskState | None) -> None:
     if join is None or join.more is None or join.is_ended:
         return
     join.more.waiting -= 1
-    if not join.more.waiting or join.node.type == "EXCLUSIVE_JOIN":
+    if _is_ready(state, join, join.more):
         state.ready_joins[join.number] = None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncflow.decide import (
     commands,
+    joins,
     operators,
     operators_child,
     operators_fork,
@@ -20,10 +21,13 @@ from asyncflow.decide import (
     reopening,
     reports,
 )
+from asyncflow.decide.ending import end_execution
 from asyncflow.decide.flow import advance
 from asyncflow.decide.step import Begin, Context, Step
+from asyncflow.errors import AsyncflowError, InvalidInput, NotFound, Refused
 from asyncflow.model import inputs
 from asyncflow.model.state import ExecutionState
+from asyncflow.model.statuses import FAILED
 
 Handler = Callable[[Step, Any], None]  # each takes the one kind of input it stands under
 
@@ -33,6 +37,7 @@ BEGINNINGS: dict[str, Begin] = {
     **operators_loop.BEGINNINGS,
     **operators_child.BEGINNINGS,
     **operators_plugin.BEGINNINGS,
+    **joins.BEGINNINGS,
 }
 
 _HANDLERS: dict[type[inputs.Input], Handler] = {
@@ -71,6 +76,29 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
     another turn, which the state then wants.
     """
     step = Step(state, context, BEGINNINGS)
-    _HANDLERS[type(given)](step, given)
-    advance(step)
+    try:
+        _HANDLERS[type(given)](step, given)
+        advance(step)
+    except (Refused, NotFound, InvalidInput) as refusal:
+        if not step.events:
+            raise
+        _cannot_go_on(step, refusal)
+    except AsyncflowError as error:
+        _cannot_go_on(step, error)
     return step
+
+
+def _cannot_go_on(step: Step, error: AsyncflowError) -> None:
+    """End an execution whose next tasks cannot be made: an expression over a limit, a bad inline child.
+
+    What was emitted before stays true, and what it opened is cancelled with the execution; half
+    a decision is never recorded.
+    """
+    state = step.state
+    if state.is_ended or not state.seq:
+        raise error
+    end_execution(
+        step,
+        FAILED,
+        f"Error scheduling tasks, for workflow: {state.execution_id}: {error.code}: {error}",
+    )

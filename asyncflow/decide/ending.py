@@ -7,19 +7,30 @@ do. Both are the last thing a step does to its execution.
 from __future__ import annotations
 
 from asyncflow.decide.gather import output_of
+from asyncflow.decide.policy import weight_of
 from asyncflow.decide.render import render_execution
-from asyncflow.decide.step import Step
+from asyncflow.decide.step import MAX_DEPTH, Step
 from asyncflow.errors import AsyncflowError
 from asyncflow.ids import derived_id, task_id
 from asyncflow.model.events import ExecutionEnded
+from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import ChildEnded, StartExecution, TerminateExecution
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import COMPLETED, FAILED, TASK_UNSUCCESSFUL, TERMINATED
+from asyncflow.model.statuses import (
+    COMPLETED,
+    COMPLETED_WITH_ERRORS,
+    FAILED,
+    TASK_UNSUCCESSFUL,
+    TERMINATED,
+)
 from asyncflow.model.values import JsonObject
 
 _OPERATOR_TYPES = frozenset(
     {"FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "EXCLUSIVE_JOIN", "SWITCH", "DECISION", "DO_WHILE"}
 )
+_NAMED = 100  # tasks that a reason names
+_TASKS_HANDED_ON = 1_000
+"""A failure workflow gets the task records of an execution with at most so many."""
 
 
 def finish(step: Step) -> None:
@@ -33,21 +44,27 @@ def finish(step: Step) -> None:
         reasons = ", ".join(
             f"Task {task_id(state.execution_id, t.number)} failed with status: {t.status} and reason: "
             f"'{t.reason or ''}'"
-            for t in failed[:100]
+            for t in failed[:_NAMED]
         )
         end_execution(step, FAILED, reasons, failed=failed[0])
         return
-    too_heavy = _failed_weight(state)
-    if too_heavy is not None:
-        end_execution(step, FAILED, too_heavy)
-    else:
-        end_execution(step, COMPLETED, None)
+    too_heavy = _too_heavy(state)
+    end_execution(step, COMPLETED if too_heavy is None else FAILED, too_heavy)
 
 
-def _failed_weight(state: ExecutionState) -> str | None:
-    """Why tolerated failures weigh too much together, or None where they do not."""
+def weight_threshold(state: ExecutionState) -> float | None:
+    """The share of failed weight above which the execution fails at its end, or None for no weighing."""
     extension = state.graph.definition.extension
-    threshold = None if extension is None else extension.fail_if_failed_weight_above
+    return None if extension is None else extension.fail_if_failed_weight_above
+
+
+def _too_heavy(state: ExecutionState) -> str | None:
+    """Why tolerated failures weigh too much together, or None where they do not.
+
+    Operators weigh nothing: they only repeat what befell the tasks in them. A failure that the
+    definition tolerates by itself (`optional`) counts as weight, not as failure.
+    """
+    threshold = weight_threshold(state)
     if threshold is None:
         return None
     total = failed = 0.0
@@ -55,10 +72,9 @@ def _failed_weight(state: ExecutionState) -> str | None:
     for task in state.tasks.values():
         if task.superseded or task.node.type in _OPERATOR_TYPES:
             continue
-        own = task.node.task.extension
-        weight = 1.0 if own is None else own.weight
+        weight = weight_of(task.node)
         total += weight
-        if task.status == "COMPLETED_WITH_ERRORS" and not task.node.task.optional:
+        if task.status == COMPLETED_WITH_ERRORS and not task.node.task.optional:
             failed += weight
             names.append(task.ref)
     share = failed / total if total else 0.0
@@ -85,9 +101,9 @@ def end_execution(
     state = step.state
     children = _open_children(state) if state.open_count else []
     result = _output(step) if output is None else output
-    identity = _start_failure_workflow(step, status, reason, failed=failed) if compensate else None
-    number = failed.number if failed is not None else 0
-    step.emit(ExecutionEnded(status, reason, result, number, identity))
+    compensation = _failure_workflow(step) if compensate and status != COMPLETED else None
+    named = compensation if compensation is None or isinstance(compensation, str) else compensation[0]
+    step.emit(ExecutionEnded(status, reason, result, 0 if failed is None else failed.number, named))
     step.pending.clear()
     cause = (
         f"Parent workflow has been terminated with reason: {reason}"
@@ -96,11 +112,21 @@ def end_execution(
     )
     for child in children:
         step.send(child, TerminateExecution(cause, by_parent=True))
+    if isinstance(compensation, tuple):
+        identity, graph = compensation
+        step.send(identity, _compensating_start(step, graph))
     if state.parent_id is not None and tell_parent:
         step.send(
             state.parent_id,
             ChildEnded(state.parent_number, state.execution_id, status, state.output, reason),
         )
+
+
+def release_child(step: Step, task: TaskState, reason: str) -> None:
+    """Terminate the child of a SUB_WORKFLOW task that ends before it: by a timeout, or from outside."""
+    if task.more is not None and task.more.child_id is not None and not task.is_ended:
+        cause = f"Parent workflow has been terminated with reason: {reason}"
+        step.send(task.more.child_id, TerminateExecution(cause, by_parent=True))
 
 
 def _open_children(state: ExecutionState) -> list[str]:
@@ -116,7 +142,7 @@ def _output(step: Step) -> JsonObject:
     state = step.state
     template = state.graph.output
     if template is None:
-        last = next(reversed(state.tasks.values()), None)
+        last = next((task for task in reversed(state.tasks.values()) if task.seq), None)
         return {} if last is None else dict(output_of(state, last))
     try:
         resolved = template.resolve(step.scope())
@@ -125,46 +151,52 @@ def _output(step: Step) -> JsonObject:
     return resolved if isinstance(resolved, dict) else {}
 
 
-def _start_failure_workflow(
-    step: Step, status: str, reason: str | None, *, failed: TaskState | None
-) -> str | None:
-    """Send the start of the failure workflow: its id, or why it could not start, or None for no need."""
+def _failure_workflow(step: Step) -> tuple[str, Graph] | str | None:
+    """The id and graph of the failure workflow, or why it cannot start, or None for none named.
+
+    A failure workflow counts as one level below the execution it cleans up after, so that one
+    which fails and names itself comes to an end.
+    """
     state = step.state
     definition = state.graph.definition
-    if status == COMPLETED or not definition.failure_workflow:
-        return None
     name = definition.failure_workflow
+    if not name:
+        return None
     if name.startswith("$"):
         parts = name.strip("${}").split(".")
         named = state.input.get(parts[2]) if len(parts) > 2 else None
         if not isinstance(named, str):
             return f"Error starting failure workflow: {name} names no workflow"
         name = named
+    if state.depth + 1 > MAX_DEPTH:
+        return f"Error starting failure workflow: limit_exceeded: depth: at most {MAX_DEPTH}"
     graph = step.context.catalog.latest(name, definition.failure_workflow_version)
     if graph is None:
         return f"Error starting failure workflow: no such workflow: {name}"
-    identity = derived_id("failure", state.execution_id, state.epoch, state.seq)
+    return derived_id("failure", state.execution_id, state.epoch, state.seq), graph
+
+
+def _compensating_start(step: Step, graph: Graph) -> StartExecution:
+    """The start of the failure workflow, told of the execution as its end left it."""
+    state = step.state
+    whole = len(state.tasks) <= _TASKS_HANDED_ON
     given: JsonObject = {
         **state.input,
         "workflowId": state.execution_id,
-        "reason": reason,
-        "failureStatus": status,
-        "failedWorkflow": {**render_execution(state), "status": status, "reasonForIncompletion": reason},
+        "reason": state.reason,
+        "failureStatus": state.status,
+        "failedWorkflow": render_execution(state, include_tasks=whole),
     }
-    if state.failed_number or failed is not None:
-        number = state.failed_number or (failed.number if failed is not None else 0)
-        given["failureTaskId"] = task_id(state.execution_id, number)
-    step.send(
-        identity,
-        StartExecution(
-            graph.hash,
-            given,
-            state.correlation_id,
-            task_to_domain=state.task_to_domain or None,
-            trigger=f"failure of {state.execution_id}",
-        ),
+    if state.failed_number:
+        given["failureTaskId"] = task_id(state.execution_id, state.failed_number)
+    return StartExecution(
+        graph.hash,
+        given,
+        state.correlation_id,
+        task_to_domain=state.task_to_domain or None,
+        depth=state.depth + 1,
+        trigger=f"failure of {state.execution_id}",
     )
-    return identity
 
 
 def terminate(step: Step, reason: str, *, compensate: bool, by_parent: bool) -> None:

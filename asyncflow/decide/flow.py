@@ -1,35 +1,44 @@
-"""What comes after what: follow-ups of ended tasks, lists, joins, and the end of it all.
+"""What comes after what: follow-ups of ended tasks, lists, and the end of it all.
 
 `advance` is called once at the end of each step and computes follow-ups until nothing is left
-or the slice is full. Failures are in `decide/failures`, the end itself in `decide/ending`.
+or the slice is full. Failures are in `decide/failures`, joins in `decide/joins`, the end itself
+in `decide/ending`.
 """
 
 from __future__ import annotations
 
 from asyncflow.decide.counters import first_nodes, is_free
 from asyncflow.decide.ending import end_execution, finish
-from asyncflow.decide.failures import retry_or_fail, schedule_retry
-from asyncflow.decide.gather import join_members, join_refs
+from asyncflow.decide.failures import end_or_retry, retry_or_fail
+from asyncflow.decide.gather import join_refs
 from asyncflow.decide.scheduling import Frame, schedule
-from asyncflow.decide.shape import completes, list_ended
+from asyncflow.decide.shape import (
+    CHOICES,
+    FORKS,
+    JOINS,
+    chosen_list,
+    completes,
+    list_done,
+    list_ended,
+    node_done,
+)
 from asyncflow.decide.step import Step
-from asyncflow.errors import AsyncflowError
-from asyncflow.ids import task_id
 from asyncflow.model.events import Advanced, Deferred, TaskEnded
 from asyncflow.model.graph import Node, NodeList
-from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import (
-    CANCELED,
-    COMPLETED,
-    COMPLETED_WITH_ERRORS,
-    FAILED,
-    PAUSED,
-    RUNNING,
-    SKIPPED,
-    TASK_RETRIABLE,
-    TASK_UNSUCCESSFUL,
-)
+from asyncflow.model.state import TaskState
+from asyncflow.model.statuses import COMPLETED, FAILED, PAUSED, RUNNING, SKIPPED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject
+
+# The queue of follow-ups is `step.pending`, and it is worked off by one loop. Nothing below calls
+# itself along the *length* of a definition, only along its nesting (a fork in a case in a loop),
+# which registration bounds: a hundred thousand tasks that end at once cost no stack.
+#
+# Three things follow a record at once, in `begin_task`, instead of through the queue: the case of
+# a SWITCH, the branches of a fork and those of a dynamic fork. Conductor makes these records
+# together, so that they stand side by side in the list that users see.
+
+
+_ROOTS = frozenset({"root", "branch"})  # lists whose end is seen elsewhere: no open record, a JOIN
 
 
 def complete(
@@ -48,27 +57,44 @@ def complete(
 
 def fail(step: Step, task: TaskState, status: str, reason: str, output: JsonObject | None = None) -> None:
     """Record that an attempt did not succeed: retried, tolerated, or the end of the execution."""
-    if retry_or_fail(step, task, status, reason, output=output):
-        step.pending.append(task)
+    going_on = retry_or_fail(step, task, status, reason, output=output)
+    if going_on is not None:
+        step.pending.append(going_on)
 
 
 def advance(step: Step) -> None:
     """Compute follow-ups until nothing is left or the rest belongs to the next turn."""
     state = step.state
-    try:
-        while not state.is_ended and (step.pending or state.ready_joins):
-            if state.status == PAUSED or step.is_full:
-                _defer(step)
-                return
-            if step.pending:
-                _follow(step, step.pending.popleft())
-            else:
-                _finish_joins(step)
-    except AsyncflowError as error:
-        end_execution(step, FAILED, f"Error scheduling tasks, for workflow: {state.execution_id}: {error}")
-    step.pending.clear()
-    if state.status == RUNNING and not state.agenda and not state.outbox:
+    if step.pending or state.ready_joins:
+        _work_off(step)
+    if state.status == RUNNING and not state.agenda and not state.repairs and (
+        not state.open_count or state.open_count == state.passive_count
+    ):
         _look_for_end(step)
+
+
+def _work_off(step: Step) -> None:
+    state, pending = step.state, step.pending
+    finish_join = step.beginnings["*join"]
+    looked: set[int] = set()  # joins that were found not ready after all are left to a later step
+    while not state.is_ended:
+        join = None if pending else next((n for n in state.ready_joins if n not in looked), None)
+        if not pending and join is None:
+            return
+        if state.status == PAUSED or step.is_full:
+            break
+        if join is None:
+            _follow(step, pending.popleft())
+        else:
+            looked.add(join)
+            finish_join(step, state.tasks[join])
+    numbers = [task.number for task in pending]
+    pending.clear()
+    if not numbers and state.status == RUNNING:
+        # Ready joins need no agenda of their own, only something that makes another turn come.
+        numbers = [n for n in state.ready_joins if n not in state.agenda][:1]
+    if numbers:
+        step.emit(Deferred(numbers))
 
 
 def take_up(step: Step) -> None:
@@ -80,29 +106,23 @@ def take_up(step: Step) -> None:
     step.emit(Advanced(numbers))
     for number in numbers:
         task = state.tasks.get(number)
-        if task is None:
+        if task is None or state.is_ended:
             continue
-        if task.settled:
+        if task.settled or not task.is_ended:
             step.pending.append(task)
-        elif task.status in TASK_RETRIABLE:
-            schedule_retry(step, task)
-        elif task.more is not None and task.more.members is not None:
-            step.pending.append(task)
-
-
-def _defer(step: Step) -> None:
-    numbers = [task.number for task in step.pending]
-    step.pending.clear()
-    if numbers:
-        step.emit(Deferred(numbers))
+        elif task.status in TASK_UNSUCCESSFUL:
+            attempt = end_or_retry(step, task)
+            if attempt is not None:
+                step.pending.append(attempt)
 
 
 def _look_for_end(step: Step) -> None:
+    """End an execution that has nothing open, or nothing that anything could come from."""
     state = step.state
     if not state.open_count:
         finish(step)
-    elif state.open_count == state.passive_count and not any(state.wanted):
-        stuck = next(task for task in state.tasks.values() if not task.is_ended and task.more is not None)
+    elif not any(state.wanted) and not state.ready_joins:
+        stuck = _stuck(step)
         missing = [ref for ref in join_refs(state, stuck) if ref not in state.by_ref]
         end_execution(
             step,
@@ -111,6 +131,12 @@ def _look_for_end(step: Step) -> None:
             f"{', '.join(missing[:5]) or 'tasks that never ended'}, which will never be scheduled",
             failed=stuck,
         )
+
+
+def _stuck(step: Step) -> TaskState:
+    """The record to name when nothing can proceed: a join before a loop that only waits for its body."""
+    waiting = [task for task in step.state.tasks.values() if not task.is_ended]
+    return next((task for task in waiting if task.node.type in JOINS), waiting[0])
 
 
 # --- lists -----------------------------------------------------------------------------------
@@ -128,29 +154,45 @@ def launch(step: Step, node: Node, frame: Frame) -> None:
     if state.is_ended:
         return
     existing = state.by_ref.get(node.ref + frame.suffix)
-    if existing is not None:
-        if existing.status == SKIPPED:
-            _after(step, node, frame)
+    if existing is None:
+        begin_task(step, schedule(step, node, frame))
+    elif existing.status == SKIPPED and not node.home.dag:  # in a DAG `skip` itself went on from it
+        step.pending.append(existing)
+
+
+def begin_task(step: Step, task: TaskState) -> None:
+    """Begin a record that was just made; one that is held back begins when its timer is due."""
+    kind = task.node.type
+    begin = step.beginnings.get(kind)
+    if begin is None or task.due_ms > step.now_ms:
         return
-    task = schedule(step, node, frame)
-    begin = step.beginnings.get(node.type)
-    if begin is not None:
-        begin(step, task)
+    begin(step, task)
+    if task.settled and (kind in FORKS or (kind in CHOICES and chosen_list(task) is not None)):
+        step.pending.pop()  # where `complete` has just put it
+        _follow(step, task)
 
 
 def _follow(step: Step, task: TaskState) -> None:
-    """Schedule what comes after a record that settled."""
-    more = task.more
-    if more is not None and more.members is not None:
+    """Schedule what comes after a record that settled, begin an attempt, or take a loop further."""
+    kind = task.node.type
+    if kind in FORKS and task.status == COMPLETED:
         step.beginnings["*fork"](step, task)
-        if not more.join:  # the slice was full: the rest of the branches comes first
-            return
-    if completes(task):
+    elif not task.is_ended:
+        if kind == "DO_WHILE":
+            step.beginnings["*loop"](step, task)
+        else:  # another attempt, made a moment ago
+            begin_task(step, task)
+    elif completes(task):
         _after(step, task.node, Frame.of(task))
-    elif more is not None and more.branch is not None and task.node.type in {"SWITCH", "DECISION"}:
-        chosen = task.node.default if more.branch == "" else task.node.cases[more.branch]
+    else:
+        chosen = chosen_list(task)
         if chosen is not None:
             begin_list(step, chosen, Frame.of(task))
+
+
+def after_fork(step: Step, task: TaskState) -> None:
+    """Schedule what else depends on a fork whose branches and JOIN are there (in a DAG)."""
+    _after(step, task.node, Frame.of(task))
 
 
 def _after(step: Step, node: Node, frame: Frame) -> None:
@@ -158,80 +200,23 @@ def _after(step: Step, node: Node, frame: Frame) -> None:
     state = step.state
     current: Node | None = node
     while current is not None and not state.is_ended:
-        if current.home.dag:
+        home = current.home
+        if home.dag:
             for dependent in current.dependents:
                 if is_free(state, dependent, frame.suffix):
                     launch(step, dependent, frame)
-        elif current.next is not None:
-            launch(step, current.next, frame)
-        if not list_ended(state, current, frame.suffix):
-            return
-        home = current.home
-        if home.kind == "loop":
-            step.beginnings["*loop"](step, state.tasks[frame.loop])
-        current = home.owner if home.kind == "case" else None
-
-
-# --- joins -----------------------------------------------------------------------------------
-
-
-def _finish_joins(step: Step) -> None:
-    state = step.state
-    for number in list(state.ready_joins):
-        state_before = len(step.events)
-        join = state.tasks[number]
-        if join.node.type == "JOIN":
-            _finish_join(step, join)
         else:
-            _finish_exclusive_join(step, join)
-        if len(step.events) == state_before:
-            state.ready_joins.pop(number, None)
-        if step.is_full or state.is_ended:
+            # What is done already is passed over: a reopened task does not repeat what followed it.
+            while current.next is not None and node_done(state, current.next, frame.suffix):
+                current = current.next
+            if current.next is not None:
+                launch(step, current.next, frame)
+        if home.kind in _ROOTS or not (
+            list_ended(state, current, frame.suffix) and list_done(state, home, frame.suffix)
+        ):
             return
-
-
-def _finish_join(step: Step, join: TaskState) -> None:
-    """End a JOIN all of whose members settled, as its members ended."""
-    state = step.state
-    failed: list[TaskState] = []
-    with_errors: list[TaskState] = []
-    for member in join_members(state, join):
-        if member.status in TASK_UNSUCCESSFUL:
-            failed.append(member)
-        elif member.status == COMPLETED_WITH_ERRORS:
-            with_errors.append(member)
-    if failed:
-        canceled = all(member.status == CANCELED for member in failed)
-        reasons = " ".join(member.reason for member in failed if member.reason)
-        fail(step, join, CANCELED if canceled else FAILED, reasons)
-    elif with_errors:
-        named = "; ".join(
-            f"{member.ref}/{task_id(state.execution_id, member.number)} {member.reason or ''} completed with errors"
-            for member in with_errors
-        )
-        complete(step, join, None, status=COMPLETED_WITH_ERRORS, reason=named)
-    else:
-        complete(step, join, None)
-
-
-def _finish_exclusive_join(step: Step, join: TaskState) -> None:
-    """End an EXCLUSIVE_JOIN with the first of its members that was taken, if that one ended."""
-    task = join.node.task
-    for refs in (task.join_on, task.default_exclusive_join_task):
-        found = _first_taken(step.state, join, refs)
-        if found is None or not found.is_ended:
-            continue
-        if found.status not in TASK_UNSUCCESSFUL:
-            complete(step, join, dict(found.output or {}))
-            return
-        if found.settled:
-            fail(step, join, FAILED, found.reason or f"{found.ref} did not succeed")
-            return
-
-
-def _first_taken(state: ExecutionState, join: TaskState, refs: list[str]) -> TaskState | None:
-    for ref in refs:
-        found = state.by_ref.get(ref + join.suffix) or state.by_ref.get(ref)
-        if found is not None and found.status != SKIPPED:
-            return found
-    return None
+        if home.kind == "loop":
+            loop = state.tasks[frame.loop]
+            if loop.iteration == frame.iteration:  # else it has left this iteration behind
+                step.beginnings["*loop"](step, loop)
+        current = home.owner if home.kind == "case" else None

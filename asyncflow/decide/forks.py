@@ -7,13 +7,14 @@ FORK record; nodes and inputs of branches are made from it here. Scheduling is i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from asyncflow.decide.compile import compile_task
 from asyncflow.decide.expressions import compile_template
-from asyncflow.errors import DefinitionError
+from asyncflow.errors import DefinitionError, Violation
 from asyncflow.model.definition import (
     TaskDefinition,
+    WorkflowDefinition,
     WorkflowTask,
     parse_task_definition,
     parse_workflow_task,
@@ -21,7 +22,9 @@ from asyncflow.model.definition import (
 from asyncflow.model.events import ForkOpened
 from asyncflow.model.graph import CompiledTemplate, Node, NodeList
 from asyncflow.model.state import ExecutionState, ForkMembers, TaskState
+from asyncflow.model.validation_graph import order_violations
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
+from asyncflow.model.walk import placed_tasks
 
 INPUTS, TASKS, LEGACY = "inputs", "tasks", "legacy"
 
@@ -52,8 +55,7 @@ def choose_form(task: WorkflowTask, given: JsonMapping) -> tuple[str, list[JsonV
 
 
 def _listed_tasks(task: WorkflowTask, given: JsonMapping) -> list[JsonValue]:
-    name = task.dynamic_fork_tasks_param
-    assert name is not None  # noqa: S101 - the caller looked
+    name = task.dynamic_fork_tasks_param or ""
     listed = given.get(name)
     bad = f"Input '{name}' is invalid. Cannot deserialize a list of Workflow Tasks"
     if not isinstance(listed, list):
@@ -62,7 +64,7 @@ def _listed_tasks(task: WorkflowTask, given: JsonMapping) -> list[JsonValue]:
         if not isinstance(item, Mapping) or not item.get("taskReferenceName"):
             raise BadFork(f"{bad}: element {index} has no taskReferenceName")
     inputs = given.get(task.dynamic_fork_tasks_input_param_name or "")
-    if inputs is not None and not isinstance(inputs, Mapping):
+    if not isinstance(inputs, Mapping) and not (inputs is None and not listed):
         raise BadFork(
             f"Input to the dynamically forked tasks is not a map: '{task.dynamic_fork_tasks_input_param_name}'"
         )
@@ -115,12 +117,41 @@ def open_members(task: TaskState, event: ForkOpened) -> ForkMembers:
     return members
 
 
+def branch_template(members: ForkMembers, index: int) -> CompiledTemplate:
+    """What the input of a branch is resolved from: its element, or the parameters of its own task."""
+    if members.form == INPUTS:
+        return compile_template(members.inputs[index])
+    return members.node(index).input
+
+
+def has_expression(value: JsonValue) -> bool:
+    """Whether any text in a JSON value could hold an expression; cheaper than compiling it."""
+    todo = [value]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, str):
+            if "${" in current:
+                return True
+        elif isinstance(current, dict):
+            todo.extend(current.values())
+        elif isinstance(current, list):
+            todo.extend(current)
+    return False
+
+
+def nested_nodes(node: Node) -> Iterator[Node]:
+    """The nodes of all lists inside a node that a fork made."""
+    for inner in (*node.branches, *node.cases.values(), node.default, node.body):
+        for nested in inner.nodes if inner is not None else ():
+            yield nested
+            yield from nested_nodes(nested)
+
+
 def make_known(state: ExecutionState, node: Node) -> None:
     """Let events find a node that only a fork made, and what is inside it, by reference name."""
     state.forked_nodes[node.ref] = node
-    for inner in (*node.branches, *node.cases.values(), node.default, node.body):
-        for nested in inner.nodes if inner is not None else ():
-            make_known(state, nested)
+    for nested in nested_nodes(node):
+        state.forked_nodes[nested.ref] = nested
 
 
 def _open_inputs(
@@ -136,9 +167,8 @@ def _open_inputs(
     own = False
     for index, element in enumerate(listed):
         given = dict(element) if isinstance(element, Mapping) else {"input": element}
-        options = {key: given[key] for key in _TASK_KEYS & given.keys()}
         node = shared
-        if options or ("taskToDomain" in given and shared.type == "SUB_WORKFLOW"):
+        if not _TASK_KEYS.isdisjoint(given) or ("taskToDomain" in given and shared.type == "SUB_WORKFLOW"):
             node = compile_task(_template(task, name, given), home, definition=known.get(name))
             own = True
         members.nodes.append(node)
@@ -160,16 +190,25 @@ def _template(task: TaskState, name: str, element: JsonMapping) -> WorkflowTask:
         **{key: element[key] for key in _TASK_KEYS & element.keys()},
     }
     if workflow:
-        version = task.input.get("forkTaskWorkflowVersion")
         made["subWorkflowParam"] = {
             "name": str(workflow),
-            "version": None if version is None else int(str(version)),
+            "version": _version(task.input.get("forkTaskWorkflowVersion")),
             "taskToDomain": element.get("taskToDomain"),
         }
     try:
         return parse_workflow_task(made)
     except DefinitionError as error:
         raise BadFork(f"Dynamic tasks could not be created: {error}") from error
+
+
+def _version(given: JsonValue) -> int | None:
+    """A version, which may come as text; blank means the latest."""
+    text = "" if given is None else str(given).strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise BadFork(f"forkTaskWorkflowVersion: an integer, got {text[:80]!r}")
+    return int(text)
 
 
 def _open_tasks(
@@ -193,9 +232,11 @@ def _open_tasks(
 def _forked_task(
     form: str, item: JsonValue, index: int, *, inputs: JsonValue
 ) -> tuple[WorkflowTask, JsonObject]:
-    assert isinstance(item, Mapping)  # noqa: S101 - choose_form checked tasks; legacy below
+    if not isinstance(item, Mapping):
+        raise BadFork(f"Dynamic tasks could not be created: element {index} is no object")
     body: JsonObject = dict(item) if form == TASKS else _from_legacy(item, index)
-    body.setdefault("name", body.get("taskReferenceName"))
+    if not body.get("name"):
+        body["name"] = body.get("taskReferenceName")
     ref = str(body.get("taskReferenceName"))
     entry = inputs.get(ref) if isinstance(inputs, Mapping) else None
     own = body.get("inputParameters") or {}
@@ -204,7 +245,22 @@ def _forked_task(
         made = parse_workflow_task({**body, "inputParameters": merged})
     except DefinitionError as error:
         raise BadFork(f"Dynamic tasks could not be created: task {index}: {error}") from error
+    _check_nested(made, index)
     return made, dict(made.input_parameters)
+
+
+def _check_nested(made: WorkflowTask, index: int) -> None:
+    """Hold a forked operator with tasks in it to what its list has to be: only then can it be compiled."""
+    if not (made.fork_tasks or made.decision_cases or made.default_case or made.loop_over):
+        return
+    whole = WorkflowDefinition.model_construct(tasks=[made])
+    placed = list(placed_tasks(whole))
+    refs = {each.task.task_reference_name for each in placed}
+    fault = next(iter(order_violations(whole, placed)), None)
+    if fault is None and len(refs) < len(placed):
+        fault = Violation("", "reference names in it are not unique")
+    if fault is not None:
+        raise BadFork(f"Dynamic tasks could not be created: task {index}: {fault}")
 
 
 def _from_legacy(item: JsonMapping, index: int) -> JsonObject:
@@ -221,8 +277,3 @@ def _from_legacy(item: JsonMapping, index: int) -> JsonObject:
         made["type"] = "SUB_WORKFLOW"
         made["subWorkflowParam"] = {"name": item["workflowName"], "version": item.get("version")}
     return made
-
-
-def template_of(element: JsonValue) -> CompiledTemplate:
-    """An input of form "inputs" as the template it is."""
-    return compile_template(element)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from asyncflow.decide.shape import GATHERING
+from asyncflow.model.definition import WorkflowDefinition, to_json
 from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
@@ -22,6 +23,22 @@ def output_of(state: ExecutionState, task: TaskState) -> JsonMapping:
     if task.output or task.node.type not in GATHERING:
         return task.output or {}
     return _joined(state, task) if task.node.type == "JOIN" else loop_output(state, task)
+
+
+def input_of(task: TaskState) -> JsonMapping:
+    """The input of a record as users see it, with what need not be stored: a fork's branches, an inline child.
+
+    Cost: linear in the branches, for a dynamic fork.
+    """
+    more = task.more
+    if more is not None and more.members is not None:
+        members = more.members
+        definitions = [to_json(members.node(index).task) for index in range(len(members.nodes))]
+        return {**task.input, "forkedTasks": members.refs, "forkedTaskDefs": definitions}
+    param = task.node.task.sub_workflow_param
+    if param is not None and isinstance(param.workflow_definition, WorkflowDefinition):
+        return {**task.input, "subWorkflowDefinition": to_json(param.workflow_definition)}
+    return task.input
 
 
 def member_output(state: ExecutionState, task: TaskState, key: str) -> tuple[bool, JsonValue]:
@@ -53,7 +70,8 @@ def join_refs(state: ExecutionState, join: TaskState) -> list[str]:
         return []
     if more.join_on is not None:
         return more.join_on
-    opener = state.tasks[join.fork].more
+    fork = state.tasks.get(join.fork)
+    opener = None if fork is None else fork.more
     return [] if opener is None or opener.members is None else opener.members.refs
 
 
@@ -114,9 +132,7 @@ def _iteration(state: ExecutionState, loop: TaskState, iteration: int) -> JsonOb
 
 def _add_forked(state: ExecutionState, fork: TaskState, entry: JsonObject) -> None:
     more = fork.more
-    assert more is not None  # noqa: S101 - the caller looked
-    assert more.members is not None  # noqa: S101
-    for ref in more.members.refs:
+    for ref in more.members.refs if more is not None and more.members is not None else ():
         member = state.by_ref.get(ref)
         if member is not None:
             entry[ref.removesuffix(fork.suffix)] = output_of(state, member)

@@ -30,15 +30,21 @@ def begin_noop(step: Step, task: TaskState) -> None:
 
 def begin_set_variable(step: Step, task: TaskState) -> None:
     """SET_VARIABLE: the whole input becomes variables, within their limit."""
-    limit = step.context.limits.variables_bytes
-    merged = {**step.state.variables, **task.input}
-    size = len(json.dumps(merged, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
-    if size > limit:
-        reason = f"workflow variables: at most {limit} bytes of JSON, got {size}"
-        fail(step, task, FAILED_TERMINALLY, reason)
+    fault = variables_fault(step, task.input)
+    if fault is not None:
+        fail(step, task, FAILED_TERMINALLY, f"workflow variables: {fault}")
         return
     step.emit(VariablesSet(dict(task.input)))
     complete(step, task, {})
+
+
+def variables_fault(step: Step, added: JsonMapping) -> str | None:
+    """Why these variables cannot be merged in, or None where they can."""
+    limit = step.context.limits.variables_bytes
+    merged = {**step.state.variables, **added}
+    text = json.dumps(merged, ensure_ascii=False, separators=(",", ":"))
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return None if size <= limit else f"at most {limit} bytes of JSON together, got {size}"
 
 
 def begin_terminate(step: Step, task: TaskState) -> None:
@@ -108,8 +114,8 @@ def begin_switch(step: Step, task: TaskState) -> None:
     elif evaluator in SCRIPT_EVALUATORS:
         ask(step, task)
     else:
-        reason = f"No evaluator registered for type {evaluator!r}"
-        fail(step, task, FAILED, reason)
+        reason = f"{task.ref}: No evaluator registered for type {evaluator!r}"
+        end_execution(step, FAILED, reason, failed=task)
 
 
 def begin_decision(step: Step, task: TaskState) -> None:
@@ -165,6 +171,8 @@ def script_ended(step: Step, task: TaskState, value: JsonValue, error: str | Non
     if kind in {"SWITCH", "DECISION"}:
         if error is None:
             choose(step, task, value)
+        elif kind == "DECISION":  # the old form has no failed record, so nothing tolerates it
+            end_execution(step, FAILED, f"{task.ref}: {error}", failed=task)
         else:
             fail(step, task, FAILED, error)
     elif error is not None:

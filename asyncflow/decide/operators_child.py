@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from asyncflow.decide.ending import end_execution
 from asyncflow.decide.flow import complete, fail
-from asyncflow.decide.step import Begin, Step
+from asyncflow.decide.gather import input_of
+from asyncflow.decide.step import MAX_DEPTH, Begin, Step
 from asyncflow.errors import DefinitionError
 from asyncflow.ids import child_id, derived_id, task_id
 from asyncflow.model.definition import WorkflowDefinition, parse_workflow
@@ -22,35 +23,25 @@ from asyncflow.model.statuses import CANCELED, COMPLETED, FAILED, FAILED_TERMINA
 from asyncflow.model.validation import validate_workflow
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 
-MAX_DEPTH = 100
-"""Executions within executions; a definition that starts itself fails here, by name."""
-
 
 def begin_child(step: Step, task: TaskState) -> None:
     """SUB_WORKFLOW: start the child in the same commit."""
     state = step.state
-    param = task.node.task.sub_workflow_param
-    assert param is not None  # noqa: S101 - registration demands it
-    template = task.node.extra.get("sub")
-    resolved = {} if template is None else template.resolve(step.scope(task.number))
-    given: JsonMapping = resolved if isinstance(resolved, Mapping) else {}
     if state.depth + 1 > MAX_DEPTH:
         reason = f"limit_exceeded: sub-workflow depth: at most {MAX_DEPTH}"
         fail(step, task, FAILED_TERMINALLY, reason)
         return
-    graph = _child_graph(step, task, given)
-    if graph is None:
-        reason = f"no such workflow: {given.get('name')} (version {param.version or 'latest'})"
-        end_execution(step, FAILED, f"{task.ref}: {reason}", failed=task)
+    graph = _child_graph(step, task)
+    if isinstance(graph, str):
+        end_execution(step, FAILED, f"{task.ref}: {graph}", failed=task)
         return
     identity = child_id(
         state.execution_id,
         task_id(state.execution_id, task.number),
         retry_count=task.retry_count,
-        epoch=state.epoch,
+        epoch=task.epoch,
     )
-    priority = given.get("priority")
-    domains = given.get("taskToDomain")
+    priority, domains = task.input.get("priority"), task.input.get("subWorkflowTaskToDomain")
     step.emit(ChildStarted(task.number, identity))
     step.send(
         identity,
@@ -68,31 +59,39 @@ def begin_child(step: Step, task: TaskState) -> None:
 
 
 def _child_input(task: TaskState) -> JsonObject:
-    return task.input
+    """`workflowInput`, or the whole record input where that is empty; inline children are marked."""
+    given = task.input.get("workflowInput")
+    child_input = dict(given) if isinstance(given, Mapping) and given else dict(input_of(task))
+    param = task.node.task.sub_workflow_param
+    if param is not None and param.workflow_definition is not None:
+        child_input["_systemMetadata"] = {"dynamic": True}
+    return child_input
 
 
 def _texts(domains: Mapping[str, JsonValue]) -> dict[str, str]:
     return {key: str(value) for key, value in domains.items()}
 
 
-def _child_graph(step: Step, task: TaskState, given: JsonMapping) -> Graph | None:
-    """The definition of the child: inline, by an expression that gives one, or registered."""
+def _child_graph(step: Step, task: TaskState) -> Graph | str:
+    """The definition of the child: inline, by an expression that gives one, or registered; or what is wrong."""
     param = task.node.task.sub_workflow_param
-    assert param is not None  # noqa: S101
+    if param is None:
+        return f"subWorkflowParam field is required for taskType: SUB_WORKFLOW taskName: {task.node.name}"
     if isinstance(param.workflow_definition, WorkflowDefinition):
         return step.context.catalog.inline(param.workflow_definition)
-    template = task.node.extra.get("definition")
-    if template is not None:
-        body = template.resolve(step.scope(task.number))
+    body, name = task.input.get("subWorkflowDefinition"), task.input.get("subWorkflowName")
+    try:
         if body is not None:
             return _inline(step, body)
-    name = given.get("name")
-    return None if not name else step.context.catalog.latest(str(name), param.version or None)
+    except DefinitionError as error:
+        return f"subWorkflowParam.workflowDefinition: {error}"
+    graph = step.context.catalog.latest(str(name), param.version or None) if name else None
+    return graph or f"no such workflow: {name} (version {param.version or 'latest'})"
 
 
 def _inline(step: Step, body: JsonValue) -> Graph:
     """A definition that came as data, checked like one that is registered."""
-    definition = parse_workflow(body)
+    definition = parse_workflow(body, limits=step.context.limits)
     violations = validate_workflow(definition, limits=step.context.limits)
     if violations:
         raise DefinitionError(violations)
@@ -125,7 +124,7 @@ def begin_start_workflow(step: Step, task: TaskState) -> None:
         return
     given, domains = request.get("input"), request.get("taskToDomain")
     priority = request.get("priority")
-    identity = derived_id("start", state.execution_id, task.number, task.retry_count, state.epoch)
+    identity = derived_id("start", state.execution_id, task.number, task.retry_count, task.epoch)
     correlation = request.get("correlationId")
     step.send(
         identity,
@@ -152,7 +151,7 @@ def _requested_graph(step: Step, request: JsonMapping) -> Graph | str:
     name, version = request.get("name"), request.get("version")
     if not name:
         return "startWorkflow.name: missing"
-    if version is not None and not isinstance(version, int):
+    if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
         return "startWorkflow.version: not an integer"
     graph = step.context.catalog.latest(str(name), version or None)
     return graph or f"no such workflow: {name} (version {version or 'latest'})"

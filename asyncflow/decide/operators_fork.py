@@ -1,14 +1,24 @@
-"""How forks begin: static branches at once, dynamic ones in slices, the JOIN behind them.
+"""How forks begin: their branches in slices, the JOIN behind them.
 
-What a dynamic fork's branches are is in `decide/forks`; joins end in `decide/flow`.
+What a dynamic fork's branches are is in `decide/forks`; how joins end is in `decide/joins`.
 """
 
 from __future__ import annotations
 
 from asyncflow.decide import forks
 from asyncflow.decide.ending import end_execution
-from asyncflow.decide.flow import begin_list, complete
-from asyncflow.decide.scheduling import BUILT_IN_EXECUTORS, Frame, executor_of, schedule
+from asyncflow.decide.flow import after_fork, begin_list, begin_task, complete
+from asyncflow.decide.scheduling import (
+    BUILT_IN_EXECUTORS,
+    Frame,
+    complete_input,
+    domain_of,
+    executor_of,
+    first_status,
+    schedule,
+    start_delay_ms,
+    worker_name,
+)
 from asyncflow.decide.step import Begin, Step
 from asyncflow.decide.wanted import LOCAL_EXECUTORS
 from asyncflow.errors import LimitExceeded
@@ -17,45 +27,98 @@ from asyncflow.model.events import BranchesScheduled, Deferred, ForkOpened, Task
 from asyncflow.model.graph import Node
 from asyncflow.model.state import ForkMembers, TaskState
 from asyncflow.model.statuses import FAILED, IN_PROGRESS
-from asyncflow.model.values import JsonObject
+from asyncflow.model.values import JsonMapping, JsonObject
 
 _IN_BULK = LOCAL_EXECUTORS | {"remote"}
 
+# A FORK record is done the moment it is made; its branches are a follow-up of it, and so may be
+# deferred to later turns. How far it came is in the state: a static fork looks which branches
+# have a record, a dynamic one counts `opened`. The JOIN is made last, when nothing of the fork
+# can be deferred any more, so that a fork without its JOIN is one that has branches to open.
+
 
 def begin_fork(step: Step, task: TaskState) -> None:
-    """FORK_JOIN: done at once; every branch begins, and the JOIN that follows is there from the start."""
-    follower = task.node.follower
-    if follower is None or follower.type not in {"JOIN", "EXCLUSIVE_JOIN"}:
+    """FORK_JOIN: done at once; the branches and the JOIN that follows it come with it."""
+    branches = task.node.branches
+    if not _has_join(task.node):
         reason = f"Fork task definition is not followed by a join task: {task.ref}"
         end_execution(step, FAILED, reason, failed=task)
-        return
-    complete(step, task, {})
-    frame = Frame.of(task)
-    for branch in task.node.branches:
-        begin_list(step, branch, frame)
-        if step.state.is_ended:
-            return
-    if follower.ref + task.suffix not in step.state.by_ref:
-        schedule(step, follower, frame)
+    elif not branches or not all(branch.nodes for branch in branches):
+        reason = f"Error scheduling tasks: {task.ref} has a branch without tasks"
+        end_execution(step, FAILED, reason, failed=task)
+    else:
+        complete(step, task, {})
 
 
 def begin_dynamic_fork(step: Step, task: TaskState) -> None:
     """FORK_JOIN_DYNAMIC: the branches are made from the input, as many as there are."""
-    follower = task.node.follower
-    if follower is None or follower.type != "JOIN":
+    if not _has_join(task.node):
         reason = f"Dynamic fork is not followed by a join task: {task.ref}"
         end_execution(step, FAILED, reason, failed=task)
         return
     try:
-        event = _opening(step, task)
-        step.emit(event)
-    except (forks.BadFork, LimitExceeded) as error:
+        step.emit(_opening(step, task))
+    except forks.BadFork as error:
         end_execution(step, FAILED, f"{task.ref}: {error}", failed=task)
         return
     complete(step, task, {})
 
 
+def _has_join(node: Node) -> bool:
+    return node.follower is not None and node.follower.type == "JOIN"
+
+
+def go_on_forking(step: Step, task: TaskState) -> None:
+    """Schedule branches of a fork until all are there or the slice is full; then the JOIN."""
+    join = task.node.follower
+    assert join is not None  # checked when the fork began
+    if join.ref + task.suffix not in step.state.by_ref:
+        opened = _open_dynamic(step, task) if task.node.type == "FORK_JOIN_DYNAMIC" else _open_static(step, task)
+        if step.state.is_ended:
+            return
+        if not opened:
+            step.emit(Deferred([task.number]))
+            return
+        if task.more is None or task.more.members is None:
+            schedule(step, join, Frame.of(task))
+        else:
+            _schedule_join(step, join, task)
+    after_fork(step, task)
+
+
+def _open_static(step: Step, task: TaskState) -> bool:
+    """Whether all branches are open; those that have a record are left alone."""
+    frame = Frame.of(task)
+    by_ref = step.state.by_ref
+    for branch in task.node.branches:
+        if branch.nodes[0].ref + frame.suffix in by_ref:
+            continue
+        if step.is_full:
+            return False
+        begin_list(step, branch, frame)
+        if step.state.is_ended:
+            return True
+    return True
+
+
+def _open_dynamic(step: Step, task: TaskState) -> bool:
+    more = task.more
+    if more is None or more.members is None:
+        return True
+    while more.opened < more.members.count and not step.state.is_ended:
+        if step.is_full:
+            return False
+        _schedule_run(step, task, more.members, more.opened)
+    return True
+
+
 def _opening(step: Step, task: TaskState) -> ForkOpened:
+    """The event that opens a dynamic fork, once it is sure that all its branches can be made.
+
+    Raises:
+        BadFork: the input gives no branches, or such as cannot be.
+        LimitExceeded: there are too many of them.
+    """
     form, listed = forks.choose_form(task.node.task, task.input)
     limit = step.context.limits.fork_width
     if len(listed) > limit:
@@ -67,80 +130,81 @@ def _opening(step: Step, task: TaskState) -> ForkOpened:
             known[name] = to_json(definition)
     prefix = forks.prefix_of(step.state, task) if form == forks.INPUTS else ""
     event = ForkOpened(task.number, form, len(listed), prefix, known or None)
-    members = forks.open_members(task, event)
-    taken = [ref for ref in members.refs if ref in step.state.by_ref]
-    if taken or len(set(members.refs)) != len(members.refs):
-        raise forks.BadFork(
-            f"reference names of forked tasks must be new and unique: {taken[:3] or 'repeated'}"
-        )
+    _check_members(step, task, forks.open_members(task, event))
     return event
 
 
-def go_on_forking(step: Step, task: TaskState) -> None:
-    """Schedule branches of an opened fork until all are there or the slice is full; then the JOIN."""
-    more = task.more
-    if more is None or more.members is None or more.join:
-        return
-    members = more.members
-    while more.opened < members.count:
-        if step.is_full:
-            step.emit(Deferred([task.number]))
-            return
-        _schedule_run(step, task, members, more.opened)
-        if step.state.is_ended:
-            return
-    follower = task.node.follower
-    assert follower is not None  # noqa: S101 - checked when the fork began
-    _schedule_join(step, follower, task)
+def _check_members(step: Step, task: TaskState, members: ForkMembers) -> None:
+    """Every reference name of a branch, and in it, has to be new: it is the key of its record."""
+    state = step.state
+    nested = []
+    if members.form != forks.INPUTS:
+        nested = [inner.ref for node in members.nodes for inner in forks.nested_nodes(node)]
+    plain = [ref.removesuffix(task.suffix) for ref in members.refs] + nested
+    taken = [ref for ref in plain if ref + task.suffix in state.by_ref or ref in state.graph.nodes]
+    if taken or len(set(plain)) != len(plain):
+        raise forks.BadFork(
+            f"reference names of forked tasks must be new and unique: {taken[:3] or 'repeated'}"
+        )
 
 
 def _schedule_run(step: Step, task: TaskState, members: ForkMembers, first: int) -> None:
     """Schedule as many branches as go to one executor in a row, at most a slice of them."""
-    node = members.node(first)
-    executor = executor_of(step, node, node.name if node.type == "SIMPLE" else node.type)
-    if executor not in _IN_BULK or node.task.start_delay:
+    placed = _place(step, members.node(first))
+    if placed is None:
         _schedule_one(step, task, members, first)
         return
-    last, most = first, min(members.count, first + step.context.slice_size)
-    while last < most and (len(members.nodes) == 1 or _goes_to(step, members.node(last), executor)):
+    last, most = first + 1, min(members.count, first + step.context.slice_size)
+    if len(members.nodes) == 1:
+        last = most
+    while last < most and _place(step, members.node(last)) == placed:
         last += 1
     number = step.state.next_number
-    inputs = None
-    if any(not members.node(index).input.is_constant for index in range(first, last)) or _has_templates(
-        members, first, last
-    ):
+    inputs: list[JsonObject] | None = None
+    if _is_resolved_each(members, first, last):
         inputs = [_resolve(step, members, index, number + index - first) for index in range(first, last)]
-    step.emit(BranchesScheduled(task.number, first, last, number, executor, inputs))
+    step.emit(BranchesScheduled(task.number, first, last, number, placed[0], inputs, placed[1]))
 
 
-def _goes_to(step: Step, node: Node, executor: str) -> bool:
-    if node.type not in {"SIMPLE", *BUILT_IN_EXECUTORS} or node.task.start_delay:
-        return False
-    return executor_of(step, node, node.name if node.type == "SIMPLE" else node.type) == executor
+def _place(step: Step, node: Node) -> tuple[str, str | None] | None:
+    """Executor and domain of a branch that only waits for them, or None for one that begins by itself."""
+    if node.type not in BUILT_IN_EXECUTORS and step.beginnings.get(node.type) is not None:
+        return None
+    name = worker_name(node)
+    executor = executor_of(step, node, name)
+    if executor not in _IN_BULK or start_delay_ms(node):
+        return None
+    return executor, domain_of(step, name) if executor == "remote" else None
 
 
-def _has_templates(members: ForkMembers, first: int, last: int) -> bool:
-    """Whether elements of form "inputs" hold expressions, which are resolved like templates."""
-    if members.form != forks.INPUTS:
-        return False
-    return any(not forks.template_of(members.inputs[index]).is_constant for index in range(first, last))
+def _is_resolved_each(members: ForkMembers, first: int, last: int) -> bool:
+    """Whether inputs of branches hold expressions, or are filled in from a template."""
+    if len(members.nodes) == 1 and members.nodes[0].policy.input_template:
+        return True
+    if members.form == forks.INPUTS:
+        return any(forks.has_expression(members.inputs[index]) for index in range(first, last))
+    nodes = [members.node(index) for index in range(first, last)]
+    return any(not node.input.is_constant or node.policy.input_template for node in nodes)
 
 
 def _resolve(step: Step, members: ForkMembers, index: int, number: int) -> JsonObject:
-    node = members.node(index)
-    template = forks.template_of(members.inputs[index]) if members.form == forks.INPUTS else node.input
-    resolved = template.resolve(step.scope(number))
-    assert isinstance(resolved, dict)  # noqa: S101 - inputs of tasks are objects
-    return resolved
+    resolved = forks.branch_template(members, index).resolve(step.scope(number))
+    assert isinstance(resolved, dict)  # inputs of tasks are objects
+    return complete_input(step, members.node(index), number, _filled(members.node(index), resolved))
+
+
+def _filled(node: Node, resolved: JsonMapping) -> JsonObject:
+    """The input with the keys that only the template of the task definition has."""
+    return {**node.policy.input_template, **resolved} if node.policy.input_template else dict(resolved)
 
 
 def _schedule_one(step: Step, task: TaskState, members: ForkMembers, index: int) -> None:
-    """Schedule a branch that is an operator of its own kind, and begin it."""
+    """Schedule a branch that is an operator, a child or held back, and begin it."""
     node = members.node(index)
     number = step.state.next_number
-    kind = node.type
-    executor = executor_of(step, node, node.name if kind == "SIMPLE" else kind)
-    delay = node.task.start_delay
+    name = worker_name(node)
+    executor = executor_of(step, node, name)
+    delay_ms = start_delay_ms(node)
     step.emit(
         TaskScheduled(
             number,
@@ -152,13 +216,12 @@ def _schedule_one(step: Step, task: TaskState, members: ForkMembers, index: int)
             task.loop,
             fork=task.number,
             fork_index=index,
-            due_ms=step.now_ms + delay * 1000 if delay else 0,
-            status="SCHEDULED" if executor in _IN_BULK or executor == "child" else IN_PROGRESS,
+            due_ms=step.now_ms + delay_ms if delay_ms else 0,
+            domain=domain_of(step, name) if executor == "remote" else None,
+            status=first_status(node, held=delay_ms > 0),
         )
     )
-    begin = step.beginnings.get(kind)
-    if begin is not None:
-        begin(step, step.state.tasks[number])
+    begin_task(step, step.state.tasks[number])
 
 
 def _schedule_join(step: Step, node: Node, fork: TaskState) -> None:

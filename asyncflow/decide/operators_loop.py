@@ -7,31 +7,43 @@ iterations are not stored but gathered, see `decide/gather`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from asyncflow.decide.flow import begin_list, complete, fail
 from asyncflow.decide.gather import loop_output, output_of
 from asyncflow.decide.scheduling import Frame
 from asyncflow.decide.step import Begin, Step
-from asyncflow.model.events import ConditionAsked, LoopAdvanced, TasksRemoved
+from asyncflow.decide.wanted import script_round
+from asyncflow.model.events import ConditionAsked, Deferred, LoopAdvanced, TasksRemoved
 from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY, TASK_UNSUCCESSFUL
+from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY, PAUSED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject, JsonValue
 
 
 def begin_loop(step: Step, task: TaskState) -> None:
-    """Enter the first iteration, or end at once over an empty list."""
-    items = _items(step, task)
-    if items is not None and not items:
-        complete(step, task, {"iteration": 0})
+    """Have the first iteration entered, after what is made together with the loop's record."""
+    if task.node.body is None or not task.node.body.nodes:
+        fail(step, task, FAILED_TERMINALLY, "loopOver field is required for taskType: DO_WHILE")
     else:
-        _enter(step, task, 1, items)
+        step.pending.append(task)
 
 
-def body_ended(step: Step, loop: TaskState) -> None:
-    """All tasks of the present iteration ended: fail, go on, or ask the condition."""
+def go_on_looping(step: Step, loop: TaskState) -> None:
+    """Enter the first iteration; or, as all tasks of the present one ended, fail, go on, or ask."""
     if loop.is_ended or (loop.more is not None and loop.more.asking):
         return
+    if not loop.iteration:
+        items = loop_items(step, loop)
+        if items is not None and not items:
+            complete(step, loop, {"iteration": 0})
+        else:
+            _enter(step, loop, 1, items)
+        return
+    _body_ended(step, loop)
+
+
+def _body_ended(step: Step, loop: TaskState) -> None:
     unsuccessful = _unsuccessful(step.state, loop)
     if unsuccessful is not None:
         fail(step, loop, FAILED, unsuccessful.reason or f"{unsuccessful.ref} did not succeed")
@@ -42,7 +54,7 @@ def body_ended(step: Step, loop: TaskState) -> None:
     elif (loop.node.task.loop_condition or "").strip():
         step.emit(ConditionAsked(loop.number))
     elif more is not None and more.of >= 0:
-        _enter(step, loop, loop.iteration + 1, _items(step, loop))
+        _enter(step, loop, loop.iteration + 1, loop_items(step, loop))
     else:
         complete(step, loop, None)
 
@@ -50,10 +62,15 @@ def body_ended(step: Step, loop: TaskState) -> None:
 def condition_answered(
     step: Step, loop: TaskState, value: JsonValue, *, error: str | None, iteration: int
 ) -> None:
-    """The condition of an iteration gave a value: true or a number above zero goes on."""
-    if iteration != loop.iteration or loop.more is None or not loop.more.asking:
+    """The condition of an iteration gave a value: true or a number above zero goes on.
+
+    No iteration begins while the execution is paused: the loop asks again when it is resumed.
+    """
+    if iteration != script_round(loop) or loop.more is None or not loop.more.asking:
         return
-    if error is not None:
+    if step.state.status == PAUSED:
+        step.emit(Deferred([loop.number]))
+    elif error is not None:
         fail(
             step,
             loop,
@@ -61,7 +78,7 @@ def condition_answered(
             f"Unable to evaluate condition {loop.node.task.loop_condition}: {error}",
         )
     elif value is True or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0):
-        _enter(step, loop, loop.iteration + 1, _items(step, loop))
+        _enter(step, loop, loop.iteration + 1, loop_items(step, loop))
     else:
         complete(step, loop, None)
 
@@ -79,11 +96,10 @@ def condition_input(state: ExecutionState, loop: TaskState, given: JsonObject) -
         seen[ref] = (
             {"iteration": loop.iteration} if _only_iteration(condition, ref) else loop_output(state, loop)
         )
-    if loop.node.body is not None:
-        for node in _nodes(loop.node.body):
-            if node.ref in condition:
-                body = state.by_ref.get(f"{node.ref}{loop.suffix}__{loop.iteration}")
-                seen[node.ref] = {} if body is None else dict(output_of(state, body))
+    for node in _nodes(loop.node.body):
+        if node.ref in condition:
+            body = state.by_ref.get(f"{node.ref}{loop.suffix}__{loop.iteration}")
+            seen[node.ref] = {} if body is None else dict(output_of(state, body))
     return seen
 
 
@@ -101,15 +117,17 @@ def _enter(step: Step, loop: TaskState, iteration: int, items: list[JsonValue] |
         return
     if items is None:
         step.emit(LoopAdvanced(loop.number, iteration))
-    else:
-        item = items[iteration - 1] if iteration <= len(items) else None
-        step.emit(LoopAdvanced(loop.number, iteration, item, len(items)))
+    elif iteration <= len(items):
+        step.emit(LoopAdvanced(loop.number, iteration, items[iteration - 1], len(items)))
+    else:  # the list is an expression, and became shorter
+        complete(step, loop, None)
+        return
     _forget_old(step, loop, iteration)
-    assert loop.node.body is not None  # noqa: S101 - registration demands a body
+    assert loop.node.body is not None  # checked when the loop began
     begin_list(step, loop.node.body, Frame(f"{loop.suffix}__{iteration}", iteration, loop.number))
 
 
-def _items(step: Step, loop: TaskState) -> list[JsonValue] | None:
+def loop_items(step: Step, loop: TaskState) -> list[JsonValue] | None:
     """The list the loop goes through, or None where it has none; one value is a list of one."""
     template = loop.node.extra.get("items")
     found = loop.input.get("_items") if template is None else template.resolve(step.scope(loop.number))
@@ -125,44 +143,48 @@ def _forget_old(step: Step, loop: TaskState, iteration: int) -> None:
     keep = loop.input.get("keepLastN")
     if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1 or iteration <= keep:
         return
-    old = iteration - keep
     state = step.state
-    assert loop.node.body is not None  # noqa: S101
-    gone = [
-        record.number
-        for node in _nodes(loop.node.body)
-        for record in _attempts(state, f"{node.ref}{loop.suffix}__{old}")
-    ]
+    gone = list(_records(state, _nodes(loop.node.body), f"{loop.suffix}__{iteration - keep}"))
     if gone:
-        step.emit(TasksRemoved(gone, state.next_seq))
+        step.emit(TasksRemoved([record.number for record in gone], state.next_seq))
 
 
-def _attempts(state: ExecutionState, ref: str) -> list[TaskState]:
-    """Every attempt of a full reference name, newest first."""
-    found: list[TaskState] = []
+def _records(state: ExecutionState, nodes: list[Node], suffix: str) -> Iterator[TaskState]:
+    """Every record of these nodes in one iteration, with what they forked and looped over."""
+    for node in nodes:
+        yield from _records_of(state, node, node.ref + suffix, suffix)
+
+
+def _records_of(state: ExecutionState, node: Node, ref: str, suffix: str) -> Iterator[TaskState]:
     task = state.by_ref.get(ref)
     while task is not None:
-        found.append(task)
+        yield task
+        if task.more is not None and task.more.members is not None:
+            members = task.more.members
+            for index, member in enumerate(members.refs):
+                forked = members.node(index)
+                yield from _records_of(state, forked, member, suffix)
+                inner = NodeList("", "branch", None, [forked])
+                yield from _records(state, _nodes(inner)[1:], suffix)
+        if node.body is not None:
+            for iteration in range(1, task.iteration + 1):
+                yield from _records(state, _nodes(node.body), f"{suffix}__{iteration}")
         task = state.tasks.get(task.retry_of) if task.retry_of else None
-    if found and found[0].more is not None and found[0].more.members is not None:
-        for member in found[0].more.members.refs:
-            found += _attempts(state, member)
-    return found
 
 
 def _unsuccessful(state: ExecutionState, loop: TaskState) -> TaskState | None:
-    assert loop.node.body is not None  # noqa: S101
-    for node in loop.node.body.nodes:
+    """The first task of the present iteration that did not succeed and was permissive, at any depth."""
+    for node in _nodes(loop.node.body):
         task = state.by_ref.get(f"{node.ref}{loop.suffix}__{loop.iteration}")
         if task is not None and task.status in TASK_UNSUCCESSFUL:
             return task
     return None
 
 
-def _nodes(home: NodeList) -> list[Node]:
+def _nodes(home: NodeList | None) -> list[Node]:
     """Every node of a body, those of lists within it too, except in further loops."""
     found: list[Node] = []
-    todo = [home]
+    todo = [] if home is None else [home]
     while todo:
         for node in todo.pop().nodes:
             found.append(node)
@@ -172,4 +194,4 @@ def _nodes(home: NodeList) -> list[Node]:
     return found
 
 
-BEGINNINGS: dict[str, Begin] = {"DO_WHILE": begin_loop, "*loop": body_ended}
+BEGINNINGS: dict[str, Begin] = {"DO_WHILE": begin_loop, "*loop": go_on_looping}

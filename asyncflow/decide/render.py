@@ -6,7 +6,8 @@ has no word for stands under the one key `asyncflow`.
 
 from __future__ import annotations
 
-from asyncflow.decide.gather import output_of
+from asyncflow.decide.gather import input_of, output_of
+from asyncflow.decide.policy import retry_delay_s
 from asyncflow.decide.scope import task_definition_name, task_type
 from asyncflow.ids import task_id
 from asyncflow.model.definition import to_json
@@ -64,11 +65,11 @@ def ordered_tasks(state: ExecutionState) -> list[TaskState]:
 def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
     """Conductor's Task object."""
     policy = task.node.policy
-    delay_s = max(0, (task.due_ms - task.scheduled_ms) // 1000) if task.due_ms else 0
+    delay_s = _delay_s(task)
     body: JsonObject = {
         "taskType": task_type(task),
         "status": task.status,
-        "inputData": task.input,
+        "inputData": dict(input_of(task)),
         "referenceTaskName": task.ref,
         "retryCount": task.retry_count,
         "seq": task.seq,
@@ -107,6 +108,15 @@ def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
     if task.more is not None and task.more.child_id is not None:
         body["subWorkflowId"] = task.more.child_id
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _delay_s(task: TaskState) -> int:
+    """The whole seconds a record was held back, without jitter."""
+    if not task.due_ms:
+        return 0
+    if task.retry_of and not task.callback_after_s:
+        return int(retry_delay_s(task.node.policy, task.retry_count - 1))
+    return max(0, (task.due_ms - task.scheduled_ms) // 1000)
 
 
 def _ours(task: TaskState) -> JsonObject:

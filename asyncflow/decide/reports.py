@@ -7,26 +7,30 @@ again for something else, and changes nothing.
 from __future__ import annotations
 
 from asyncflow.decide import operators
-from asyncflow.decide.ending import end_execution
+from asyncflow.decide.ending import end_execution, release_child
 from asyncflow.decide.failures import end_by_policy
-from asyncflow.decide.flow import complete, fail
+from asyncflow.decide.flow import begin_task, complete, fail
 from asyncflow.decide.operators_child import child_ended as end_child_task
 from asyncflow.decide.operators_loop import condition_answered
 from asyncflow.decide.step import Step
+from asyncflow.decide.wanted import DUE, LOCAL_EXECUTORS, attempt_start, script_round
 from asyncflow.ids import task_id
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
 from asyncflow.model.effects import Timer
 from asyncflow.model.state import TaskState
-from asyncflow.model.statuses import CANCELED, COMPLETED, IN_PROGRESS, SCHEDULED, TIMED_OUT
+from asyncflow.model.statuses import CANCELED, COMPLETED, IN_PROGRESS, PAUSED, SCHEDULED, TIMED_OUT
 
 INTERRUPTED = "INTERRUPTED"
 
 
 def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
     """Admission let the task begin."""
-    task = step.state.tasks.get(report.number)
-    if task is not None and task.status == SCHEDULED and not step.state.is_ended:
+    state = step.state
+    task = state.tasks.get(report.number)
+    if task is None or task.status != SCHEDULED or state.is_ended:
+        return
+    if state.status != PAUSED or task.executor not in LOCAL_EXECUTORS:  # its grant goes back: nothing began
         step.emit(
             ev.AttemptStarted(
                 report.number, report.worker_id, report.grants, report.fence, report.input_bytes
@@ -37,7 +41,7 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
 def attempt_ended(step: Step, report: inputs.AttemptEnded) -> None:
     """An attempt is over, one way or the other."""
     task = _open(step, report.number)
-    if task is None:
+    if task is None or (report.start and report.start != attempt_start(task)):
         return
     if report.status != COMPLETED:
         fail(step, task, report.status, report.reason or "", report.output)
@@ -51,6 +55,8 @@ def attempt_interrupted(step: Step, report: inputs.AttemptInterrupted) -> None:
     """The engine broke the attempt off: another record takes its place, and no retry is used."""
     task = _open(step, report.number)
     if task is None or task.status != IN_PROGRESS:
+        return
+    if report.start and report.start != attempt_start(task):
         return
     state = step.state
     step.emit(ev.TaskEnded(task.number, CANCELED, {}, report.reason, settled=False, state=INTERRUPTED))
@@ -80,7 +86,9 @@ def script_ended(step: Step, report: inputs.ScriptEnded) -> None:
         return
     if task.node.type == "DO_WHILE":
         condition_answered(step, task, report.value, error=report.error, iteration=report.iteration)
-    elif task.executor == "script" or (task.more is not None and task.more.asking):
+    elif report.iteration == script_round(task) and (
+        task.executor == "script" or (task.more is not None and task.more.asking)
+    ):
         operators.script_ended(step, task, report.value, report.error)
 
 
@@ -111,7 +119,10 @@ def timer_due(step: Step, report: inputs.TimerDue) -> None:
         _workflow_timed_out(step)
         return
     task = state.tasks[report.number]
-    if report.kind == "wait":
+    if report.kind == DUE:
+        step.emit(ev.AttemptStarted(task.number))
+        begin_task(step, task)
+    elif report.kind == "wait":
         complete(step, task, {})
     else:
         _time_out(step, task, report.kind)
@@ -140,9 +151,12 @@ def _time_out(step: Step, task: TaskState, kind: str) -> None:
         f"{name}: {seconds:g} exceeded for the taskId: {identity} with Task Definition: "
         f"{task.name or task.node.name}"
     )
+    if kind != "response" and policy.timeout_policy == "ALERT_ONLY":
+        return
+    release_child(step, task, reason)
     if kind == "response" or policy.timeout_policy == "RETRY":
         fail(step, task, TIMED_OUT, reason)
-    elif policy.timeout_policy == "TIME_OUT_WF":
+    else:
         end_by_policy(step, task, reason)
 
 

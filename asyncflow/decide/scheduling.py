@@ -1,13 +1,17 @@
-"""Making task records: input resolved, executor chosen, the operator begun.
+"""Making task records: input resolved, executor and domain chosen.
 
 `schedule` is the only door through which a task of a definition comes into being, except the
-branches of dynamic forks. What comes after a task is in `decide/flow`.
+branches of dynamic forks and further attempts. What comes after a task is in `decide/flow`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from asyncflow.decide.policy import setting
 from asyncflow.decide.step import Step
 from asyncflow.decide.templates import apply_input_template
+from asyncflow.errors import DefinitionError, Violation
 from asyncflow.model.events import TaskScheduled
 from asyncflow.model.graph import Node
 from asyncflow.model.state import TaskState
@@ -32,7 +36,12 @@ OPERATORS = frozenset(
         "START_WORKFLOW",
     }
 )
+NO_DOMAIN = "NO_DOMAIN"
 _STARTED_AT_ONCE = OPERATORS | SCRIPTED | {"WAIT", "HUMAN"}
+_NAMED_BY_TASK = frozenset({"SIMPLE", "DYNAMIC"})
+
+# Types of their own that take no notice of `startDelay`, as in Conductor.
+_NEVER_DELAYED = (OPERATORS - {"EVENT", "START_WORKFLOW"}) | SCRIPTED | {"WAIT", "HUMAN"}
 
 
 class Frame:
@@ -61,6 +70,11 @@ def _outer_iteration(suffix: str) -> int:
 OUTSIDE = Frame()
 
 
+def worker_name(node: Node) -> str:
+    """The name by which a function or worker is found: the task's, or the type of its own."""
+    return node.name if node.type in _NAMED_BY_TASK else node.type
+
+
 def executor_of(step: Step, node: Node, name: str) -> str:
     """Where an attempt of this node is performed; see `model/events.TaskScheduled`."""
     kind = node.type
@@ -72,61 +86,134 @@ def executor_of(step: Step, node: Node, name: str) -> str:
         return ""
     if kind == "SUB_WORKFLOW":
         return "child"
-    asked = node.task.extension.executor if node.task.extension is not None else None
-    if asked == "remote":
+    task = node.task
+    plain = task.extension is None and task.task_definition is None
+    asked = None if plain else setting(task, "executor")
+    if asked == "remote" or (step.state.task_to_domain and domain_of(step, name) is not None):
         return "remote"
     here = step.context.catalog.has_function(name)
-    return "remote" if here is None else asked or here
+    return "remote" if here is None else str(asked) if asked else here
+
+
+def domain_of(step: Step, name: str) -> str | None:
+    """The domain whose workers get tasks of this name in this execution, or None for the plain queue.
+
+    The exact name counts before `*`; of several domains the first whose workers polled lately,
+    else the last. A domain is a wish for workers elsewhere: it overrules a function of this name here.
+    """
+    domains = step.state.task_to_domain
+    listed = (domains.get(name) or domains.get("*")) if domains else None
+    if not listed:
+        return None
+    names = [part.strip() for part in str(listed).split(",")]
+    active = step.context.active_domains.get(name, frozenset())
+    chosen = next((each for each in names if each in active), names[-1])
+    return None if chosen in {NO_DOMAIN, ""} else chosen
 
 
 def resolve_input(step: Step, node: Node, number: int) -> JsonObject | None:
     """The input of a record about to be made, or None where it is the constant of the definition."""
-    if node.input.is_constant:
+    if node.input.is_constant and node.type != "SUB_WORKFLOW":
         return None
     resolved = node.input.resolve(step.scope(number))
-    assert isinstance(resolved, dict)  # noqa: S101 - inputParameters is an object by its type
+    assert isinstance(resolved, dict)  # inputParameters is an object by its type
+    return complete_input(step, node, number, resolved)
+
+
+def complete_input(step: Step, node: Node, number: int, resolved: JsonObject) -> JsonObject:
+    """What is recorded as input: null keys filled from the template, a child's start request built."""
     template = node.policy.input_template
-    return apply_input_template(resolved, template) if template else resolved
+    if template:
+        resolved = apply_input_template(dict(resolved), template)
+    return child_request(step, node, number, resolved) if node.type == "SUB_WORKFLOW" else resolved
+
+
+def child_request(step: Step, node: Node, number: int, workflow_input: JsonObject) -> JsonObject:
+    """The record input of a SUB_WORKFLOW task: which workflow, how, and `workflowInput`.
+
+    An inline definition stands in the task's definition already and is added where the input is
+    read; one that an expression gives is recorded here.
+    """
+    param = node.task.sub_workflow_param
+    scope = step.scope(number)
+    template = node.extra.get("sub")
+    resolved = {} if template is None else template.resolve(scope)
+    given = resolved if isinstance(resolved, Mapping) else {}
+    definition = node.extra.get("definition")
+    priority = given.get("priority")
+    request: JsonObject = {
+        "subWorkflowName": given.get("name"),
+        "subWorkflowVersion": None if param is None else param.version,
+        "subWorkflowDefinition": None if definition is None else definition.resolve(scope),
+        "subWorkflowTaskToDomain": given.get("taskToDomain"),
+        "priority": priority if isinstance(priority, int) and not isinstance(priority, bool) else None,
+        "idempotencyKey": given.get("idempotencyKey"),
+        "idempotencyStrategy": None if param is None else param.idempotency_strategy,
+        "workflowInput": workflow_input,
+    }
+    return {key: value for key, value in request.items() if value is not None}
 
 
 def schedule(step: Step, node: Node, frame: Frame) -> TaskState:
-    """Make the record of a node and begin it.
+    """Make the record of a node; `flow.begin_task` begins it.
 
     Returns:
-        The record, which may have ended already.
+        The record, open, with all its expressions resolved.
+
+    Raises:
+        DefinitionError: a DYNAMIC task whose input names no task.
     """
     state = step.state
     number = state.next_number
+    kind = node.type
     given = resolve_input(step, node, number)
-    name = _dynamic_name(node, given) if node.type == "DYNAMIC" else None
-    delay = node.task.start_delay
+    name = _dynamic_name(node, given) if kind == "DYNAMIC" else None
+    worker = name or (node.name if kind == "SIMPLE" else kind)
+    executor = executor_of(step, node, worker)
+    delay_ms = start_delay_ms(node)
     step.emit(
         TaskScheduled(
             number,
             node.ref,
             frame.suffix,
             given,
-            executor_of(step, node, name or (node.name if node.type in {"SIMPLE", "DYNAMIC"} else node.type)),
+            executor,
             frame.iteration,
             frame.loop,
-            retry_count=_inherited_retries(state.tasks.get(frame.loop), node),
-            due_ms=step.now_ms + delay * 1000 if delay else 0,
-            name=name,
-            domain=step.state.task_to_domain.get(name or node.name) if state.task_to_domain else None,
-            status=IN_PROGRESS if node.type in _STARTED_AT_ONCE else SCHEDULED,
+            0,
+            _inherited_retries(state.tasks[frame.loop], node) if frame.loop else 0,
+            step.now_ms + delay_ms if delay_ms else 0,
+            name,
+            0,
+            -1,
+            domain_of(step, worker) if executor == "remote" and state.task_to_domain else None,
+            IN_PROGRESS if kind in _STARTED_AT_ONCE and not delay_ms else SCHEDULED,
         )
     )
     return state.tasks[number]
 
 
-def _inherited_retries(loop: TaskState | None, node: Node) -> int:
+def first_status(node: Node, *, held: bool) -> str:
+    """The status in which a record of this node comes into being."""
+    return IN_PROGRESS if node.type in _STARTED_AT_ONCE and not held else SCHEDULED
+
+
+def start_delay_ms(node: Node) -> int:
+    """How long the first attempt of this node is held back."""
+    delay_s = node.task.start_delay
+    return delay_s * 1000 if delay_s and node.type not in _NEVER_DELAYED else 0
+
+
+def _inherited_retries(loop: TaskState, node: Node) -> int:
     """The first body task of each iteration takes over the retry count of its loop."""
-    if loop is None or loop.node.body is None or loop.node.body.nodes[0] is not node:
-        return 0
-    return loop.retry_count
+    body = loop.node.body
+    return loop.retry_count if body is not None and body.nodes[0] is node else 0
 
 
-def _dynamic_name(node: Node, given: JsonObject | None) -> str | None:
-    values = node.task.input_parameters if given is None else given
-    name = values.get(node.task.dynamic_task_name_param or "")
-    return None if name is None or name == "" else str(name)
+def _dynamic_name(node: Node, given: JsonObject | None) -> str:
+    param = node.task.dynamic_task_name_param or ""
+    name = (node.task.input_parameters if given is None else given).get(param)
+    if name is None or name == "":
+        fault = f"Cannot map a dynamic task based on the parameter and input: {param!r} gives no task name"
+        raise DefinitionError([Violation(node.ref, fault)])
+    return str(name)

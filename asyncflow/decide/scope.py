@@ -4,12 +4,14 @@ Nothing is built that an expression does not name. Loop iterations and attempts 
 a plain reference name means the newest. The syntax is in `decide/expressions`.
 """
 
+# ruff: noqa: ARG005 - all fields of a table are read in one way
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from asyncflow.decide.expressions import MISSING
-from asyncflow.decide.gather import member_output, output_of
+from asyncflow.decide.gather import input_of, member_output, output_of
 from asyncflow.ids import task_id
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonValue
@@ -30,7 +32,7 @@ _WORKFLOW: Mapping[str, Callable[[ExecutionState], JsonValue]] = {
 }
 
 _TASK: Mapping[str, Callable[[ExecutionState, TaskState], JsonValue]] = {
-    "input": lambda s, t: t.input,
+    "input": lambda s, t: input_of(t),
     "output": output_of,
     "taskType": lambda s, t: task_type(t),
     "status": lambda s, t: t.status,

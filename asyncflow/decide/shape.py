@@ -57,6 +57,28 @@ def list_ended(state: ExecutionState, node: Node, suffix: str) -> bool:
     return node.next is None
 
 
+def node_done(state: ExecutionState, node: Node, suffix: str) -> bool:
+    """Whether the flow has gone on from a node, a SWITCH with all of the case it chose."""
+    task = state.by_ref.get(node.ref + suffix)
+    if task is None or not task.settled:
+        return False
+    chosen = chosen_list(task)
+    return completes(task) if chosen is None else list_done(state, chosen, suffix)
+
+
+def list_done(state: ExecutionState, home: NodeList, suffix: str) -> bool:
+    """Whether every node of a list is done.
+
+    The end of the last one says so in a sequence that runs for the first time. It does not where
+    an earlier node was opened again: then whichever ends last has to look.
+
+    Cost: linear in the list, or constant for a DAG.
+    """
+    if home.dag:
+        return state.countdown.get(list_key(home, suffix)) == 0
+    return all(node_done(state, node, suffix) for node in home.nodes)
+
+
 def member_ref(node: Node, ref: str, state: ExecutionState, suffix: str) -> str:
     """The full reference name by which a JOIN in a loop iteration means one of `joinOn`."""
     if not suffix:

@@ -22,6 +22,9 @@ from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.turn import Moment
 
+MAX_DEPTH = 100
+"""Executions within executions; a definition that starts itself fails here, by name."""
+
 
 class Catalog(Protocol):
     """The definitions known at this moment, as data; a look-up changes nothing."""
@@ -43,7 +46,8 @@ class Catalog(Protocol):
 class Context:
     """All that `decide` knows beside the state; drawn, read and looked up by its caller.
 
-    `entropy` is a random number below 2^64, new for every turn.
+    `entropy` is a random number below 2^64, new for every turn. `active_domains` are, by task
+    name, the domains whose workers asked for work lately.
     """
 
     moment: Moment
@@ -52,6 +56,7 @@ class Context:
     limits: Limits = DEFAULT_LIMITS
     environment: Mapping[str, str] = field(default_factory=dict)
     slice_size: int = 2_000
+    active_domains: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 Begin = Callable[["Step", TaskState], None]

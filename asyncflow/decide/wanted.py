@@ -9,9 +9,12 @@ from __future__ import annotations
 from asyncflow.decide.durations import wait_due
 from asyncflow.model.effects import Admit, Effect, Proceed, RunAttempt, RunScript, Timer
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import IN_PROGRESS, PAUSED, SCHEDULED, TASK_ENDED
+from asyncflow.model.statuses import EXECUTION_ENDED, IN_PROGRESS, PAUSED, SCHEDULED, TASK_ENDED
 
 LOCAL_EXECUTORS = frozenset({"loop", "thread", "process", "http", "command"})
+DUE = "due"
+"""The kind of timer that begins a held-back task of the engine's own (retry delay, `startDelay`)."""
+
 _NOTHING: tuple[Effect, ...] = ()
 
 
@@ -64,13 +67,16 @@ def execution_effects(state: ExecutionState) -> tuple[Effect, ...]:
 
 def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
     """What one record wants in its present state."""
-    if task.status in TASK_ENDED or state.is_ended:
+    if task.status in TASK_ENDED or state.status in EXECUTION_ENDED:
         return _NOTHING
     executor = task.executor
     if executor in LOCAL_EXECUTORS:
-        return _attempt_effects(task)
+        return _attempt_effects(task, paused=state.status == PAUSED)
+    if task.status == SCHEDULED and task.due_ms and executor != "remote":
+        held = Timer(task.number, DUE, task.due_ms)
+        return _limits(task) if state.status == PAUSED else (*_limits(task), held)
     if executor == "script" or (task.more is not None and task.more.asking):
-        return (RunScript(task.number, task.iteration),)
+        return (RunScript(task.number, script_round(task)),)
     if executor == "wait":
         due = wait_due(task)
         return (*_limits(task), Timer(task.number, "wait", *due)) if due is not None else _limits(task)
@@ -79,11 +85,25 @@ def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
     return _limits(task) if executor in {"child", "external"} else _NOTHING
 
 
-def _attempt_effects(task: TaskState) -> tuple[Effect, ...]:
-    if task.status == SCHEDULED:
-        return (Admit(task.number, task.due_ms), *_limits(task))
-    effects: tuple[Effect, ...] = (RunAttempt(task.number, task.starts), *_limits(task))
+def attempt_start(task: TaskState) -> int:
+    """What tells the present attempt of a record from all others it had, before resets too."""
+    return task.starts + (task.epoch << 32)
+
+
+def script_round(task: TaskState) -> int:
+    """What tells the present question of a record to its script from all others."""
+    return task.iteration + (task.epoch << 32)
+
+
+def _attempt_effects(task: TaskState, *, paused: bool) -> tuple[Effect, ...]:
+    """An attempt here: to be admitted, unless the execution is paused, and then to be performed."""
     policy = task.node.policy
+    if task.status == SCHEDULED:
+        waiting: tuple[Effect, ...] = _NOTHING if paused else (Admit(task.number, task.due_ms),)
+        if policy.poll_timeout:
+            waiting = (*waiting, _poll_timer(task))
+        return (*waiting, *_limits(task)) if policy.total_timeout or policy.timeout else waiting
+    effects: tuple[Effect, ...] = (RunAttempt(task.number, attempt_start(task)), *_limits(task))
     if policy.heartbeat and policy.response_timeout:
         return (
             *effects,
@@ -98,12 +118,17 @@ def _remote_effects(task: TaskState) -> tuple[Effect, ...]:
     effects = list(_limits(task))
     silent_ms = int(task.callback_after_s * 1000)
     if task.status == SCHEDULED and policy.poll_timeout:
-        due = max(task.scheduled_ms, task.due_ms) + int(policy.poll_timeout * 1000) + silent_ms
-        effects.append(Timer(task.number, "poll", due))
+        effects.append(_poll_timer(task))
     if task.status == IN_PROGRESS and policy.response_timeout:
         due = task.updated_ms + int(policy.response_timeout * 1000) + silent_ms
         effects.append(Timer(task.number, "response", due))
     return tuple(effects)
+
+
+def _poll_timer(task: TaskState) -> Timer:
+    """Until when somebody has to take a waiting task; the time it is held back does not count."""
+    since = max(task.scheduled_ms, task.due_ms)
+    return Timer(task.number, "poll", since + int(task.node.policy.poll_timeout * 1000))
 
 
 def _limits(task: TaskState) -> tuple[Effect, ...]:

@@ -17,14 +17,20 @@ class Admit(NamedTuple):
 
 
 class RunAttempt(NamedTuple):
-    """An admitted attempt is to be performed. A new attempt of a record has another `start`."""
+    """An admitted attempt is to be performed. A new attempt of a record has another `start`.
+
+    `start` tells attempts of one record apart over resets too; it is no count.
+    """
 
     number: int
     start: int
 
 
 class RunScript(NamedTuple):
-    """A script of the definition is to be evaluated; `iteration` tells loop conditions apart."""
+    """A script of the definition is to be evaluated; its report carries `iteration` back.
+
+    `iteration` tells the questions of one record apart, over resets too; it is no count.
+    """
 
     number: int
     iteration: int

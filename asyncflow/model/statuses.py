@@ -53,10 +53,31 @@ EXECUTION_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
     TERMINATED: frozenset({RUNNING}),
 }
 
+TASK_BEGINNINGS: Final = frozenset({SCHEDULED, IN_PROGRESS, SKIPPED})
+"""How a record may come into being: waiting, under way at once, or declared done by `skip`."""
+
 TASK_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
     SCHEDULED: frozenset({IN_PROGRESS}) | TASK_ENDED - {SKIPPED},
+    # Back to SCHEDULED: a worker gave it back, to be called again later.
     IN_PROGRESS: frozenset({SCHEDULED}) | TASK_ENDED - {SKIPPED},
     # An ended task opens again only where a reset raises the epoch (rerun, retry, revival).
     **{status: frozenset({SCHEDULED, IN_PROGRESS}) for status in TASK_ENDED - {SKIPPED}},
     SKIPPED: frozenset(),
 }
+
+
+class IllegalTransition(RuntimeError):
+    """A bug in the deciding core, never a user's mistake: report it with the execution's journal.
+
+    No `AsyncflowError`, so that nobody who handles refusals takes it for one.
+    """
+
+
+def check_transition(table: dict[str, frozenset[str]], old: str, new: str, *, what: str) -> None:
+    """Hold a change of status to its table; a status that stays as it is, while open, is no change.
+
+    Raises:
+        IllegalTransition: the table has no such arrow.
+    """
+    if new not in table[old] and (old != new or old in TASK_ENDED):
+        raise IllegalTransition(f"{what}: {old} to {new}")

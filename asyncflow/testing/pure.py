@@ -32,7 +32,7 @@ from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 ScriptFunction = Callable[[str, str, JsonMapping], JsonValue]
 
 
-def _no_scripts(language: str, source: str, given: JsonMapping) -> JsonValue:
+def _no_scripts(language: str, _source: str, _given: JsonMapping) -> JsonValue:
     raise ScriptError(f"no {language} in this world")
 
 
@@ -126,6 +126,54 @@ class World:
             value, error = None, str(fault)
         report = inputs.ScriptEnded(effect.number, value, error, effect.iteration)
         self.send(state.execution_id, report)
+
+    # --- opening again -------------------------------------------------------------------------
+
+    def terminate(self, state: ExecutionState, reason: str = "") -> None:
+        """Terminate an execution, as its API does."""
+        self.send(state.execution_id, inputs.TerminateExecution(reason))
+
+    def restart(self, state: ExecutionState, *, definition: str | None = None) -> None:
+        """Restart an execution, under another definition (by content hash) if one is named."""
+        self.send(state.execution_id, inputs.RestartExecution(definition))
+
+    def retry(self, state: ExecutionState, *, resume: bool = False) -> None:
+        """Retry an execution, with `resume` inside the children that failed."""
+        self.send(state.execution_id, inputs.RetryExecution(resume_children=resume))
+
+    def rerun(
+        self, state: ExecutionState, ref: str | None = None, *, task_input: JsonObject | None = None
+    ) -> None:
+        """Rerun an execution from the newest record of a reference name, or from its beginning."""
+        number = 0 if ref is None else self.task(state, ref).number
+        self.send(state.execution_id, inputs.RerunExecution(number, task_input))
+
+    def rerun_number(
+        self,
+        state: ExecutionState,
+        number: int,
+        *,
+        workflow_input: JsonObject | None = None,
+        correlation_id: str | None = None,
+    ) -> None:
+        """Rerun an execution from the record with this number, with other inputs of the workflow."""
+        given = inputs.RerunExecution(number, None, workflow_input, correlation_id)
+        self.send(state.execution_id, given)
+
+    def skip(self, state: ExecutionState, ref: str, output: JsonObject | None = None) -> None:
+        """Declare a task done before it is scheduled."""
+        self.send(state.execution_id, inputs.SkipTask(ref, {}, output or {}))
+
+    def set_variables(self, state: ExecutionState, **variables: JsonValue) -> None:
+        """Merge variables in from outside."""
+        self.send(state.execution_id, inputs.SetVariables(dict(variables)))
+
+    def child(self, state: ExecutionState, ref: str) -> ExecutionState:
+        """The execution of a SUB_WORKFLOW task."""
+        more = self.task(state, ref).more
+        assert more is not None, f"{ref} has no child"
+        assert more.child_id is not None, f"{ref} has no child"
+        return self.states[more.child_id]
 
     # --- what happens outside ------------------------------------------------------------------
 
