@@ -19,6 +19,9 @@ from heapq import heappop, heappush, heapreplace
 from asyncflow.decide.admission_plan import Plan
 from asyncflow.model.resources import TOP_PRIORITY, Waiter
 
+Rank = tuple[int, int, int, int]
+"""Smaller comes first: the class it has risen to, negated; the turn of its execution; its age."""
+
 
 class Entry:
     """A waiter in one lane; when it moves to another lane it becomes another entry.
@@ -27,21 +30,17 @@ class Entry:
     class. Unlike the class it never changes, so that two of them can never keep each other out.
     """
 
-    __slots__ = ("alive", "lane", "plan", "score", "seq", "waiter", "watched")
+    __slots__ = ("age", "alive", "lane", "plan", "score", "seq", "waiter", "watched")
 
     def __init__(self, waiter: Waiter, plan: Plan, *, score: int, seq: int) -> None:
         self.waiter = waiter
         self.plan = plan
         self.score = score
         self.seq = seq
+        self.age = (waiter.since_ms, seq)  # smaller for one that waits longer
         self.alive = True
         self.watched = False
         self.lane: Lane | None = None
-
-    @property
-    def age(self) -> tuple[int, int]:
-        """Smaller for the one that waits longer."""
-        return (self.waiter.since_ms, self.seq)
 
     def __lt__(self, other: Entry) -> bool:
         # Heaps ask it of two entries of one waiter, a dead and a living one; any answer will do.
@@ -185,21 +184,10 @@ class Lane:
         if not band.live:
             del self.bands[priority]
 
-    def next(self, now_ms: int, *, step_ms: int, turns: dict[str, int]) -> tuple[int, int, int, Entry]:
-        """The rank and the entry of who is next here, comparable with those of other lanes.
-
-        Smaller ranks come first: the class it has risen to, the turn of its execution, its age.
-        """
-        best: tuple[int, int, tuple[int, int]] | None = None
-        chosen: Entry | None = None
-        for band in self.bands.values():
-            stamp, entry = band.next(turns)
-            key = (-band_class(band, now_ms, step_ms), stamp, entry.age)
-            if best is None or key < best:
-                best, chosen = key, entry
-        assert best is not None
-        assert chosen is not None
-        return best[0], best[1], chosen.waiter.since_ms, chosen
+    def next(self, now_ms: int, *, step_ms: int, turns: dict[str, int]) -> tuple[Rank, Entry]:
+        """The rank and the entry of who is next here, comparable with those of other lanes."""
+        found = [_ranked(band, now_ms, step_ms, turns) for band in self.bands.values()]
+        return found[0] if len(found) == 1 else min(found, key=_rank)
 
     def best(self) -> int:
         """The best score of anyone here: the rank at which the lane as a whole is judged."""
@@ -224,6 +212,15 @@ def band_class(band: Band, now_ms: int, step_ms: int) -> int:
 def priority_of(waiter: Waiter) -> int:
     """The priority class of a waiter, within 0 to 99."""
     return min(max(waiter.priority, 0), TOP_PRIORITY)
+
+
+def _ranked(band: Band, now_ms: int, step_ms: int, turns: dict[str, int]) -> tuple[Rank, Entry]:
+    stamp, entry = band.next(turns)
+    return (-band_class(band, now_ms, step_ms), stamp, *entry.age), entry
+
+
+def _rank(ranked: tuple[Rank, Entry]) -> Rank:
+    return ranked[0]
 
 
 def _age(entry: Entry) -> tuple[int, int]:

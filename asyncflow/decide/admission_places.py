@@ -113,7 +113,7 @@ class Resource(Place):
         self.fence = 0
         self.refill_ms: int | None = None  # when `advance` is asked to look again
 
-    def set_limit(self, limit: ResourceLimit | None) -> None:
+    def set_limit(self, limit: ResourceLimit | None, now_ms: int) -> None:
         """Hold from now on to this limit; starts still in the window count under the new rate, too."""
         self.limit = limit
         self.max_concurrent = limit.max_concurrent if limit else 0
@@ -122,7 +122,7 @@ class Resource(Place):
         elif self.window is None:
             self.window = RateWindow(limit.rate, limit.rate_window_ms)
         else:
-            self.window = self.window.resized(limit.rate, limit.rate_window_ms)
+            self.window = self.window.resized(limit.rate, limit.rate_window_ms, now_ms)
 
     @property
     def reserve_after_ms(self) -> int:

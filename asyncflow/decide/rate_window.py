@@ -52,8 +52,9 @@ class RateWindow:
                 return at + self.window_ms
         raise AssertionError("a full window holds starts")
 
-    def resized(self, rate: int, window_ms: int) -> RateWindow:
-        """The same starts under another limit; those that left a shorter window are not known any more."""
+    def resized(self, rate: int, window_ms: int, now_ms: int) -> RateWindow:
+        """The starts still in this window under another limit; a longer one fills from now on."""
+        self._forget(now_ms)
         other = RateWindow(rate, window_ms)
         other.restore(self.history())
         return other
