@@ -1,0 +1,42 @@
+"""Waiting for what other threads and processes do, by looking; bounded, so that a failure is no hang."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENCE_SECONDS = 30
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Return once it holds; the loop goes on meanwhile."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():
+            turn = loop.create_future()
+            loop.call_later(0.002, turn.set_result, None)
+            await turn
+
+
+async def written(file: Path) -> str:
+    """The text of a file that somebody is about to write."""
+    texts: list[str] = []
+
+    def read() -> bool:
+        texts.append(file.read_text(encoding="utf-8") if file.exists() else "")
+        return bool(texts[-1])
+
+    await until(read)
+    return texts[-1]
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped by somebody else does not."""
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process_id}/stat")
+    return not stat.exists() or stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
