@@ -66,7 +66,7 @@ def execution_reopened(state: ExecutionState, event: ev.ExecutionReopened, at_ms
     refresh_execution(state)
 
 
-def repaired(state: ExecutionState, event: ev.Repaired, at_ms: int) -> None:
+def repaired(state: ExecutionState, event: ev.Repaired, at_ms: int) -> None:  # noqa: ARG001 - as every handler
     """So many records are as they should be; after the last, what waits for whom is counted anew.
 
     Counting before the last would count joins ready whose members are still to be opened.
@@ -86,7 +86,7 @@ def give_up_repairs(state: ExecutionState) -> None:
     state.repair_cause = ""
 
 
-def definition_migrated(state: ExecutionState, event: ev.DefinitionMigrated, at_ms: int) -> None:
+def definition_migrated(state: ExecutionState, event: ev.DefinitionMigrated, at_ms: int) -> None:  # noqa: ARG001 - as every handler
     """Records keep their reference names and take their nodes from the new definition."""
     state.graph = state.graphs[event.definition]
     state.version = event.version
@@ -172,7 +172,7 @@ def _count_forks(state: ExecutionState, gone: Iterable[TaskState]) -> None:
             state.dynamic_forks -= 1
 
 
-def task_superseded(state: ExecutionState, event: ev.TaskSuperseded, at_ms: int) -> None:
+def task_superseded(state: ExecutionState, event: ev.TaskSuperseded, at_ms: int) -> None:  # noqa: ARG001 - as every handler
     """The record stays as history; the flow went on elsewhere."""
     task = state.tasks[event.number]
     task.superseded = task.settled = True
@@ -180,7 +180,7 @@ def task_superseded(state: ExecutionState, event: ev.TaskSuperseded, at_ms: int)
     state.counters_stale = True
 
 
-def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> None:
+def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> None:  # noqa: ARG001 - as every handler
     """The records are gone; an older attempt of the same reference is the newest one again.
 
     What counts on them is not made stale: a loop that forgets old iterations has nobody waiting

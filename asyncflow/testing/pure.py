@@ -96,6 +96,10 @@ class World:
                     waiting += self._decide(Message(state.execution_id, inputs.Continue()))
         self._run_scripts()
 
+    def send_alone(self, state: ExecutionState, given: Input) -> list[Message]:
+        """Decide one input and nothing of what it leaves for another turn; messages are not delivered."""
+        return self._decide(Message(state.execution_id, given))
+
     def _decide(self, message: Message) -> list[Message]:
         state = self.states.get(message.to)
         if state is None:
