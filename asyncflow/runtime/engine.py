@@ -92,8 +92,14 @@ class Engine:
         self.clock: Clock = clock or SystemClock()
         self.functions: dict[str, LocalFunction] = dict(functions or {})
         self.catalog = DefinitionCatalog({name: f.executor for name, f in self.functions.items()})
-        self.turns = Turns(store, self.clock, self.catalog, limits=self.settings.limits, load=self._load)
-        self.turns.environment = self.settings.environment
+        self.turns = Turns(
+            store,
+            self.clock,
+            self.catalog,
+            limits=self.settings.limits,
+            load=self._load,
+            environment=self.settings.environment,
+        )
         self.projection = Projection(store, self.turns.states, is_idle=lambda: self.turns.is_idle)
         self.admission = Admission()
         self._stack = AsyncExitStack()
@@ -141,8 +147,7 @@ class Engine:
             functions=self.functions,
             limits=settings.limits,
         )
-        self.turns.attach(self.carry)
-        self.turns.under_way = lambda: self.attempts.count > 0 or self.carry.waiting > 0
+        self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.waiting > 0)
         for name, limit in settings.resources.items():
             self.carry.set_limit(name, limit)
         await self._recover()

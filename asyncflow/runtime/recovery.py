@@ -64,8 +64,13 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
     partial = [s for s, h in histories.items() if h[0].seq > 1]
     wanted = dict.fromkeys([*partial, *(s for s in position.open_streams if s != CATALOG_STREAM)])
     for chunk in _chunks(list(wanted)):
-        histories.update(await journal.read_streams(chunk))
-    todo = {s: h for s, h in histories.items() if h and (s in behind or not _ended(h))}
+        for stream, older in (await _segments(journal, chunk, found)).items():
+            histories[stream] = _joined(older, histories.get(stream, []))
+    todo = {
+        s: h
+        for s, h in histories.items()
+        if h and s not in found.quarantined and (s in behind or not _ended(h))
+    }
     await _know_definitions(journal, catalog, todo.values())
     for stream, history in todo.items():
         try:
@@ -78,6 +83,26 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
         if stream in behind:
             found.behind[stream] = state
     return found
+
+
+async def _segments(journal: Journal, streams: list[str], found: Recovered) -> dict[str, list[Recorded]]:
+    """What segments hold of the streams; a damaged one is set aside and the others are read."""
+    try:
+        return await journal.read_streams(streams, segments_only=True)
+    except StoreError:
+        read: dict[str, list[Recorded]] = {}
+        for stream in streams:
+            try:
+                read.update(await journal.read_streams([stream], segments_only=True))
+            except StoreError as damage:
+                found.quarantined[stream] = str(damage)
+        return read
+
+
+def _joined(older: list[Recorded], newer: list[Recorded]) -> list[Recorded]:
+    """Segments, then what turns hold beyond them; the two may overlap."""
+    last = older[-1].seq if older else 0
+    return older + [recorded for recorded in newer if recorded.seq > last]
 
 
 async def load(journal: Journal, catalog: DefinitionCatalog, stream: str) -> ExecutionState | None:
