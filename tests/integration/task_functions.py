@@ -75,6 +75,10 @@ def say() -> None:
     print("no end", end="")  # noqa: T201
 
 
+def say_in_context(ctx: TaskContext) -> None:
+    print("mine", end="")  # noqa: T201
+
+
 def say_below_python() -> None:
     os.write(1, b"raw\n")
 
