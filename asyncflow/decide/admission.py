@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncflow.decide.admission_ledger import Ledger
-from asyncflow.decide.admission_order import Entry, Lane
+from asyncflow.decide.admission_order import Entry, Lane, Rank
 from asyncflow.decide.admission_places import KeyLock, Place, Resource
 from asyncflow.decide.admission_plan import Plan
 from asyncflow.decide.admission_queues import Queues
@@ -104,31 +104,25 @@ class Admission:
         return None
 
     def withdraw(self, key: AttemptKey, now_ms: int) -> list[Grant]:
-        """Let a waiter give up; those it kept out by its reservation may follow. A holder keeps its grant."""
+        """Let a waiter give up; those it kept out by its reservation may follow. A holder releases."""
         entry = self._queues.parked.get(key)
         if entry is None:
-            return []
+            return self.release(key, now_ms) if key in self._ledger.held else []
         now_ms = self._at(now_ms)
         self._queues.leave(entry)
-        grants = self._hand_out(self._ledger.places(entry.plan), now_ms)
-        self._ledger.forget_locks(entry.plan)
-        return grants
+        return self._freed(entry.plan, now_ms)
 
     def release(self, key: AttemptKey, now_ms: int) -> list[Grant]:
-        """End what an attempt holds and hand it on at once; for one that holds nothing, nothing happens."""
+        """End what an attempt holds and hand it on at once. A waiter withdraws; others change nothing."""
         plan = self._ledger.give(key)
         if plan is None:
-            return []
-        if not self._queues.parked:
-            if plan.locks:
-                self._ledger.forget_locks(plan)
-            self._ledger.sweep()
-            return []
-        now_ms = self._at(now_ms)
-        grants = self._hand_out(self._ledger.places(plan), now_ms)
+            return self.withdraw(key, now_ms) if key in self._queues.parked else []
+        if self._queues.parked:
+            return self._freed(plan, self._at(now_ms))
         if plan.locks:
             self._ledger.forget_locks(plan)
-        return grants
+        self._ledger.sweep()
+        return []
 
     def restore(self, key: AttemptKey, needs: tuple[Need, ...], fence: int, started_ms: int | None) -> None:
         """Recovery: an attempt that has begun and not ended holds its grants, whatever the limits say now.
@@ -144,11 +138,10 @@ class Admission:
         self._ledger.restore(key, self._ledger.plan(needs), fence, started_ms)
 
     def restore_history(self, resource: str, *, starts_ms: Iterable[int], fence: int) -> None:
-        """Recovery, after the limits: the highest fence given, and the starts that may be in the window."""
+        """Recovery: the highest fence ever given, and the starts that may still be in the rate window."""
         place = self._ledger.resource(resource)
         place.fence = max(place.fence, fence)
-        if place.window is not None:
-            place.window.restore(starts_ms)
+        place.restore_starts(starts_ms)
 
     def history(self, resource: str) -> tuple[list[int], int]:
         """What `restore_history` needs after a restart: starts in the window, oldest first, and the fence."""
@@ -221,6 +214,15 @@ class Admission:
                     return lock
         return None
 
+    def _freed(self, plan: Plan, now_ms: int) -> list[Grant]:
+        """Hand on what one who held or waited leaves free."""
+        if plan.locks or plan.is_multiple:
+            grants = self._hand_out(self._ledger.places(plan), now_ms)
+            self._ledger.forget_locks(plan)
+            return grants
+        resource = self._ledger.resources[plan.weights[0][0]]
+        return self._hand_out([resource], now_ms) if resource.lanes else []
+
     def _hand_out(self, places: list[Place], now_ms: int) -> list[Grant]:
         """Visit places, and those whose turn follows from that, until nothing more can be given."""
         grants: list[Grant] = []
@@ -268,12 +270,20 @@ class Admission:
 
     def _next(self, place: Place, refused: set[Lane], now_ms: int) -> Entry | None:
         """The first in order of the lanes here that its limits would let in."""
-        best: tuple[int, int, int, int] | None = None
+        lanes = [
+            lane
+            for lane in place.lanes.values()
+            if lane not in refused
+            and not (isinstance(place, Resource) and _is_full(place, lane.plan, now_ms))
+        ]
+        if len(lanes) == 1:
+            only = lanes[0].only(place.turns)
+            if only is not None:
+                return only
+        best: Rank | None = None
         chosen: Entry | None = None
         step_ms = self._queues.step_ms
-        for lane in place.lanes.values():
-            if lane in refused or (isinstance(place, Resource) and _is_full(place, lane.plan, now_ms)):
-                continue
+        for lane in lanes:
             rank, entry = lane.next(now_ms, step_ms=step_ms, turns=place.turns)
             if best is None or rank < best:
                 best, chosen = rank, entry

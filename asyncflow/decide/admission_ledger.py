@@ -73,8 +73,8 @@ class Ledger:
             resource = self.resources[name]
             resource.holders[key] = weight
             resource.in_use += weight
-            if resource.window is not None and started_ms is not None:
-                resource.window.add(started_ms)
+            if started_ms is not None:
+                resource.restore_starts([started_ms])
         for name, lock_key, exclusive in plan.locks:
             self.lock(name, lock_key).take(key, exclusive=exclusive)
             if exclusive:

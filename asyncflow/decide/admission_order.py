@@ -30,11 +30,12 @@ class Entry:
     class. Unlike the class it never changes, so that two of them can never keep each other out.
     """
 
-    __slots__ = ("age", "alive", "lane", "plan", "score", "seq", "waiter", "watched")
+    __slots__ = ("age", "alive", "lane", "plan", "priority", "score", "seq", "waiter", "watched")
 
     def __init__(self, waiter: Waiter, plan: Plan, *, score: int, seq: int) -> None:
         self.waiter = waiter
         self.plan = plan
+        self.priority = priority_of(waiter)
         self.score = score
         self.seq = seq
         self.age = (waiter.since_ms, seq)  # smaller for one that waits longer
@@ -121,10 +122,8 @@ class Band:
     def left(self) -> None:
         """One fewer is alive; the dead are swept out before they outnumber the living."""
         self.live -= 1
-        if len(self.ages) > 2 * self.live + 64:
-            self.ages = _swept(self.ages)
-            for execution, flow in list(self.flows.items()):
-                self.flows[execution] = _swept(flow)
+        if len(self.ages.queue) > 2 * self.live + 64 or len(self.ages.late) > 2 * self.live + 64:
+            self._sweep()
 
     def next(self, turns: dict[str, int]) -> tuple[int, Entry]:
         """The turn and the entry of the execution whose turn is next; the band is not empty."""
@@ -145,6 +144,12 @@ class Band:
                 return stamp, entry
             flow.stamp = turn
             heapreplace(ring, (turn, execution))
+
+    def _sweep(self) -> None:
+        self.ages = _swept(self.ages)
+        swept = {execution: _swept(flow) for execution, flow in self.flows.items()}
+        self.flows = {execution: flow for execution, flow in swept.items() if len(flow)}
+        self.ring = sorted((flow.stamp, execution) for execution, flow in self.flows.items())
 
     def oldest(self) -> Entry:
         """The one that waits longest; the band is not empty."""
@@ -168,7 +173,7 @@ class Lane:
 
     def add(self, entry: Entry, stamp: int) -> None:
         """Take in a waiter; `stamp` is the end of the round of turns."""
-        priority = priority_of(entry.waiter)
+        priority = entry.priority
         band = self.bands.get(priority)
         if band is None:
             band = self.bands[priority] = Band(priority)
@@ -178,7 +183,7 @@ class Lane:
     def remove(self, entry: Entry) -> None:
         """Let a waiter go, whoever it is."""
         entry.alive = False
-        priority = priority_of(entry.waiter)
+        priority = entry.priority
         band = self.bands[priority]
         band.left()
         if not band.live:
@@ -186,11 +191,21 @@ class Lane:
 
     def next(self, now_ms: int, *, step_ms: int, turns: dict[str, int]) -> tuple[Rank, Entry]:
         """The rank and the entry of who is next here, comparable with those of other lanes."""
-        found = [_ranked(band, now_ms, step_ms, turns) for band in self.bands.values()]
-        return found[0] if len(found) == 1 else min(found, key=_rank)
+        return min([_ranked(band, now_ms, step_ms, turns) for band in self.bands.values()], key=_rank)
+
+    def only(self, turns: dict[str, int]) -> Entry | None:
+        """Who is next here, if all are of one priority, so that ranks need not be compared."""
+        if len(self.bands) > 1:
+            return None
+        for band in self.bands.values():
+            return band.next(turns)[1]
+        return None
 
     def best(self) -> int:
         """The best score of anyone here: the rank at which the lane as a whole is judged."""
+        if len(self.bands) == 1:
+            for band in self.bands.values():
+                return band.oldest().score
         return min([band.oldest().score for band in self.bands.values()])
 
     def reserves(self, since_ms: int) -> int | None:

@@ -6,6 +6,7 @@ They count what is held and keep the lanes parked at them. They must not choose:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from asyncflow.decide.admission_order import Entry, Lane
@@ -13,17 +14,19 @@ from asyncflow.decide.admission_plan import Shape
 from asyncflow.decide.rate_window import RateWindow
 from asyncflow.model.resources import RESERVE_AFTER_MS, AttemptKey, ResourceLimit
 
+_TURNS_KEPT = 64
 Claim = tuple[int, int, Entry]
 
 
 class Place:
     """Lanes parked here, whose turn is when, and who elsewhere has reserved it."""
 
-    __slots__ = ("claims", "lanes", "turns")
+    __slots__ = ("_sweep_at", "claims", "lanes", "turns")
 
     def __init__(self) -> None:
         self.lanes: dict[Shape, Lane] = {}
         self.turns: dict[str, int] = {}  # execution -> the end of the round when it was last served
+        self._sweep_at = _TURNS_KEPT
         self.claims: list[Claim] = []  # by score, a heap; the dead are dropped when they come to the top
 
     def claim(self, entry: Entry) -> None:
@@ -38,17 +41,14 @@ class Place:
         return claims[0][2] if claims else None
 
     def served(self, execution_id: str, turn: int) -> None:
-        """Move the execution to the end of the round."""
+        """Move the execution to the end of the round; those that wait no more are forgotten now and then."""
         turns = self.turns
         turns[execution_id] = turn
-        if len(turns) > 64 and len(turns) > 4 * self._flow_count():
-            waiting = {
-                each for lane in self.lanes.values() for band in lane.bands.values() for each in band.flows
-            }
+        if len(turns) > self._sweep_at:
+            bands = [band for lane in self.lanes.values() for band in lane.bands.values()]
+            waiting = dict.fromkeys(each for band in bands for each in band.flows)
             self.turns = {each: turns[each] for each in waiting if each in turns}
-
-    def _flow_count(self) -> int:
-        return 1 + sum(len(band.flows) for lane in self.lanes.values() for band in lane.bands.values())
+            self._sweep_at = _TURNS_KEPT + 2 * len(self.turns)
 
 
 class KeyLock(Place):
@@ -90,6 +90,7 @@ class Resource(Place):
     """One named resource: its limit, who holds how much of it, its keys and its window."""
 
     __slots__ = (
+        "early",
         "fence",
         "holders",
         "in_use",
@@ -111,16 +112,20 @@ class Resource(Place):
         self.locks: dict[str, KeyLock] = {}
         self.window: RateWindow | None = None
         self.fence = 0
+        self.early: tuple[int, ...] = ()  # starts restored before the rate was known
         self.refill_ms: int | None = None  # when `advance` is asked to look again
 
     def set_limit(self, limit: ResourceLimit | None, now_ms: int) -> None:
         """Hold from now on to this limit; starts still in the window count under the new rate, too."""
         self.limit = limit
+        self.refill_ms = None  # of the old window; the visit that follows asks the new one
         self.max_concurrent = limit.max_concurrent if limit else 0
         if limit is None or not limit.rate:
             self.window = None
         elif self.window is None:
             self.window = RateWindow(limit.rate, limit.rate_window_ms)
+            self.window.restore(self.early)
+            self.early = ()
         else:
             self.window = self.window.resized(limit.rate, limit.rate_window_ms, now_ms)
 
@@ -136,14 +141,12 @@ class Resource(Place):
             return True
         return self.window is not None and self.window.is_full(now_ms)
 
-    def take(self, key: AttemptKey, weight: int) -> None:
-        """Hold this weight for an attempt."""
-        self.holders[key] = weight
-        self.in_use += weight
-
-    def give(self, key: AttemptKey) -> None:
-        """Take back what the attempt held."""
-        self.in_use -= self.holders.pop(key)
+    def restore_starts(self, starts_ms: Iterable[int]) -> None:
+        """Recovery: count starts of before the restart, whether or not the rate is known yet."""
+        if self.window is None:
+            self.early += tuple(starts_ms)
+        else:
+            self.window.restore([*self.window.history(), *starts_ms])
 
     @property
     def is_idle(self) -> bool:

@@ -64,7 +64,7 @@ class Queues:
             if isinstance(place, Resource):
                 del self.lanes[lane.plan.shape]
         elif lane.plan.is_multiple:
-            self._watch_oldest(lane, priority_of(entry.waiter))
+            self._watch_oldest(lane, entry.priority)
 
     def move(self, entry: Entry, place: Place, now_ms: int) -> None:
         """Park one waiter elsewhere, at the same rank."""
@@ -108,7 +108,7 @@ class Queues:
         lane.add(entry, self.count)
         self.parked[entry.waiter.key] = entry
         if entry.plan.is_multiple:
-            self._watch_oldest(lane, priority_of(entry.waiter))
+            self._watch_oldest(lane, entry.priority)
         if isinstance(place, Resource) and place.window is not None:
             self.await_refill(place, now_ms)
 

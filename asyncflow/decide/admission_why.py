@@ -49,7 +49,7 @@ def describe(
         "priority": entry.waiter.priority,
         "waiting_ms": max(now_ms - entry.waiter.since_ms, 0),
         "rate_refill_ms": _refill(resource, now_ms),
-        "reserved_by": _reserved_by(place, entry),
+        "reserved_by": _reserved_by(place, entry, now_ms),
         "reserves_at_ms": entry.waiter.since_ms + resource.reserve_after_ms,
         "needs": dict(entry.plan.weights),
         "impossible": [
@@ -127,12 +127,20 @@ def _refill(resource: Resource, now_ms: int) -> int | None:
     return window.refill_ms(now_ms) if window is not None and window.is_full(now_ms) else None
 
 
-def _reserved_by(place: Place, entry: Entry) -> dict[str, object] | None:
-    """Who keeps this one out by having waited longer, or stands before it at the place."""
+def _reserved_by(place: Place, entry: Entry, now_ms: int) -> dict[str, object] | None:
+    """The best ranked of those who keep this one out by having waited so long, here or elsewhere."""
+    since_ms = now_ms - _resource_of(place).reserve_after_ms
+    oldest = [band.oldest() for lane in place.lanes.values() for band in lane.bands.values()]
+    reserving = [each for each in oldest if each.waiter.since_ms <= since_ms]
     claim = place.first_claim()
-    if claim is not None and claim is not entry and claim.score < entry.score:
-        return _named(claim.waiter.key)
-    return None
+    if claim is not None:
+        reserving.append(claim)
+    first = min(reserving, key=_score, default=entry)
+    return _named(first.waiter.key) if first.score < entry.score else None
+
+
+def _score(entry: Entry) -> int:
+    return entry.score
 
 
 def _ahead(entry: Entry) -> tuple[int, bool]:
@@ -140,7 +148,7 @@ def _ahead(entry: Entry) -> tuple[int, bool]:
 
     Cost: bounded by ten thousand waiters and executions looked at.
     """
-    lane, mine = entry.lane, min(max(entry.waiter.priority, 0), 99)
+    lane, mine = entry.lane, entry.priority
     assert lane is not None
     band = lane.bands[mine]
     above = sum(other.live for other in lane.bands.values() if other.priority > mine)
@@ -152,7 +160,8 @@ def _ahead(entry: Entry) -> tuple[int, bool]:
             before = older + 1 if other.stamp < flow.stamp else older
             above += min(len(other), before)
     is_exact = len(flow) <= _LOOKED_AT and len(band.flows) <= _LOOKED_AT
-    return above + older, is_exact and len(lane.bands) == 1
+    assert isinstance(lane.place, Place)
+    return above + older, is_exact and len(lane.bands) == len(lane.place.lanes) == 1
 
 
 def _lanes(resource: Resource) -> list[Lane]:
