@@ -1,0 +1,180 @@
+"""What the surfaces do with a database file that no engine of theirs has open.
+
+Reading works beside a running engine; what writes takes the file's lock. Nothing here starts or
+changes an execution. Read `store/maintenance` for the promises of each copy and check.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from asyncflow.app.build import open_reader
+from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.decide.render import render_execution
+from asyncflow.errors import NotFound
+from asyncflow.model.state import ExecutionState
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime import recovery
+from asyncflow.runtime.projection import execution_row, task_row
+from asyncflow.store import maintenance
+from asyncflow.store.maintenance import backup, check, migrate, vacuum
+from asyncflow.store.records import Condition, ExecutionRow, Page, StoreFacts, TaskRow, ViewBatch
+from asyncflow.store.sqlite import SqliteReader, SqliteStore
+
+__all__ = [
+    "ExecutionFilter",
+    "backup",
+    "check",
+    "clone",
+    "facts",
+    "list_executions",
+    "list_tasks",
+    "migrate",
+    "read_execution",
+    "rebuild",
+    "vacuum",
+]
+
+_ROWS = 5_000
+
+
+class ExecutionFilter(NamedTuple):
+    """Which executions are listed; empty means any. `parent` "" leaves sub-workflows out."""
+
+    name: str = ""
+    statuses: tuple[str, ...] = ()
+    correlation_id: str = ""
+    with_children: bool = False
+
+    def conditions(self) -> list[Condition]:
+        """The same as conditions on the view."""
+        found: list[Condition] = []
+        if self.name:
+            found.append(Condition("name", "=", (self.name,)))
+        if self.statuses:
+            found.append(Condition("status", "in", self.statuses))
+        if self.correlation_id:
+            found.append(Condition("correlation_id", "=", (self.correlation_id,)))
+        if not self.with_children:
+            found.append(Condition("parent_id", "=", ("",)))
+        return found
+
+
+async def list_executions(
+    path: str | Path, chosen: ExecutionFilter, *, limit: int, offset: int = 0
+) -> tuple[list[ExecutionRow], int]:
+    """Executions, newest start first, and how many there are in all.
+
+    Raises:
+        StoreError: there is no such file, or it cannot be read.
+    """
+    conditions = chosen.conditions()
+    async with open_reader(path) as reader:
+        rows = await reader.list_executions(conditions, Page(limit, offset))
+        return rows, await reader.count_executions(conditions)
+
+
+async def list_tasks(path: str | Path, execution_id: str) -> list[TaskRow]:
+    """The task records of an execution in the order users see.
+
+    Raises:
+        NotFound: there is no such execution.
+        StoreError: there is no such file, or it cannot be read.
+    """
+    async with open_reader(path) as reader:
+        if await reader.execution_row(execution_id) is None:
+            raise NotFound("execution", execution_id)
+        rows = await reader.task_rows(execution_id)
+    return sorted(rows, key=lambda row: (row.seq, row.number))
+
+
+async def read_execution(path: str | Path, execution_id: str) -> JsonObject:
+    """An execution in Conductor's Workflow shape, folded from the journal itself.
+
+    Raises:
+        NotFound: there is no such execution.
+        StoreError: there is no such file, or it cannot be read.
+    """
+    async with open_reader(path) as reader:
+        state = await recovery.load(reader, DefinitionCatalog(), execution_id)  # type: ignore[arg-type]  # it only reads
+    if state is None:
+        raise NotFound("execution", execution_id)
+    return render_execution(state, include_definition=True)
+
+
+async def facts(path: str | Path) -> StoreFacts:
+    """What there is to know of a file without reading its content.
+
+    Raises:
+        StoreError: there is no such file, or it cannot be read.
+    """
+    async with open_reader(path) as reader:
+        return await reader.facts()
+
+
+async def clone(source: str | Path, destination: str | Path) -> str:
+    """A copy that is an installation of its own, and the id drawn for it; raises as `backup`."""
+    drawn = secrets.token_hex(16)
+    await maintenance.clone(source, destination, installation_id=drawn)
+    return drawn
+
+
+async def rebuild(path: str | Path) -> tuple[int, int]:
+    """Make the views anew from the journal and give their numbers of executions and tasks.
+
+    Raises:
+        StoreLocked: an engine holds the file.
+        StoreError: the journal is damaged; the views are then incomplete, and an engine's start or
+            another rebuild is needed.
+
+    Cost: linear in all events of the file; the memory of one execution at a time.
+    """
+    await maintenance.migrate(path)  # refuses a file that does not exist, which opening would make
+    executions = tasks = 0
+    async with SqliteStore.open(path) as store:
+        position = await store.recover()
+        await store.clear_views()
+        async for stream in _streams(store):
+            catalog = DefinitionCatalog()
+            state = await recovery.load(store, catalog, stream)
+            if state is None:
+                continue
+            executions += 1
+            tasks += len(state.tasks)
+            for batch in _batches(state):
+                await store.write_views(batch)
+        await store.write_views(ViewBatch(position.last_turn, [], [], [], []))
+    return executions, tasks
+
+
+async def _streams(reader: SqliteReader) -> AsyncIterator[str]:
+    """Every stream of a file once: those that have segments, and those that only turns hold."""
+    seen: set[str] = {recovery.CATALOG_STREAM}
+    after = ""
+    while True:
+        names = await reader.segmented_streams(after)
+        if not names:
+            break
+        after = names[-1]
+        for name in names:
+            if name not in seen:
+                seen.add(name)
+                yield name
+    async for turns in reader.read_turns(0):
+        for name in [entry.stream for turn in turns for entry in turn.entries]:
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+
+def _batches(state: ExecutionState) -> Sequence[ViewBatch]:
+    """The rows of an execution in batches of bounded size, its tasks first; of turn 0 until all are there."""
+    tasks = list(state.tasks.values())
+    batches = [
+        ViewBatch(0, [], [task_row(state, task) for task in tasks[start : start + _ROWS]], [], [])
+        for start in range(0, len(tasks), _ROWS)
+    ]
+    return [*batches, ViewBatch(0, [execution_row(state)], [], [], [])]

@@ -1,0 +1,78 @@
+"""`asyncflow db`: looking after a database file without an engine.
+
+Each command takes one file; what writes into it needs the file's lock, copies do not. What each
+promises is in `app/database`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from asyncflow.app import database as files
+from asyncflow.cli.exits import DONE, STORAGE
+from asyncflow.cli.loop import in_loop
+
+_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+_copy = click.argument("copy", type=click.Path(dir_okay=False, path_type=Path))
+
+
+@click.group(short_help="Look after a database file.")
+def db() -> None:
+    """Look after a database file."""
+
+
+@db.command()
+@_file
+def migrate(file: Path) -> None:
+    """Bring FILE to the schema of this release; every start does it as well."""
+    applied = in_loop(partial(files.migrate, file))
+    done = f"applied {', '.join(f'{number:04}' for number in applied)}" if applied else "nothing to do"
+    click.echo(f"asyncflow: {file}: {done}", err=True)
+
+
+@db.command()
+@_file
+@_copy
+def backup(file: Path, copy: Path) -> None:
+    """Write a complete copy of FILE to COPY, also while an engine runs on it."""
+    in_loop(partial(files.backup, file, copy))
+    click.echo(f"asyncflow: {copy}: {copy.stat().st_size} bytes", err=True)
+
+
+@db.command()
+@_file
+@_copy
+def clone(file: Path, copy: Path) -> None:
+    """Write a copy that is another installation, to try things out on: its tokens are never the same."""
+    drawn = in_loop(partial(files.clone, file, copy))
+    click.echo(f"asyncflow: {copy}: installation {drawn}", err=True)
+
+
+@db.command()
+@_file
+def rebuild(file: Path) -> None:
+    """Make the views of FILE anew from its journal."""
+    executions, tasks = in_loop(partial(files.rebuild, file))
+    click.echo(f"asyncflow: {file}: {executions} executions, {tasks} tasks", err=True)
+
+
+@db.command()
+@_file
+def vacuum(file: Path) -> None:
+    """Give the free pages of FILE back to the disk."""
+    freed = in_loop(partial(files.vacuum, file))
+    click.echo(f"asyncflow: {file}: {freed} bytes smaller", err=True)
+
+
+@db.command()
+@_file
+def check(file: Path) -> int:
+    """Read all of FILE and print everything that is wrong with it; exit code 3 if anything is."""
+    faults = in_loop(partial(files.check, file))
+    for fault in faults:
+        click.echo(fault)
+    click.echo(f"asyncflow: {file}: {f'{len(faults)} faults' if faults else 'sound'}", err=True)
+    return STORAGE if faults else DONE

@@ -1,0 +1,109 @@
+"""The root of all commands: their names and one line each, imported when one is used.
+
+It holds no command itself; errors that reach it become one line and an exit code, see `exits`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+from asyncflow.cli.exits import BROKEN_PIPE, FORCED, exit_for
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("asyncflow.cli.demo:demo", "Run a workflow on the files of a folder, and see what it did."),
+    "run": ("asyncflow.cli.run:run", "Run one definition in this process to its end."),
+    "lint": ("asyncflow.cli.lint:lint", "Check definitions without running them."),
+    "import": ("asyncflow.cli.convert:import_", "Turn a file of another system into a definition."),
+    "export": ("asyncflow.cli.convert:export", "Turn a definition into what another system runs."),
+    "workflow": ("asyncflow.cli.workflow:workflow", "Look at the executions in a database file."),
+    "db": ("asyncflow.cli.db:db", "Look after a database file."),
+    "doctor": ("asyncflow.cli.doctor:doctor", "Say whether this installation is complete and sound."),
+}
+"""Every command: where it is, and its line in the help (a test compares the two)."""
+
+
+class Root(click.Group):
+    """A group that imports a command when it is used, and turns errors into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's name
+        """The names, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's name
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's name
+        """The list of commands, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def main(  # type: ignore[override]  # the overloads of click tell standalone mode apart; here it is always on
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        **extra: Any,
+    ) -> None:
+        """Run a command and leave the process with its exit code."""
+        extra.pop("standalone_mode", None)
+        try:
+            code = super().main(args, prog_name or "asyncflow", complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read stdout went away; without this, Python complains once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = BROKEN_PIPE
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("asyncflow: stopped", err=True)
+            code = FORCED
+        except Exception as error:  # noqa: BLE001 - the last one to know what an error means
+            code = exit_for(error)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _version() -> str:
+    try:
+        return version("asyncflow")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it
+    if value and not ctx.resilient_parsing:
+        click.echo(f"asyncflow {_version()}")
+        ctx.exit()
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """A durable workflow engine in one process.
+
+    Exit codes: 0 done, 1 the workflow failed, 2 usage or configuration, 3 storage or a lock held,
+    70 a bug in asyncflow, 130 stopped by a signal.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line with these arguments, by default those of the process, and exit."""
+    cli.main(arguments)
