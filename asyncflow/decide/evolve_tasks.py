@@ -73,6 +73,10 @@ def task_scheduled(state: ExecutionState, event: ev.TaskScheduled, at_ms: int) -
         task.started_ms = at_ms
     if event.retry_of:
         _supersede(state, task, state.tasks[event.retry_of])
+    elif event.fork_index >= 0:
+        opener = state.tasks[event.fork].more
+        assert opener is not None  # ForkOpened made it
+        opener.opened = event.fork_index + 1
     add_record(state, task)
     if node.type in JOINS and not event.retry_of:
         register_join(state, task, event.fork if event.fork_index < 0 else 0)
