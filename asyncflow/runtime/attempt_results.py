@@ -33,7 +33,7 @@ def freeze_output(value: object, *, limit: int) -> tuple[JsonObject, int]:
         InvalidInput: the value, or something within it, has no JSON form.
         LimitExceeded: it takes more than `limit` bytes; the message begins with `payload_too_large`.
     """
-    if value is None:
+    if value is None or (type(value) is dict and not value):
         return {}, 2
     output = normalise_result(value)
     try:

@@ -82,10 +82,18 @@ class _Line:
 class _Printed(io.TextIOBase):
     """What stands for stdout or stderr: whole lines travel in order with the call's result."""
 
-    def __init__(self, line: _Line, stream: str) -> None:
-        self._line, self._stream = line, stream
+    encoding = "utf-8"
+
+    def __init__(self, line: _Line, stream: str, descriptor: int) -> None:
+        self._line, self._stream, self._descriptor = line, stream, descriptor
         self._rest = ""
         self._guard = threading.RLock()
+        # what is written past this object reaches the log by the engine's pipe
+        self.buffer = io.FileIO(descriptor, "wb", closefd=False)
+
+    def fileno(self) -> int:
+        """The pipe for those who need a file: programs that are started, `faulthandler`."""
+        return self._descriptor
 
     def writable(self) -> bool:
         """Yes."""
@@ -120,7 +128,7 @@ class _Child:
 
     def __init__(self, line: _Line) -> None:
         self._line = line
-        self._streams = (_Printed(line, "stdout"), _Printed(line, "stderr"))
+        self._streams = (_Printed(line, "stdout", 1), _Printed(line, "stderr", 2))
         self._ending = False
 
     def serve(self) -> None:
@@ -129,7 +137,7 @@ class _Child:
         sys.stdout, sys.stderr = self._streams
         threading.Thread(target=self._line.read_calls, daemon=True).start()
         while True:
-            kind, body = self._perform(from_json(self._line.calls.get()))
+            kind, body = self._perform(self._line.calls.get())
             for stream in self._streams:
                 stream.end_call()
             self._line.send(kind, body)
@@ -140,8 +148,9 @@ class _Child:
         self._ending = True
         raise SystemExit(128 + signal.SIGTERM)
 
-    def _perform(self, call: JsonObject) -> tuple[int, bytes]:
+    def _perform(self, body: bytes) -> tuple[int, bytes]:
         try:
+            call: JsonObject = from_json(body)
             value = self._run(call)
             limit = call["limit"]
             assert isinstance(limit, int)

@@ -218,6 +218,7 @@ class ProcessExecutor:
         self._replaced += 1
         self._ending.add(process)
         process.terminate()
+        self._dispatch()  # those who wait need not see it end
         try:
             await asyncio.shield(process.ended)
         except asyncio.CancelledError:

@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 
 from pydantic_core import from_json
 
-from asyncflow.errors import LimitExceeded, TaskFailed, TerminalTaskFailed
+from asyncflow.errors import InvalidInput, LimitExceeded, TaskFailed, TerminalTaskFailed
 from asyncflow.model.statuses import FAILED_TERMINALLY
 from asyncflow.runtime.attempt_results import OUTPUT_LIMIT, DistantTraceback
 from asyncflow.runtime.context import TaskContext
@@ -243,7 +243,10 @@ class _LineProtocol(asyncio.Protocol):
 
 def _settle(answer: asyncio.Future[object], kind: int, body: bytes, limit: int) -> None:
     if kind == RESULT:
-        answer.set_result(from_json(body))
+        try:
+            answer.set_result(from_json(body))
+        except ValueError as fault:  # an integer of thousands of digits
+            answer.set_exception(InvalidInput(f"what the task returned is not JSON: {fault}", field="result"))
         return
     assert kind == FAILURE
     status, reason, text, too_large = cast("list[object]", from_json(body))

@@ -239,7 +239,9 @@ class ThreadExecutor:
         if job not in self._jobs:  # it has ended meanwhile
             return
         self._jobs.discard(job)
-        if not job.claim():
+        if job.claim():
+            job.call = bool  # never called; it lets go of the arguments while the job lies in the queue
+        else:
             self._abandoned.add(job)
             self._abandoned_total += 1
             self._grow()

@@ -65,6 +65,10 @@ def wide(size: int) -> str:
     return "x" * size
 
 
+def huge() -> int:
+    return 10**5000
+
+
 def no_json() -> object:
     return {"it": object()}
 
@@ -81,6 +85,8 @@ def say_in_context(ctx: TaskContext) -> None:
 
 def say_below_python() -> None:
     os.write(1, b"raw\n")
+    sys.stdout.buffer.write(b"bytes\n")
+    subprocess.run(["echo", "echoed"], stdout=sys.stdout, check=True)
 
 
 def read_input() -> str:

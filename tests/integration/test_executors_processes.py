@@ -186,11 +186,9 @@ async def test_call_cancelled_before_it_began_costs_no_process(tmp_path: Path) -
 
 async def test_cancelling_while_a_process_starts_loses_none() -> None:
     async with ProcessExecutor(1) as executor:
-        for _ in range(20):
-            call = asyncio.create_task(executor.run(tasks.add, {"a": 1, "b": 1}))
-            await until(lambda: executor.statistics().waiting)
-            call.cancel()
-            break
+        call = asyncio.create_task(executor.run(tasks.add, {"a": 1, "b": 1}))
+        await until(lambda: executor.statistics().waiting)
+        call.cancel()
 
         assert await executor.run(tasks.add, {"a": 1, "b": 1}) == {"sum": 2}
         assert executor.statistics().live == 1
@@ -227,11 +225,11 @@ async def test_prints_go_to_the_log(
     caplog.set_level(logging.INFO, "asyncflow.process")
     await processes.run(tasks.say, {})
     await processes.run(tasks.say_below_python, {})
-    await until(lambda: len(caplog.records) == 4)
+    await until(lambda: len(caplog.records) == 6)
 
     lines = [(record.getMessage(), vars(record)["stream"]) for record in caplog.records]
     assert lines[:3] == [("to stdout", "stdout"), ("to stderr", "stderr"), ("no end", "stdout")]
-    assert lines[3] == ("raw", "stdout")
+    assert lines[3:] == [("raw", "stdout"), ("bytes", "stdout"), ("echoed", "stdout")]
     assert {vars(record)["function"] for record in caplog.records[:3]} == {f"{tasks.__name__}.say"}
     assert capfd.readouterr() == ("", "")
 
@@ -266,6 +264,15 @@ async def test_function_without_an_address_is_refused(
     with pytest.raises(InvalidInput, match=reason):
         await processes.run(function, {})
     assert processes.statistics().live == 0
+
+
+async def test_integer_beyond_json_fails_the_call_alone(processes: ProcessExecutor) -> None:
+    with pytest.raises(InvalidInput, match="not JSON"):
+        await processes.run(tasks.huge, {})
+    with pytest.raises(TaskFailed):
+        await processes.run(tasks.add, {"a": 10**5000, "b": 1})
+
+    assert processes.statistics().replaced == 0
 
 
 async def test_argument_without_json_is_refused(processes: ProcessExecutor) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 import textwrap
@@ -219,6 +220,30 @@ async def test_given_up_call_is_told_and_its_thread_serves_again() -> None:
 
         assert await executor.run(lambda: "served") == "served"
         assert executor.statistics().abandoned == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_storm_of_cancellations_leaves_the_count_right(seed: int) -> None:
+    """Whatever is broken off when: every call left is answered, and in the end no thread is missing."""
+    chance = random.Random(seed)
+    gates = [Gate() for _ in range(300)]
+    async with ThreadExecutor(4, replacements=8) as executor:
+        calls = [asyncio.create_task(executor.run(gate)) for gate in gates]
+        order = list(range(len(gates)))
+        chance.shuffle(order)
+        for index in order:
+            if chance.random() < 0.5:
+                calls[index].cancel()
+            gates[index].open.set()
+            if chance.random() < 0.2:
+                await until(iter((False, True)).__next__)  # let threads and loop go on a while
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        await until(lambda: executor.statistics().abandoned == 0)
+        await until(lambda: own_threads() <= 4)
+
+        assert {str(answer) for answer in answers} == {"through", ""}
+        assert executor.statistics()._replace(abandoned_total=0) == (4, 0, 0, 0, 0, False)
+        assert await asyncio.gather(*(executor.run(int) for _ in range(20))) == [0] * 20
 
 
 async def test_thread_keeps_nothing_of_a_call_alive(threads: ThreadExecutor) -> None:
