@@ -85,6 +85,9 @@ class World:
         waiter = Waiter(
             (execution, self.count), draw_needs(self.draw), self.draw.choice((0, 0, 3)), execution, since
         )
+        self.ask(waiter)
+
+    def ask(self, waiter: Waiter) -> None:
         try:
             grant = self.admission.request(waiter, self.now)
         except LimitExceeded:
@@ -248,3 +251,31 @@ def test_random_schedules_with_crashes_keep_every_law(part: int) -> None:
 def test_same_schedule_gives_same_grants_in_the_same_order(seed: int) -> None:
     """Nothing depends on the order of sets, on ids or on the time of day."""
     assert run(seed) == run(seed)
+
+
+@given(st.integers(min_value=0))
+def test_largest_and_lowest_waiter_is_admitted_within_its_bound(seed: int) -> None:
+    """Under any load, only those it found or that outranked it in time come first, and their turns."""
+    draw, hold_ms, tick_ms = Random(seed), 2_000, 1_000
+    world = World(draw, 60_000)
+    for name, limit in (("a", 4), ("b", 2)):
+        world.limits[name] = ResourceLimit(limit)
+        world.admission.set_limit(name, ResourceLimit(limit), world.now)
+    target, since = ("low", 0), world.now + 3 * tick_ms
+    outranks_until = since + max(60_000, 2 * STEP_MS)
+    better = 0
+    while target not in world.held:
+        world.pass_time(tick_ms)
+        for key in [key for key, held in world.held.items() if held[2] <= world.now - hold_ms]:
+            if key in world.held:
+                world.release(key)
+        for _ in range(draw.choice((1, 3, 5))):
+            world.count += 1
+            needs = draw.choice(((Need("a"),), (Need("b"),), (Need("a", 2), Need("b"))))
+            name, priority = f"e{draw.randrange(3)}", draw.randrange(3)
+            world.ask(Waiter((name, world.count), needs, priority, name, world.now))
+        if world.now == since:
+            world.ask(Waiter(target, (Need("a", 4), Need("b", 2)), 0, "low", world.now))
+        if world.now <= outranks_until:
+            better = len(world.parked)
+        assert world.now <= outranks_until + 3 * (better + 1) * hold_ms

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncflow.decide.admission import Admission
 from asyncflow.decide.rate_window import RateWindow
+from asyncflow.model.resources import Need, ResourceLimit
+from tests.decide.admission_cases import keys, limited, waiter
 
 rates = st.integers(1, 5)
 windows = st.integers(1, 50)
@@ -68,3 +72,53 @@ def test_resized_window_keeps_what_is_still_in_the_old_one() -> None:
     assert longer.history() == [50, 90]
     assert longer.refill_ms(110) == 1_050
     assert window.resized(3, 30, 110).refill_ms(110) == 110
+
+
+def test_rate_refills_exactly_when_the_oldest_start_leaves_the_window() -> None:
+    admission = limited(0, rate=2, rate_window_ms=100)
+    assert admission.request(waiter("e", 1), 0)
+    assert admission.request(waiter("e", 2), 30)
+    for number in (3, 4, 5):
+        assert admission.request(waiter("e", number), 40) is None
+
+    assert admission.next_due_ms() == 100
+    assert admission.advance(99) == []
+    assert keys(admission.advance(100)) == [("e", 3)]
+    assert admission.next_due_ms() == 130
+    assert keys(admission.advance(250)) == [("e", 4), ("e", 5)]
+    assert admission.next_due_ms() is None
+
+
+def test_release_gives_no_start_back() -> None:
+    admission = limited(1, rate=1, rate_window_ms=100)
+    admission.request(waiter("e", 1), 0)
+    admission.request(waiter("e", 2), 0)
+
+    assert admission.release(("e", 1), 10) == []
+    assert admission.why(("e", 2), 10)["reason"] == "rate_reached"
+    assert admission.why(("e", 2), 10)["rate_refill_ms"] == 100
+    assert keys(admission.advance(100)) == [("e", 2)]
+
+
+@pytest.mark.parametrize("limit_first", [True, False])
+def test_window_and_fence_survive_a_restart_whichever_is_told_first(*, limit_first: bool) -> None:
+    before = limited(0, rate=2, rate_window_ms=100)
+    grant = before.request(waiter("e", 1, Need("r", 1, "exclusive", "k")), 0)
+    before.request(waiter("e", 2), 20)
+    starts, fence = before.history("r")
+
+    after = Admission()
+    limit = ResourceLimit(0, 2, 100)
+    if limit_first:
+        after.set_limit("r", limit, 50)
+    after.restore_history("r", starts_ms=starts, fence=fence)
+    after.restore(("e", 2), (Need("r"),), 0, None)
+    if not limit_first:
+        after.set_limit("r", limit, 50)
+
+    assert grant is not None
+    assert fence == grant.fence
+    assert after.request(waiter("e", 3, Need("r", 1, "exclusive", "k")), 60) is None
+    later = after.advance(100)
+    assert keys(later) == [("e", 3)]
+    assert later[0].fence > grant.fence
