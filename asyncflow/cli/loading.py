@@ -39,6 +39,9 @@ class Function(Protocol):
     executor: str
     binding: object
 
+    def definition(self) -> dict[str, object]:
+        """Its task definition as Conductor's JSON, with nothing but the name where nothing was said."""
+
 
 @runtime_checkable
 class Built(Protocol):
@@ -263,12 +266,23 @@ def _collect(module: ModuleType, name: str, bundle: Bundle) -> None:
         if isinstance(member, type):
             continue
         if isinstance(member, Function):
-            bundle.functions[member.name] = member
+            _take_functions({member.name: member}, bundle)
             found = True
         elif isinstance(member, Built):
             bundle.workflows.append(parse_workflow(member.to_definition()))
             bundle.sources.append(name)
-            bundle.functions.update(member.functions())
+            _take_functions(member.functions(), bundle)
             found = True
     if not found:
         raise CommandFailed(f"{name} has neither a function with @task nor a Workflow")
+
+
+def _take_functions(functions: Mapping[str, Function], bundle: Bundle) -> None:
+    """Functions with what their authors said of retries and limits, unless a file says it otherwise."""
+    defined = {task.name for task in bundle.tasks}
+    for name, function in functions.items():
+        bundle.functions[name] = function
+        definition = function.definition()
+        if len(definition) > 1 and name not in defined:
+            bundle.tasks.append(parse_task_definition(definition))
+            defined.add(name)
