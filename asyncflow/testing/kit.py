@@ -10,19 +10,12 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypedDict, Unpack
 
 from asyncflow.decide.render import render_execution
 from asyncflow.decide.waiting import waits_for
 from asyncflow.errors import NotFound, StoreError
-from asyncflow.model.definition import (
-    TaskDefinition,
-    WorkflowDefinition,
-    iterate_tasks,
-    parse_task_definition,
-    parse_workflow,
-)
-from asyncflow.model.documents import parse_document
+from asyncflow.model.definition import TaskDefinition, WorkflowDefinition, iterate_tasks
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.turn import Recorded
@@ -30,17 +23,11 @@ from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import EngineSettings
 from asyncflow.sdk.engine import Engine, Execution
 from asyncflow.sdk.tasks import TaskFunction
-from asyncflow.sdk.workflow import Workflow
-from asyncflow.testing.answering import STUB_INPUT, STUB_REF, Answering
+from asyncflow.testing.answering import Answering
 from asyncflow.testing.clock import VirtualClock
 from asyncflow.testing.outcomes import Outcomes, Scripted
 from asyncflow.testing.runs import TestRun, task_records
-
-Runnable = Workflow | WorkflowDefinition | JsonObject | Path
-"""A workflow as a test has it: built, parsed, JSON values, or a file of JSON or YAML."""
-
-Registrable = Runnable | TaskDefinition
-"""What can be registered before a run; JSON without `tasks` is a task definition."""
+from asyncflow.testing.sources import Registrable, Runnable, any_definition, stub, workflow_definition
 
 Table = Outcomes | Mapping[str, Scripted] | None
 Until = float | Callable[[ExecutionState], bool] | None
@@ -115,7 +102,7 @@ class VirtualEngine(Engine):
         Raises:
             DefinitionError: as `Engine.register`.
         """
-        known = [_definition(body) for body in bodies]
+        known = [any_definition(body) for body in bodies]
         for definition in known:
             if isinstance(definition, TaskDefinition):
                 await self.service.register_task(definition)
@@ -132,9 +119,7 @@ class VirtualEngine(Engine):
         if isinstance(workflow, str):
             return await self.start(workflow, given)
         self.load(workflow)
-        definition = _definition(workflow)
-        if isinstance(definition, TaskDefinition):
-            raise NotFound("workflow", definition.name)
+        definition = workflow_definition(workflow)
         await self._stub_children(definition)
         return await self.start(definition, given)
 
@@ -150,7 +135,7 @@ class VirtualEngine(Engine):
                 keys = (task.task_reference_name, param.name)
                 if param.name not in workflows and any(key in self.outcomes for key in keys):
                     self.answering.stubs.add(param.name)
-                    await self.service.register_workflow(_stub(param.name, param.version or 1))
+                    await self.service.register_workflow(stub(param.name, param.version or 1))
 
     async def finish(self, execution: Execution | str, until: Until = None) -> TestRun:
         """Let time pass until the execution has ended, nothing is due any more, or `until` is reached.
@@ -255,29 +240,35 @@ def _name(task: TaskState) -> str:
     return f"task {task.ref} ({task.node.type} {name}, attempt {task.retry_count + 1})"
 
 
-async def run_definition(  # noqa: PLR0913 - what a run is made of; each has a default
+class RunOptions(TypedDict, total=False):
+    """What a run may be given; see `VirtualEngine` and `VirtualEngine.finish` for the words they share.
+
+    `registered` are the workflow and task definitions that are there before it starts. A task that no
+    outcome answers raises, or stops the run, or waits in vain: `on_unanswered`, "raise" unless told.
+    """
+
+    outcomes: Table
+    sub_outcomes: Mapping[str, Table]
+    tasks: Iterable[TaskFunction[..., object]]
+    registered: Iterable[Registrable]
+    live: Collection[str]
+    clock: VirtualClock
+    settings: EngineSettings
+    until: Until
+    on_unanswered: OnUnanswered
+
+
+async def run_definition(
     workflow: Runnable,
     input: JsonObject | None = None,  # noqa: A002 - the word users know it by
-    *,
-    outcomes: Table = None,
-    sub_outcomes: Mapping[str, Table] | None = None,
-    tasks: Iterable[TaskFunction[..., object]] = (),
-    registered: Iterable[Registrable] = (),
-    live: Collection[str] = (),
-    clock: VirtualClock | None = None,
-    settings: EngineSettings | None = None,
-    until: Until = None,
-    on_unanswered: OnUnanswered = "raise",
+    **options: Unpack[RunOptions],
 ) -> TestRun:
     """Run a definition on a real engine in memory, in virtual time, and give what came of it.
 
     Tasks of functions of this process (`tasks`, and those of a built `Workflow`) run for real; workers'
     tasks, HTTP, COMMAND, HUMAN and WAIT for a signal are answered from `outcomes`. A sub-workflow is
     found in `registered`; one that is not is answered whole, as one task, under its task's reference or
-    its own name. The other arguments are those of `VirtualEngine` and `VirtualEngine.finish`.
-
-    Args:
-        on_unanswered: a task that no outcome answers raises, or stops the run, or waits in vain.
+    its own name.
 
     Returns:
         The run as it stood at its end. RUNNING means that nothing was due any more, or `until` came.
@@ -288,47 +279,24 @@ async def run_definition(  # noqa: PLR0913 - what a run is made of; each has a d
         StoreError: the execution could not be decided.
     """
     engine = VirtualEngine(
-        tasks=tasks,
-        outcomes=outcomes,
-        sub_outcomes=sub_outcomes,
-        live=live,
-        clock=clock,
-        settings=settings,
+        tasks=options.get("tasks", ()),
+        outcomes=options.get("outcomes"),
+        sub_outcomes=options.get("sub_outcomes"),
+        live=options.get("live", ()),
+        clock=options.get("clock"),
+        settings=options.get("settings"),
     )
+    in_vain = options.get("on_unanswered", "raise")
     async with engine:
-        await engine.register_all(*registered)
+        await engine.register_all(*options.get("registered", ()))
         execution = await engine.begin(workflow, input)
-        if on_unanswered == "wait":
+        if in_vain == "wait":
             engine.answering.expect_silence()
-        run = await engine.finish(execution, until)
-        if on_unanswered == "raise" and engine.answering.open_unanswered():
+        run = await engine.finish(execution, options.get("until"))
+        if in_vain == "raise" and engine.answering.open_unanswered():
             raise Unanswered(engine.explain_unanswered())
         return run
 
 
 def _table(given: Table) -> Outcomes:
     return given if isinstance(given, Outcomes) else Outcomes(given)
-
-
-def _definition(body: Registrable) -> WorkflowDefinition | TaskDefinition:
-    if isinstance(body, WorkflowDefinition | TaskDefinition):
-        return body
-    values: object = body
-    if isinstance(body, Workflow):
-        values = body.to_definition()
-    elif isinstance(body, Path):
-        values = parse_document(body.read_bytes())
-    if isinstance(values, Mapping) and "tasks" not in values and "name" in values:
-        return parse_task_definition(values)
-    return parse_workflow(values)
-
-
-def _stub(name: str, version: int) -> WorkflowDefinition:
-    """A workflow whose one task gets the child's whole input and gives its whole output."""
-    task = {
-        "name": name,
-        "taskReferenceName": STUB_REF,
-        "type": "SIMPLE",
-        "inputParameters": {STUB_INPUT: "${workflow.input}"},
-    }
-    return parse_workflow({"name": name, "version": version, "schemaVersion": 2, "tasks": [task]})

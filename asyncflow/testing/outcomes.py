@@ -116,7 +116,7 @@ def _seconds(mock: Mapping[str, object], key: str) -> float:
 
 
 Scripted = Outcome | Mapping[str, object] | Sequence[object] | Callable[[JsonObject], object] | None
-"""What may stand in a table: an outcome, an output, a list of them, one per attempt, a function of the input."""
+"""An outcome, an output, a list of them with one per attempt, or a function of the input."""
 
 
 @dataclass(frozen=True, slots=True)
