@@ -179,7 +179,9 @@ def _follow(step: Step, task: TaskState) -> None:
         step.beginnings["*fork"](step, task)
     elif not task.is_ended:
         if kind == "DO_WHILE":
-            step.beginnings["*loop"](step, task)
+            # Told twice, it must not take the iteration it has just entered for one that ended.
+            if not task.iteration or _body_done(step, task):
+                step.beginnings["*loop"](step, task)
         else:  # another attempt, made a moment ago
             begin_task(step, task)
     elif completes(task):
@@ -188,6 +190,11 @@ def _follow(step: Step, task: TaskState) -> None:
         chosen = chosen_list(task)
         if chosen is not None:
             begin_list(step, chosen, Frame.of(task))
+
+
+def _body_done(step: Step, loop: TaskState) -> bool:
+    body = loop.node.body
+    return body is not None and list_done(step.state, body, f"{loop.suffix}__{loop.iteration}")
 
 
 def after_fork(step: Step, task: TaskState) -> None:
