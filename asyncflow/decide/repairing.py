@@ -99,10 +99,11 @@ def _tried_again(step: Step, task: TaskState) -> list[TaskState]:
 
 
 def _failed_by_members(state: ExecutionState, task: TaskState) -> bool:
-    """Whether a JOIN failed because of a permissive member."""
+    """Whether a JOIN failed because of a permissive member, which may have its next attempt by now."""
     if task.node.type != "JOIN":
         return False
-    return any(m.node.task.permissive and m.status in TASK_UNSUCCESSFUL for m in join_members(state, task))
+    members = (member for member in join_members(state, task) if member.node.task.permissive)
+    return any(member.status in TASK_UNSUCCESSFUL or member.epoch == state.epoch for member in members)
 
 
 def _reset(step: Step, task: TaskState) -> list[TaskState]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from asyncflow.decide.counters import first_nodes, is_free
-from asyncflow.decide.flow import begin_list, begin_task
+from asyncflow.decide.flow import begin_list
 from asyncflow.decide.scheduling import Frame
 from asyncflow.decide.shape import FORKS, JOINS, chosen_list, completes, list_done
 from asyncflow.decide.step import Step
@@ -30,20 +30,18 @@ def resume(step: Step) -> None:
     """
     state = step.state
     for loop in [t for t in state.tasks.values() if t.node.type == "DO_WHILE" and not t.is_ended]:
-        if not state.is_ended:
-            _enter_loop(step, loop)
+        if loop.iteration and not state.is_ended:
+            _begin_body(step, loop)
     if not state.tasks:
         begin_list(step, state.graph.root, Frame())
     if not state.is_ended:
         step.pending.extend(frontier(state))
 
 
-def _enter_loop(step: Step, loop: TaskState) -> None:
-    """Begin the body of a loop that was stopped before its present iteration had a record."""
+def _begin_body(step: Step, loop: TaskState) -> None:
+    """Begin the iteration of a loop that was stopped before the iteration had a record."""
     body = loop.node.body
-    if loop.iteration == 0:
-        begin_task(step, loop)
-    elif body is not None:
+    if body is not None:
         begin_list(step, body, Frame(f"{loop.suffix}__{loop.iteration}", loop.iteration, loop.number))
 
 
@@ -51,7 +49,7 @@ def frontier(state: ExecutionState) -> Iterator[TaskState]:
     """The records that something should have followed, and nothing did."""
     for task in state.tasks.values():
         if task.node.type == "DO_WHILE" and not task.is_ended:
-            if _body_done(state, task):
+            if not task.iteration or _body_done(state, task):
                 yield task
         elif task.settled and not task.superseded and _stopped_at(state, task):
             yield task
@@ -107,6 +105,6 @@ def _is_last_reached(state: ExecutionState, node: Node, suffix: str) -> bool:
 def _body_done(state: ExecutionState, loop: TaskState) -> bool:
     """Whether the present iteration has nothing left to do, so that the loop has to decide."""
     body = loop.node.body
-    if body is None or not loop.iteration or (loop.more is not None and loop.more.asking):
+    if body is None or (loop.more is not None and loop.more.asking):
         return False
     return list_done(state, body, f"{loop.suffix}__{loop.iteration}")

@@ -17,7 +17,7 @@ from asyncflow.decide.decider import decide
 from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.decide.scripts import script_request
 from asyncflow.decide.step import Context
-from asyncflow.errors import ScriptError
+from asyncflow.errors import AsyncflowError, ScriptError
 from asyncflow.model import inputs
 from asyncflow.model.definition import parse_task_definition, parse_workflow
 from asyncflow.model.effects import Proceed, RunScript, Timer
@@ -88,13 +88,18 @@ class World:
 
     def send(self, to: str, given: Input) -> None:
         """Decide an input and everything that follows from it without time passing."""
-        waiting = [Message(to, given)]
+        self._settle(Message(to, given))
+        while (asked := self._next_script()) is not None:
+            state, effect = asked
+            self._settle(Message(state.execution_id, self._run_script(state, effect)))
+
+    def _settle(self, message: Message) -> None:
+        waiting = [message]
         while waiting:
             waiting += self._decide(waiting.pop(0))
             for state in self.states.values():
                 while Proceed() in state.wanted.get(0, ()):
                     waiting += self._decide(Message(state.execution_id, inputs.Continue()))
-        self._run_scripts()
 
     def send_alone(self, state: ExecutionState, given: Input) -> list[Message]:
         """Decide one input and nothing of what it leaves for another turn; messages are not delivered."""
@@ -116,26 +121,33 @@ class World:
         moment = Moment(self.now_ms, self.now_ms)
         return Context(moment, self.entropy, self.catalog, self.limits, slice_size=self.slice_size)
 
-    def _run_scripts(self) -> None:
-        for state in list(self.states.values()):
-            for effect in [e for effects in state.wanted.values() for e in effects]:
-                if isinstance(effect, RunScript):
-                    self._run_script(state, effect)
+    def _next_script(self) -> tuple[ExecutionState, RunScript] | None:
+        for state in self.states.values():
+            for effects in state.wanted.values():
+                for effect in effects:
+                    if isinstance(effect, RunScript):
+                        return state, effect
+        return None
 
-    def _run_script(self, state: ExecutionState, effect: RunScript) -> None:
-        language, source, given = script_request(state, effect.number, self.context())
+    def _run_script(self, state: ExecutionState, effect: RunScript) -> inputs.ScriptEnded:
+        value: JsonValue = None
+        error: str | None = None
         try:
-            value, error = self.scripts(language, source, copy.deepcopy(given)), None
-        except ScriptError as fault:
-            value, error = None, str(fault)
-        report = inputs.ScriptEnded(effect.number, value, error, effect.iteration)
-        self.send(state.execution_id, report)
+            language, source, given = script_request(state, effect.number, self.context())
+            value = self.scripts(language, source, copy.deepcopy(given))
+        except AsyncflowError as fault:
+            error = str(fault)
+        return inputs.ScriptEnded(effect.number, value, error, effect.iteration)
 
     # --- opening again -------------------------------------------------------------------------
 
     def terminate(self, state: ExecutionState, reason: str = "") -> None:
         """Terminate an execution, as its API does."""
         self.send(state.execution_id, inputs.TerminateExecution(reason))
+
+    def pause(self, state: ExecutionState) -> None:
+        """Pause an execution."""
+        self.send(state.execution_id, inputs.PauseExecution())
 
     def restart(self, state: ExecutionState, *, definition: str | None = None) -> None:
         """Restart an execution, under another definition (by content hash) if one is named."""
