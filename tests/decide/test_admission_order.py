@@ -147,6 +147,30 @@ def test_reservation_covers_every_resource_of_the_waiter() -> None:
     assert keys(admission.withdraw(("both", 1), 60_001)) == [("e", 3)]
 
 
+def test_next_of_a_shape_takes_up_the_reservation_of_one_that_gives_up() -> None:
+    admission = limited(1)
+    admission.set_limit("s", ResourceLimit(1), 0)
+    admission.request(waiter("e", 1, Need("r")), 0)
+    for number in (1, 2):
+        admission.request(waiter("both", number, Need("r"), Need("s")), 0)
+    assert admission.withdraw(("both", 1), 60_000) == []
+
+    assert admission.request(waiter("e", 2, Need("s"), since_ms=60_001), 60_001) is None
+
+
+def test_reservation_rests_while_a_limit_makes_it_impossible() -> None:
+    admission = limited(2)
+    admission.set_limit("s", ResourceLimit(1), 0)
+    admission.request(waiter("e", 1, Need("r")), 0)
+    admission.request(waiter("both", 1, Need("r", 2), Need("s")), 0)
+    admission.set_limit("r", ResourceLimit(1), 1)
+    assert admission.request(waiter("e", 2, Need("s"), since_ms=60_000), 60_000)
+    admission.release(("e", 2), 60_001)
+    assert admission.set_limit("r", ResourceLimit(2), 60_002) == []
+
+    assert admission.request(waiter("e", 3, Need("s"), since_ms=60_003), 60_003) is None
+
+
 # --- cost ---
 
 
