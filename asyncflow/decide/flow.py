@@ -223,7 +223,7 @@ def _after(step: Step, node: Node, frame: Frame) -> None:
         ):
             return
         if home.kind == "loop":
-            loop = state.tasks[frame.loop]
-            if loop.iteration == frame.iteration:  # else it has left this iteration behind
+            loop = state.tasks.get(frame.loop)  # a task in it that was skipped by name is in no iteration
+            if loop is not None and loop.iteration == frame.iteration:  # else it is beyond this iteration
                 step.beginnings["*loop"](step, loop)
         current = home.owner if home.kind == "case" else None
