@@ -6,6 +6,7 @@ for who reports the end.
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import Final
 
@@ -13,6 +14,7 @@ from pydantic_core import to_json
 
 from asyncflow.errors import InvalidInput, LimitExceeded, TaskFailed, TerminalTaskFailed
 from asyncflow.model.json_values import find_fault
+from asyncflow.model.limits import DEFAULT_LIMITS
 from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.binding import normalise_result
@@ -21,7 +23,11 @@ REASON_CHARACTERS: Final = 500
 TRACEBACK_BYTES: Final = 4_096
 OUTPUT_LIMIT: Final = "payload_too_large: task output"
 
-_ANY_DEPTH: Final = 1_000_000
+_DEPTH: Final = DEFAULT_LIMITS.document_depth
+_DIGITS: Final = DEFAULT_LIMITS.integer_digits
+_LONG_INTEGER: Final = re.compile(rb"\d{%d}" % (_DIGITS + 1))
+_ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
+_BETWEEN_BRACKETS: Final = re.compile(rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\[\]{}"])++')
 
 
 def freeze_output(value: object, *, limit: int) -> tuple[JsonObject, int]:
@@ -30,7 +36,8 @@ def freeze_output(value: object, *, limit: int) -> tuple[JsonObject, int]:
     The output is a copy: what the author does with the value later changes nothing.
 
     Raises:
-        InvalidInput: the value, or something within it, has no JSON form.
+        InvalidInput: the value, or something within it, has no JSON form, or it is nested too deeply
+            (`document_depth`) or holds an integer of too many digits (`integer_digits`).
         LimitExceeded: it takes more than `limit` bytes; the message begins with `payload_too_large`.
     """
     if value is None or (type(value) is dict and not value):
@@ -40,13 +47,33 @@ def freeze_output(value: object, *, limit: int) -> tuple[JsonObject, int]:
         text = to_json(output)
     except ValueError as error:  # a lone surrogate; pydantic's own error is a ValueError
         raise InvalidInput(f"what the task returned is not JSON: {error}", field="result") from error
-    if b"NaN" in text or b"Infinity" in text:  # bare words are no JSON; mostly they stand in a text
-        fault = find_fault(output, depth=_ANY_DEPTH, nul=True)
-        if fault is not None:
-            raise InvalidInput(f"what the task returned is not JSON: {fault.message}", field="result")
     if len(text) > limit:
         raise LimitExceeded(OUTPUT_LIMIT, allowed=limit, actual=len(text))
+    if _is_suspect(text):
+        fault = find_fault(output, depth=_DEPTH, nul=True)
+        if fault is not None:
+            raise InvalidInput(f"what the task returned is not JSON: {fault.message}", field="result")
     return output, len(text)
+
+
+def _is_suspect(text: bytes) -> bool:
+    """Whether the text may hold what `find_fault` refuses; it is slow, so that few values are to reach it.
+
+    NaN and Infinity are bare words, though mostly they stand in a text. Of a very long integer every
+    so-many-th character is a digit. Pairs of brackets are taken away from the inside, a level a round.
+    """
+    if b"NaN" in text or b"Infinity" in text:
+        return True
+    if any(48 <= sample <= 57 for sample in text[_DIGITS :: _DIGITS + 1]) and _LONG_INTEGER.search(text):
+        return True
+    if text.count(b"[") + text.count(b"{") <= _DEPTH:
+        return False
+    rest = _BETWEEN_BRACKETS.sub(b"", text).translate(_ONE_KIND)
+    for _ in range(_DEPTH):
+        rest = rest.replace(b"{}", b"")
+        if not rest:
+            return False
+    return True
 
 
 def failure_of(error: BaseException) -> tuple[str, str, JsonObject]:
@@ -61,7 +88,7 @@ def failure_of(error: BaseException) -> tuple[str, str, JsonObject]:
     status = FAILED_TERMINALLY if too_large or isinstance(error, TerminalTaskFailed) else FAILED
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001  # the author's own __str__
+    except BaseException:  # noqa: BLE001  # the author's own __str__
         text = "its message cannot be shown"
     if not isinstance(error, TaskFailed) or not text:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -132,17 +132,25 @@ class Attempts:
             value, error = await self._scripts.run(request), None
         except (ScriptError, LimitExceeded) as fault:
             value, error = None, str(fault)
+        except Exception as bug:  # the task must not wait for ever for an answer that cannot come
+            log.exception("script broke", extra={"execution": stream, "task": number})
+            value, error = None, f"{type(bug).__name__}: {bug}"
         self._report(stream, ScriptEnded(number, value, error, iteration))
 
     async def _perform(self, key: Key, state: ExecutionState, task: TaskState, payload: bytes) -> None:
+        """One attempt, to its report. Nothing that an author raises goes further: it would end the loop."""
         stream, number = key
+        work = asyncio.current_task()
         try:
             report = await self._outcome(state, task, payload)
-        except Exception as error:  # noqa: BLE001 - whatever the author's code raised is data
+        except BaseException as error:  # SystemExit and CancelledError of the author's own too
+            if self._running.get(key) is not work:
+                raise  # broken off, and nobody waits for a report
             status, reason, output = failure_of(error)
             log.info("attempt failed", extra={"execution": stream, "task": task.ref}, exc_info=error)
             report = AttemptEnded(number, status, output, reason)
-        if self._running.pop(key, None) is not None:
+        if self._running.get(key) is work:
+            del self._running[key]
             self._report(stream, report)
 
     async def _outcome(self, state: ExecutionState, task: TaskState, payload: bytes) -> AttemptEnded:
