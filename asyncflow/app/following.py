@@ -19,6 +19,7 @@ from asyncflow.model.statuses import TASK_ENDED
 from asyncflow.model.turn import Moment, StreamEvents
 
 REMOVED = "REMOVED"
+_MAKING = (ev.TaskScheduled, ev.BranchesScheduled, ev.TaskSkipped)
 _WHOLE = (ev.ExecutionEnded, ev.ExecutionRestarted, ev.ExecutionReopened)
 _LOCAL = frozenset({"loop", "thread", "process"})
 
@@ -95,8 +96,11 @@ class Following:
             return
         known = self.streams[entry.stream]
         for event in entry.events[max(0, known + 1 - entry.first_seq) :]:
+            is_new = isinstance(event, _MAKING)
             for number in self._numbers(entry.stream, event):
-                self._look(state, number)
+                # A record may have been seen ended before: the state can be ahead of its events.
+                if is_new or number in self.open[entry.stream] or not _is_over(state, number):
+                    self._look(state, number)
             if isinstance(event, ev.ChildStarted):
                 self.follow(event.child_id)
 
@@ -160,6 +164,11 @@ class Following:
                 if number not in needy and any(_is_wake_up(effect) for effect in effects):
                     return []
         return helpless
+
+
+def _is_over(state: ExecutionState, number: int) -> bool:
+    task = state.tasks.get(number)
+    return task is None or task.is_ended
 
 
 def _is_wake_up(effect: Effect) -> bool:

@@ -6,14 +6,15 @@ Read `build` for how an engine is opened, `following` for how an execution is wa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from asyncflow.app.build import MEMORY, open_service
 from asyncflow.app.service import Service, StartRequest
+from asyncflow.errors import DefinitionError, Violation
 from asyncflow.model.definition import TaskDefinition, WorkflowDefinition
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
@@ -78,13 +79,25 @@ async def register_all(
     """Store definitions under their names; those that are stored already cost nothing.
 
     Raises:
-        DefinitionError: the first definition that is refused, with all its violations.
+        DefinitionError: the first definition that is refused, with all its violations; it is named.
     """
     for task in tasks:
         if service.engine.catalog.tasks.get(task.name) != task:
-            await service.register_task(task)
+            with _naming(f"task definition {task.name!r}"):
+                await service.register_task(task)
     for workflow in workflows:
-        await service.register_workflow(workflow)
+        with _naming(f"workflow {workflow.name!r}"):
+            await service.register_workflow(workflow)
+
+
+@contextmanager
+def _naming(definition: str) -> Iterator[None]:
+    """Say of a refusal which of several definitions it means."""
+    try:
+        yield
+    except DefinitionError as error:
+        found = [Violation(f"{definition} {each.path}".rstrip(), each.message) for each in error.violations]
+        raise DefinitionError(found) from error
 
 
 def find_unfinished(service: Service, definition: WorkflowDefinition, given: JsonObject) -> str | None:
