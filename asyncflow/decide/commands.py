@@ -107,7 +107,7 @@ def skip(step: Step, command: inputs.SkipTask) -> None:
     if command.ref in state.by_ref:
         raise Refused(f"task {command.ref} was scheduled already: it cannot be skipped")
     step.emit(ev.TaskSkipped(state.next_number, command.ref, command.input, command.output))
-    if node.home.dag:
+    if node.home.dag and node.loop is None:  # in a loop the name of an iteration's task is another
         step.pending.append(state.by_ref[command.ref])
 
 

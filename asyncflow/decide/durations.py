@@ -1,7 +1,7 @@
 """Until when a WAIT task waits, on which clock.
 
-The grammar of durations and dates is in `model/durations`; a bad one fails the task when it is
-scheduled, so what is read here is sound.
+The grammar of durations and dates is in `model/durations`. A bad one fails the task when it
+begins; until then its record stands there, and waits for nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from asyncflow.model.values import JsonMapping
 
 def wait_due(task: TaskState) -> tuple[int, str] | None:
     """When the WAIT ends and on which clock, or None where only an update from outside ends it."""
-    seconds = wait_seconds(task.node, task.input)
-    if seconds is not None:
-        return task.started_ms + int(seconds * 1000), "elapsed"
-    until = task.input.get("until")
-    return None if until is None else (parse_until(str(until), zone="UTC"), "wall")
+    try:
+        seconds = wait_seconds(task.node, task.input)
+        if seconds is not None:
+            return task.started_ms + int(seconds * 1000), "elapsed"
+        until = task.input.get("until")
+        return None if until is None else (parse_until(str(until), zone="UTC"), "wall")
+    except InvalidInput:
+        return None
 
 
 def wait_seconds(node: Node, given: JsonMapping) -> float | None:

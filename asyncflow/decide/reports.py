@@ -54,7 +54,7 @@ def attempt_ended(step: Step, report: inputs.AttemptEnded) -> None:
 def attempt_interrupted(step: Step, report: inputs.AttemptInterrupted) -> None:
     """The engine broke the attempt off: another record takes its place, and no retry is used."""
     task = _open(step, report.number)
-    if task is None or task.status != IN_PROGRESS:
+    if task is None or task.status != IN_PROGRESS or task.executor not in LOCAL_EXECUTORS:
         return
     if report.start and report.start != attempt_start(task):
         return

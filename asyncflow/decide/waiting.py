@@ -1,0 +1,137 @@
+"""What an execution waits for, record by record, in words that a program can read.
+
+A pure reading of state for `asyncflow why`; what only the runtime knows (who holds a slot, which
+workers were seen) is added there. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from asyncflow.decide.durations import wait_due
+from asyncflow.decide.gather import join_refs
+from asyncflow.decide.wanted import LOCAL_EXECUTORS, effects_of
+from asyncflow.ids import task_id
+from asyncflow.model.effects import Timer
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.statuses import PAUSED, SCHEDULED
+from asyncflow.model.values import JsonObject
+
+INNER = frozenset({"members", "body"})
+"""Kinds that only point at other records of the same execution."""
+
+_NAMED = 20  # members that an entry names
+
+# Every open record waits for exactly one thing; the kinds are:
+#   resume       the execution is paused, and this may not begin before it goes on
+#   turn         the deciding itself, in a later slice
+#   time         a point in time: retry delay, start delay, the end of a WAIT
+#   admission    a slot or lease; not before `notBeforeMs`
+#   attempt      an attempt that runs in this process
+#   worker       somebody elsewhere who takes tasks of this name
+#   report       the worker who took it
+#   update       a signal or update from outside
+#   script       the evaluation of a script
+#   child        the execution of a sub-workflow
+#   members      other tasks, named in a join
+#   body         the tasks of the present iteration
+
+
+def waits_for(state: ExecutionState) -> list[JsonObject]:
+    """What each open record waits for, in order of records; empty for an execution that ended.
+
+    An entry has `kind` and, except for what concerns the execution as a whole, `task` (the full
+    reference name), `taskId` and `timeouts` (kind and time of each that would end the wait).
+
+    Cost: linear in the records.
+    """
+    if state.is_ended:
+        return []
+    return [*_of_execution(state), *(_of_record(state, t) for t in state.tasks.values() if not t.is_ended)]
+
+
+def _of_execution(state: ExecutionState) -> Iterator[JsonObject]:
+    if state.status == PAUSED:
+        yield {"kind": "resume"}
+    if state.agenda or state.outbox or state.repairs:
+        yield {"kind": "turn", "deferred": len(state.agenda), "messages": len(state.outbox)}
+
+
+def _of_record(state: ExecutionState, task: TaskState) -> JsonObject:
+    found = _wait_of(state, task)
+    timeouts = [
+        {"kind": effect.kind, "atMs": effect.due_ms}
+        for effect in effects_of(state, task)
+        if isinstance(effect, Timer) and effect.kind not in {"wait", "due"}
+    ]
+    identity = {"task": task.ref, "taskId": task_id(state.execution_id, task.number)}
+    return {**found, **identity, "timeouts": timeouts} if timeouts else {**found, **identity}
+
+
+def _wait_of(state: ExecutionState, task: TaskState) -> JsonObject:
+    if task.executor in LOCAL_EXECUTORS:
+        return _local(state, task)
+    if task.executor == "remote":
+        return _remote(task)
+    if task.status == SCHEDULED and task.due_ms:
+        return {"kind": "resume" if state.status == PAUSED else "time", "atMs": task.due_ms}
+    if task.number in state.agenda:
+        return {"kind": "turn"}
+    if task.executor == "script" or (task.more is not None and task.more.asking):
+        return {"kind": "script"}
+    by_type = _BY_TYPE.get(task.node.type)
+    return {"kind": "update"} if by_type is None else by_type(state, task)
+
+
+def _local(state: ExecutionState, task: TaskState) -> JsonObject:
+    if task.status != SCHEDULED:
+        return {"kind": "attempt", "executor": task.executor, "attempt": task.starts}
+    if state.status == PAUSED:
+        return {"kind": "resume"}
+    found: JsonObject = {"kind": "admission", "executor": task.executor}
+    return {**found, "notBeforeMs": task.due_ms} if task.due_ms else found
+
+
+def _remote(task: TaskState) -> JsonObject:
+    name = task.name or (task.node.name if task.node.type == "SIMPLE" else task.node.type)
+    if task.status != SCHEDULED:
+        return {"kind": "report", "name": name, "workerId": task.worker_id}
+    found: JsonObject = {"kind": "worker", "name": name}
+    if task.domain is not None:
+        found["domain"] = task.domain
+    return {**found, "notBeforeMs": task.due_ms} if task.due_ms else found
+
+
+def _wait(_state: ExecutionState, task: TaskState) -> JsonObject:
+    due = wait_due(task)
+    return {"kind": "update"} if due is None else {"kind": "time", "atMs": due[0], "clock": due[1]}
+
+
+def _child(_state: ExecutionState, task: TaskState) -> JsonObject:
+    child = None if task.more is None else task.more.child_id
+    return {"kind": "turn"} if child is None else {"kind": "child", "executionId": child}
+
+
+def _join(state: ExecutionState, task: TaskState) -> JsonObject:
+    refs = [ref for ref in join_refs(state, task) if not _is_settled(state, ref)]
+    missing = [ref for ref in refs if ref not in state.by_ref][:_NAMED]
+    found: JsonObject = {"kind": "members", "count": len(refs), "tasks": refs[:_NAMED]}
+    return {**found, "notScheduled": missing} if missing else found
+
+
+def _is_settled(state: ExecutionState, ref: str) -> bool:
+    member = state.by_ref.get(ref)
+    return member is not None and member.settled
+
+
+def _loop(_state: ExecutionState, task: TaskState) -> JsonObject:
+    return {"kind": "body", "iteration": task.iteration} if task.iteration else {"kind": "turn"}
+
+
+_BY_TYPE: dict[str, Callable[[ExecutionState, TaskState], JsonObject]] = {
+    "WAIT": _wait,
+    "SUB_WORKFLOW": _child,
+    "JOIN": _join,
+    "EXCLUSIVE_JOIN": _join,
+    "DO_WHILE": _loop,
+}
