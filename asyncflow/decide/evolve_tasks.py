@@ -53,7 +53,7 @@ def task_scheduled(state: ExecutionState, event: ev.TaskScheduled, at_ms: int) -
         status=event.status,
         input=given,  # type: ignore[arg-type]
         suffix=event.suffix,
-        iteration=event.iteration,
+        iteration=0 if node.type == "DO_WHILE" else event.iteration,  # a loop in a loop counts its own
         loop=event.loop,
         epoch=state.epoch,
         retry_count=event.retry_count,
