@@ -14,13 +14,14 @@ from typing import Literal
 
 from asyncflow.app.build import MEMORY, open_service
 from asyncflow.app.service import Service, StartRequest
-from asyncflow.errors import DefinitionError, Violation
+from asyncflow.errors import DefinitionError, InvalidInput, Violation
 from asyncflow.model.definition import TaskDefinition, WorkflowDefinition
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.attempts import LocalFunction
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.engine import EngineSettings
+from asyncflow.runtime.outbound import AddressPolicy
 from asyncflow.runtime.scripts.evaluator import ScriptSettings
 from asyncflow.store.records import StoreSettings
 
@@ -44,7 +45,15 @@ class LocalOptions:
     resources: Mapping[str, int] = field(default_factory=dict)
 
     def settings(self) -> EngineSettings:
-        """The engine's settings that say the same."""
+        """The engine's settings that say the same.
+
+        Raises:
+            InvalidInput: an entry of `http_allow` is no host and no network.
+        """
+        try:
+            AddressPolicy(self.http_allow)
+        except ValueError as error:
+            raise InvalidInput(str(error), field="http_allow") from error
         return EngineSettings(
             scripts=ScriptSettings(mode=self.scripts),
             http_allow=self.http_allow,
