@@ -17,6 +17,7 @@ from asyncflow.decide.decider import decide
 from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.decide.scripts import script_request
 from asyncflow.decide.step import Context
+from asyncflow.decide.wanted import LOCAL_EXECUTORS
 from asyncflow.errors import AsyncflowError, ScriptError
 from asyncflow.model import inputs
 from asyncflow.model.definition import parse_task_definition, parse_workflow
@@ -28,6 +29,8 @@ from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import COMPLETED, FAILED, IN_PROGRESS, SCHEDULED
 from asyncflow.model.turn import Moment, Recorded
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
+
+_ENDED_BY_HAND = LOCAL_EXECUTORS | {"remote", "external"}
 
 ScriptFunction = Callable[[str, str, JsonMapping], JsonValue]
 
@@ -50,6 +53,7 @@ class World:
     slice_size: int = 2_000
     now_ms: int = 1_000_000
     entropy: int = 1
+    active_domains: dict[str, frozenset[str]] = field(default_factory=dict)
     catalog: DefinitionCatalog = field(default_factory=DefinitionCatalog)
     states: dict[str, ExecutionState] = field(default_factory=dict)
     journal: dict[str, list[Recorded]] = field(default_factory=dict)
@@ -119,7 +123,14 @@ class World:
     def context(self) -> Context:
         """What deciding knows now."""
         moment = Moment(self.now_ms, self.now_ms)
-        return Context(moment, self.entropy, self.catalog, self.limits, slice_size=self.slice_size)
+        return Context(
+            moment,
+            self.entropy,
+            self.catalog,
+            self.limits,
+            slice_size=self.slice_size,
+            active_domains=self.active_domains,
+        )
 
     def _next_script(self) -> tuple[ExecutionState, RunScript] | None:
         for state in self.states.values():
@@ -227,11 +238,7 @@ class World:
             if state.is_ended:
                 continue
             for task in list(state.tasks.values()):
-                if task.status in {SCHEDULED, IN_PROGRESS} and task.executor in {
-                    "loop",
-                    "remote",
-                    "external",
-                }:
+                if task.status in {SCHEDULED, IN_PROGRESS} and task.executor in _ENDED_BY_HAND:
                     yield state, task
 
     def run(self, outcome: Callable[[TaskState], JsonObject] | None = None, *, most: int = 10_000) -> None:

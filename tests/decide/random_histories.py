@@ -226,7 +226,7 @@ class History:
 
     def _end(self, state: ExecutionState, chosen: TaskState) -> None:
         luck = self.dice.random()
-        status = "COMPLETED" if luck < 0.75 else "FAILED" if luck < 0.93 else "FAILED_WITH_TERMINAL_ERROR"
+        status = "COMPLETED" if luck < 0.85 else "FAILED" if luck < 0.96 else "FAILED_WITH_TERMINAL_ERROR"
         output: Json = {"r": self.dice.randint(0, 9)}
         if chosen.executor in {"remote", "external", "wait"}:
             self.report(state, inputs.UpdateTask(chosen.number, status, output, reason="told"))

@@ -21,7 +21,7 @@ from tests.decide.random_histories import History, random_world
 
 GIVEN: dict[str, object] = {"n": 1, "list": [1, 2]}
 SEEDS = st.integers(0, 2**32)
-SEEDS_AN_EXAMPLE = 5  # drawing an example costs more than running a history
+SEEDS_AN_EXAMPLE = 15  # drawing an example costs more than running a history
 STEPS = 50
 
 
