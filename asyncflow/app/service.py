@@ -33,7 +33,9 @@ from asyncflow.model.definition import (
     to_json as definition_json,
 )
 from asyncflow.model.graph import Graph
-from asyncflow.model.json_values import find_fault
+from asyncflow.model.json_values import find_fault, text_fault
+
+from asyncflow.model.shape import path_of
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.validation import validate_task_definition, validate_workflow
@@ -162,7 +164,11 @@ class Service:
         """
         graph = self._graph(request)
         given = self.checked_payload(request.input or {}, "input")
+        self._check_texts(correlationId=request.correlation_id, createdBy=request.created_by)
+        domains = self.checked_payload(dict(request.task_to_domain or {}), "taskToDomain")
         priority = request.priority or 0
+        if type(priority) is not int:
+            raise InvalidInput("an integer is expected", field="priority")
         if not 0 <= priority <= _HIGHEST_PRIORITY:
             bound = "minimum 0" if priority < 0 else f"maximum {_HIGHEST_PRIORITY}"
             raise InvalidInput(f"priority: {priority} should be {bound}", field="priority")
@@ -172,7 +178,7 @@ class Service:
             given,
             request.correlation_id,
             priority,
-            dict(request.task_to_domain) if request.task_to_domain else None,
+            {name: str(domain) for name, domain in domains.items()} or None,
             created_by=request.created_by,
         )
         await self.engine.submit(identity, command)
@@ -218,7 +224,7 @@ class Service:
         limit = self.engine.settings.limits.payload_bytes
         fault = find_fault(value, depth=self.engine.settings.limits.document_depth)
         if fault is not None:
-            raise InvalidInput(str(fault), field=field)
+            raise InvalidInput(fault.message, field=path_of((field, *fault.parts)))
         try:
             text = to_json(value)
         except (PydanticSerializationError, ValueError) as error:
@@ -230,8 +236,23 @@ class Service:
             raise InvalidInput("must be an object", field=field)
         return copied
 
+    def _check_texts(self, **texts: str | None) -> None:
+        """Refuse texts that cannot be kept exactly: a journal record with one in it could not be written."""
+        limit = self.engine.settings.limits.text_characters
+        for field, text in texts.items():
+            if text is None:
+                continue
+            if not isinstance(text, str):
+                raise InvalidInput("a text is expected", field=field)
+            if len(text) > limit:
+                raise LimitExceeded(f"text_characters: {field}", allowed=limit, actual=len(text))
+            fault = text_fault(text, nul=False)
+            if fault is not None:
+                raise InvalidInput(fault, field=field)
+
     async def pause(self, execution_id: str, reason: str = "") -> None:
         """Schedule no follow-ups from here on; what runs goes on."""
+        self._check_texts(reason=reason)
         await self.engine.submit(execution_id, inputs.PauseExecution(reason))
 
     async def resume(self, execution_id: str) -> None:
@@ -240,6 +261,7 @@ class Service:
 
     async def terminate(self, execution_id: str, reason: str = "", *, failure_workflow: bool = False) -> None:
         """End it TERMINATED, with its children; the failure workflow only if asked for."""
+        self._check_texts(reason=reason)
         await self.engine.submit(execution_id, inputs.TerminateExecution(reason, failure_workflow))
 
     async def restart(self, execution_id: str, *, latest_definition: bool = False) -> None:
@@ -267,10 +289,13 @@ class Service:
         correlation_id: str | None = None,
     ) -> None:
         """Run an ended execution again, whole or from the task with this id, here or in a descendant."""
+        self._check_texts(correlationId=correlation_id)
+        given = None if workflow_input is None else self.checked_payload(workflow_input, "workflowInput")
+        changed = None if task_input is None else self.checked_payload(task_input, "taskInput")
         target, number = execution_id, 0
         if from_task:
             target, number = await self._find_task(execution_id, from_task)
-        command = inputs.RerunExecution(number, task_input, workflow_input, correlation_id)
+        command = inputs.RerunExecution(number, changed, given, correlation_id)
         await self.engine.submit(target, command)
 
     async def _find_task(self, execution_id: str, task: str) -> tuple[str, int]:
@@ -300,7 +325,9 @@ class Service:
         output: JsonObject | None = None,
     ) -> None:
         """Count a task as done before it is scheduled."""
-        await self.engine.submit(execution_id, inputs.SkipTask(ref, task_input or {}, output or {}))
+        given = self.checked_payload(task_input or {}, "taskInput")
+        result = self.checked_payload(output or {}, "taskOutput")
+        await self.engine.submit(execution_id, inputs.SkipTask(ref, given, result))
 
     async def signal(
         self,
@@ -312,6 +339,7 @@ class Service:
         reason: str | None = None,
     ) -> None:
         """Update a task from outside, by its reference name: end a WAIT or HUMAN, or report progress."""
+        self._check_texts(ref=ref, reason=reason)
         checked = self.checked_payload(output or {}, "output")
         command = inputs.UpdateTask(
             0, status, checked, ref, reason, merge=True, output_bytes=len(to_json(checked))

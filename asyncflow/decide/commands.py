@@ -13,6 +13,7 @@ from asyncflow.decide.ending import release_child
 from asyncflow.decide.flow import begin_list, complete, fail, take_up
 from asyncflow.decide.gather import output_of
 from asyncflow.decide.operators import variables_fault
+from asyncflow.decide.payloads import payload_fault
 from asyncflow.decide.repairing import repair
 from asyncflow.decide.scheduling import OUTSIDE
 from asyncflow.decide.step import Step
@@ -145,6 +146,9 @@ def update(step: Step, command: inputs.UpdateTask) -> None:
     output: JsonObject = command.output
     if command.merge:
         output = {**output_of(step.state, task), **output}
+        fault = payload_fault(output, step.context.limits)
+        if fault is not None:
+            raise InvalidInput(f"{fault}: what is merged is more than can be recorded", field="output")
     reason = command.reason[:_REASON_LENGTH] if command.reason is not None else None
     if command.merge and reason is None:
         reason = task.reason

@@ -85,6 +85,7 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
         _cannot_go_on(step, refusal)
     except AsyncflowError as error:
         _cannot_go_on(step, error)
+    _end_long_history(step)
     return step
 
 
@@ -96,9 +97,18 @@ def _cannot_go_on(step: Step, error: AsyncflowError) -> None:
     """
     state = step.state
     if state.is_ended or not state.seq:
-        raise error
+        if not step.events:
+            raise error
+        return  # its end is among what was emitted, and was made true
     end_execution(
         step,
         FAILED,
         f"Error scheduling tasks, for workflow: {state.execution_id}: {error.code}: {error}",
     )
+
+
+def _end_long_history(step: Step) -> None:
+    """End an execution that has recorded all it may; its end, and what it cancels, comes on top."""
+    state, limit = step.state, step.context.limits.history_events
+    if state.seq > limit and not state.is_ended:
+        end_execution(step, FAILED, f"limit_exceeded: history_events: at most {limit}, got {state.seq}")

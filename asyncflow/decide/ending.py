@@ -7,6 +7,7 @@ do. Both are the last thing a step does to its execution.
 from __future__ import annotations
 
 from asyncflow.decide.gather import output_of
+from asyncflow.decide.payloads import check_payload, payload_fault, without_excess
 from asyncflow.decide.policy import weight_of
 from asyncflow.decide.render import render_execution
 from asyncflow.decide.step import MAX_DEPTH, Step
@@ -143,12 +144,19 @@ def _output(step: Step) -> JsonObject:
     template = state.graph.output
     if template is None:
         last = next((task for task in reversed(state.tasks.values()) if task.seq), None)
-        return {} if last is None else dict(output_of(state, last))
+        found = {} if last is None else dict(output_of(state, last))
+        limits = step.context.limits
+        # Every child that gathers adds levels to what its parent gathers.
+        if state.depth and payload_fault(found, limits) == "payload_depth":
+            return {"error": f"output of the last task: payload_depth: at most {limits.payload_depth}"}
+        return found
     try:
         resolved = template.resolve(step.scope())
+        output = resolved if isinstance(resolved, dict) else {}
+        check_payload(output, step.context.limits, "output of the workflow")
     except AsyncflowError as error:
         return {"error": f"outputParameters: {error}"}
-    return resolved if isinstance(resolved, dict) else {}
+    return output
 
 
 def _failure_workflow(step: Step) -> tuple[str, Graph] | str | None:
@@ -177,7 +185,11 @@ def _failure_workflow(step: Step) -> tuple[str, Graph] | str | None:
 
 
 def _compensating_start(step: Step, graph: Graph) -> StartExecution:
-    """The start of the failure workflow, told of the execution as its end left it."""
+    """The start of the failure workflow, told of the execution as its end left it.
+
+    Where that is too much for one input, the execution itself is left out: a failure workflow that
+    fails and names itself would be given twice as much each time.
+    """
     state = step.state
     whole = len(state.tasks) <= _TASKS_HANDED_ON
     given: JsonObject = {
@@ -191,7 +203,7 @@ def _compensating_start(step: Step, graph: Graph) -> StartExecution:
         given["failureTaskId"] = task_id(state.execution_id, state.failed_number)
     return StartExecution(
         graph.hash,
-        given,
+        without_excess(given, step.context.limits, "failedWorkflow"),
         state.correlation_id,
         task_to_domain=state.task_to_domain or None,
         depth=state.depth + 1,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from asyncflow.decide.payloads import check_payload
 from asyncflow.decide.policy import setting
 from asyncflow.decide.step import Step
 from asyncflow.decide.templates import apply_input_template
@@ -121,11 +122,18 @@ def resolve_input(step: Step, node: Node, number: int) -> JsonObject | None:
 
 
 def complete_input(step: Step, node: Node, number: int, resolved: JsonObject) -> JsonObject:
-    """What is recorded as input: null keys filled from the template, a child's start request built."""
+    """What is recorded as input: null keys filled from the template, a child's start request built.
+
+    Raises:
+        LimitExceeded: it is too large or too deep to be recorded.
+    """
     template = node.policy.input_template
     if template:
         resolved = apply_input_template(dict(resolved), template)
-    return child_request(step, node, number, resolved) if node.type == "SUB_WORKFLOW" else resolved
+    if node.type == "SUB_WORKFLOW":
+        resolved = child_request(step, node, number, resolved)
+    check_payload(resolved, step.context.limits, f"input of task {node.ref}")
+    return resolved
 
 
 def child_request(step: Step, node: Node, number: int, workflow_input: JsonObject) -> JsonObject:

@@ -26,6 +26,8 @@ class Limits:
         fork_width: branches of one fork, written down or made at run time.
         loop_iterations: iterations of one loop.
         payload_bytes: size of one task's input or output, in bytes of JSON.
+        payload_depth: levels of JSON in what expressions build; a journal record can hold 249.
+        text_characters: one id, reason or the like that comes with a command.
         variables_bytes: size of an execution's variables, in bytes of JSON.
         history_events: events of one execution; a warning is given at a tenth.
         integer_digits: decimal digits of one integer in a document.
@@ -44,6 +46,8 @@ class Limits:
     fork_width: int = 100_000
     loop_iterations: int = 100_000
     payload_bytes: int = 2 * _MIB
+    payload_depth: int = 128
+    text_characters: int = 4_096
     variables_bytes: int = 256 * _KIB
     history_events: int = 1_000_000
     integer_digits: int = 4_300
