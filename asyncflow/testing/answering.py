@@ -185,8 +185,8 @@ class Answering:
         outcome, has_more = taken
         name = task.name or task.node.name
         at = self._clock.seconds
-        call = Call(task.ref, name, given, task.retry_count + 1, at, state.execution_id, outcome)
-        table.record(self._keys(state, task)[1], call)
+        exact, plain, _ = self._keys(state, task)
+        table.record(plain, Call(exact, name, given, task.retry_count + 1, at, state.execution_id, outcome))
         if outcome.status != NOT_TAKEN:
             play = _Play(key, task.epoch, task.starts, task.executor, outcome, has_more)
             self._later(outcome.queued, lambda: self._begin(play))

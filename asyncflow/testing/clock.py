@@ -82,42 +82,50 @@ class VirtualClock:
 
     def idle(self, until_ms: int | None) -> bool:
         """The engine rests, and next wants something at this time: jump there if time may pass."""
-        while True:
+        while self._may_pass():
             if any([look() for look in self._at_rest]):  # noqa: C419 - each is to look, not only the first
                 return True
-            limit_ms = self._limit_ms()
-            due_ms = self._next_due(until_ms)
-            if due_ms is None or due_ms > limit_ms:
-                if limit_ms != math.inf:
-                    self._elapsed_ms = max(self._elapsed_ms, int(limit_ms))
-                self._end_passage()
+            if not self._may_pass():  # what was seen just now may be enough
                 return False
-            self._elapsed_ms = max(self._elapsed_ms, due_ms)
-            self._fire()
+            due_ms = self._next_due(until_ms)
+            if not self._move(due_ms):
+                return False
             if until_ms is not None and until_ms <= self._elapsed_ms:
                 return True
             if not self._is_resting():
                 return False  # somebody was woken, or reported and so woke the engine
+        return False
+
+    def _move(self, due_ms: int | None) -> bool:
+        """Stand at what is due next; at the end of the passage where that is beyond it, which is no move."""
+        limit_ms = math.inf if self._passage is None else self._passage.limit_ms
+        if due_ms is not None and due_ms <= limit_ms:
+            self._elapsed_ms = max(self._elapsed_ms, due_ms)
+            self._fire()
+            return True
+        if limit_ms != math.inf:
+            self._elapsed_ms = max(self._elapsed_ms, int(limit_ms))
+        self._end_passage()
+        return False
 
     def _is_resting(self) -> bool:
         engine = self._engine
         return engine is not None and engine.turns.is_idle and not self._is_under_way()
 
-    def _limit_ms(self) -> float:
-        """How far time may move now; a passage that has come far enough ends here."""
+    def _may_pass(self) -> bool:
+        """Whether time may pass at this moment; a passage that has come far enough ends here."""
         passage = self._passage
         if passage is None:
-            return math.inf if self._auto else self._elapsed_ms
+            return self._auto
         try:
             stop = passage.stop()
         except Exception as error:  # noqa: BLE001 - the test's own code: the test gets it, the engine goes on
             self._passage = None
             passage.done.set_exception(error)
-            return self._elapsed_ms
+            return False
         if stop:
             self._end_passage()
-            return self._elapsed_ms
-        return passage.limit_ms
+        return not stop
 
     def _end_passage(self) -> None:
         passage, self._passage = self._passage, None
@@ -161,7 +169,7 @@ class VirtualClock:
         self._at_rest.remove(look)
 
     def on_rest(self, look: Callable[[], bool]) -> None:
-        """Have this called at every moment of rest, before time moves.
+        """Have this called at every moment of rest at which time may pass, before it does.
 
         It says whether it gave the engine something to do; it must not block.
         """

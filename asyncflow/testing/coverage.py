@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from asyncflow.decide.compile import compile_definition
 from asyncflow.model import events as ev
 from asyncflow.model.definition import WorkflowDefinition, WorkflowTask, iterate_tasks
+from asyncflow.model.graph import Node
 from asyncflow.model.statuses import COMPLETED, COMPLETED_WITH_ERRORS, TASK_SUCCESSFUL
 from asyncflow.testing.runs import TestRun
 from asyncflow.testing.sources import Runnable, workflow_definition
@@ -133,11 +135,12 @@ class BranchCoverage:
 
 
 def _points(definition: WorkflowDefinition) -> Iterator[Point]:
+    nodes = compile_definition(definition, "").nodes
     for _, task in iterate_tasks(definition):
         ref = task.task_reference_name
         yield Point("task", ref, "scheduled")
         yield from _operator_points(task, ref)
-        if _retries(task):
+        if _says_retries(task, nodes[ref]):
             yield Point("retry", ref, "tried again")
         if task.optional or task.permissive:
             yield Point("failure", ref, "failed, and the flow went on")
@@ -164,11 +167,11 @@ def _case(ref: str, case: str) -> Point:
     return Point("case", ref, f"case {case!r}")
 
 
-def _retries(task: WorkflowTask) -> int:
-    if task.type in _NEVER_RETRIED:
-        return 0
-    shared = 0 if task.task_definition is None else task.task_definition.retry_count
-    return shared if task.retry_count is None else task.retry_count
+def _says_retries(task: WorkflowTask, node: Node) -> bool:
+    """Whether somebody asked for retries; what a task gets that says nothing is no branch of it."""
+    own = task.extension is not None and task.extension.retry_delays is not None
+    said = own or task.task_definition is not None or task.retry_count is not None
+    return said and node.policy.retry_count > 0 and task.type not in _NEVER_RETRIED
 
 
 # --- what a run came past -----------------------------------------------------------------------

@@ -140,7 +140,8 @@ class VirtualEngine(Engine):
     async def finish(self, execution: Execution | str, until: Until = None) -> TestRun:
         """Let time pass until the execution has ended, nothing is due any more, or `until` is reached.
 
-        It stops as well where a task waits that nobody answers: see `TestRun.unanswered`.
+        What it started beside itself, such as a failure workflow, is waited for, too. It stops as well
+        where a task waits that nobody answers: see `TestRun.unanswered`.
 
         Args:
             until: virtual seconds from now, or what says at a moment of rest that it is enough.
@@ -153,13 +154,15 @@ class VirtualEngine(Engine):
 
         def is_over() -> bool:
             state = turns.states.get(stream)
-            if state is None or state.is_ended or self.answering.open_unanswered():
+            if state is None or self.answering.open_unanswered():
                 return True
+            if state.is_ended:
+                beside = (turns.states.get(other) for other in _started_by(state))
+                return all(other is None or other.is_ended for other in beside)
             return callable(until) and until(state)
 
         seconds = until if isinstance(until, int | float) else math.inf
         await self.clock.run(is_over, seconds=seconds)
-        await self.clock.rest()
         if stream in turns.quarantined:
             raise StoreError(f"execution {stream} is quarantined: {turns.quarantined[stream]}")
         return await self.picture(stream)

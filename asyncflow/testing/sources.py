@@ -62,5 +62,6 @@ def stub(name: str, version: int) -> WorkflowDefinition:
         "taskReferenceName": STUB_REF,
         "type": "SIMPLE",
         "inputParameters": {STUB_INPUT: "${workflow.input}"},
+        "taskDefinition": {"name": name, "retryCount": 0, "responseTimeoutSeconds": 0},
     }
     return parse_workflow({"name": name, "version": version, "schemaVersion": 2, "tasks": [task]})
