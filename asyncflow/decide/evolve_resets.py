@@ -10,12 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncflow.decide.counters import closed, rebuild, reopened
+from asyncflow.decide.shape import JOINS
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
 from asyncflow.model import events as ev
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import IN_PROGRESS, RUNNING
+from asyncflow.model.statuses import (
+    EXECUTION_REOPENINGS,
+    IN_PROGRESS,
+    RUNNING,
+    TASK_RESETS,
+    check_transition,
+)
 
 _HAS_CHILDREN = "hasChildren"  # what a SWITCH adds to its input once a case was scheduled
+
+
+def _run_again(state: ExecutionState) -> None:
+    check_transition(EXECUTION_REOPENINGS, state.status, RUNNING, what=f"execution {state.execution_id}")
+    state.status = RUNNING
 
 
 def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_ms: int) -> None:
@@ -23,7 +35,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
     state.graph = state.graphs[event.definition]
     state.version = event.version
     state.epoch += 1
-    state.status = RUNNING
+    _run_again(state)
     for number in list(state.tasks):
         forget(state, number)
         state.changed[number] = None
@@ -48,7 +60,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
 def execution_reopened(state: ExecutionState, event: ev.ExecutionReopened, at_ms: int) -> None:
     """It runs again in a new epoch; output and end time stay until it ends again."""
     state.epoch += 1
-    state.status = RUNNING
+    _run_again(state)
     state.retried_ms = at_ms
     state.counters_stale = True
     state.repairs.extend(event.repairs or ())
@@ -100,8 +112,11 @@ def definition_migrated(state: ExecutionState, event: ev.DefinitionMigrated, at_
 def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
     """A record is open again under its own number, as if just scheduled."""
     task = state.tasks[event.number]
+    if task.settled or task.node.type in JOINS:  # else nothing had counted it yet
+        state.counters_stale = True
     if task.is_ended:
         reopened(state, task)
+    check_transition(TASK_RESETS, task.status, event.status, what=f"task {task.ref}")
     task.status = event.status
     task.epoch = state.epoch
     task.retry_count = event.retry_count
@@ -129,7 +144,6 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
     state.by_ref[task.ref] = task
     state.latest[_plain(task)] = task
     state.changed[task.number] = None
-    state.counters_stale = True
     refresh(state, task)
 
 

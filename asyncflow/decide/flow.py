@@ -84,11 +84,13 @@ def _work_off(step: Step) -> None:
         if state.status == PAUSED or step.is_full:
             break
         if join is None:
-            _follow(step, pending.popleft())
+            task = pending.popleft()
+            if state.tasks.get(task.number) is task:  # a loop may have removed it meanwhile
+                _follow(step, task)
         else:
             looked.add(join)
             finish_join(step, state.tasks[join])
-    numbers = [task.number for task in pending]
+    numbers = [task.number for task in pending if state.tasks.get(task.number) is task]
     pending.clear()
     if not numbers and state.status == RUNNING:
         # Ready joins need no agenda of their own, only something that makes another turn come.

@@ -46,12 +46,16 @@ TASK_RETRIABLE: Final = frozenset({FAILED, TIMED_OUT})
 EXECUTION_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
     RUNNING: frozenset({PAUSED, COMPLETED, FAILED, TIMED_OUT, TERMINATED}),
     PAUSED: frozenset({RUNNING, COMPLETED, FAILED, TIMED_OUT, TERMINATED}),
-    # An ended execution runs again only by restart, retry, rerun or the revival of a child.
-    COMPLETED: frozenset({RUNNING}),
-    FAILED: frozenset({RUNNING, TERMINATED}),
-    TIMED_OUT: frozenset({RUNNING, TERMINATED}),
-    TERMINATED: frozenset({RUNNING}),
+    COMPLETED: frozenset(),
+    FAILED: frozenset({TERMINATED}),
+    TIMED_OUT: frozenset({TERMINATED}),
+    TERMINATED: frozenset(),
 }
+
+EXECUTION_REOPENINGS: Final[dict[str, frozenset[str]]] = {
+    status: frozenset({RUNNING}) for status in (COMPLETED, FAILED, TIMED_OUT, TERMINATED)
+}
+"""An ended execution runs again, in a new epoch, only by restart, retry, rerun or the revival of a child."""
 
 TASK_BEGINNINGS: Final = frozenset({SCHEDULED, IN_PROGRESS, SKIPPED})
 """How a record may come into being: waiting, under way at once, or declared done by `skip`."""
@@ -60,10 +64,16 @@ TASK_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
     SCHEDULED: frozenset({IN_PROGRESS}) | TASK_ENDED - {SKIPPED},
     # Back to SCHEDULED: a worker gave it back, to be called again later.
     IN_PROGRESS: frozenset({SCHEDULED}) | TASK_ENDED - {SKIPPED},
-    # An ended task opens again only where a reset raises the epoch (rerun, retry, revival).
-    **{status: frozenset({SCHEDULED, IN_PROGRESS}) for status in TASK_ENDED - {SKIPPED}},
+    **dict.fromkeys(sorted(TASK_ENDED), frozenset()),
+}
+
+TASK_RESETS: Final[dict[str, frozenset[str]]] = {
+    SCHEDULED: frozenset({IN_PROGRESS}),
+    IN_PROGRESS: frozenset({SCHEDULED}),
+    **dict.fromkeys(sorted(TASK_ENDED - {SKIPPED}), frozenset({SCHEDULED, IN_PROGRESS})),
     SKIPPED: frozenset(),
 }
+"""A record opens again only in an execution that was reopened (rerun, retry, revival)."""
 
 
 class IllegalTransition(RuntimeError):
@@ -79,5 +89,5 @@ def check_transition(table: dict[str, frozenset[str]], old: str, new: str, *, wh
     Raises:
         IllegalTransition: the table has no such arrow.
     """
-    if new not in table[old] and (old != new or old in TASK_ENDED):
+    if new not in table[old] and (old != new or old in TASK_ENDED or old in EXECUTION_ENDED):
         raise IllegalTransition(f"{what}: {old} to {new}")
