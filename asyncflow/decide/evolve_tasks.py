@@ -95,11 +95,12 @@ def _node_of(state: ExecutionState, event: ev.TaskScheduled) -> Node:
 
 
 def _supersede(state: ExecutionState, task: TaskState, old: TaskState) -> None:
-    old.superseded = old.settled = True
-    task.first_scheduled_ms = old.first_scheduled_ms
-    state.changed[old.number] = None
-    if task.epoch != old.epoch:
+    if old.settled:  # a tolerated failure that is retried by command had been counted
         state.counters_stale = True
+    old.superseded = old.settled = True
+    if task.epoch == old.epoch:  # a retry by command, perhaps days later, has the total timeout anew
+        task.first_scheduled_ms = old.first_scheduled_ms
+    state.changed[old.number] = None
 
 
 def add_record(state: ExecutionState, task: TaskState) -> None:

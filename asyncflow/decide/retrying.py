@@ -34,8 +34,7 @@ def retry(step: Step, command: RetryExecution) -> None:
     if not failed:
         _retry_nothing(step, command)
     elif not (command.resume_children and _pass_down(step, failed)):
-        _reopen(step, failed)
-        tell_parent(step, RETRY)
+        _reopen(step, failed, tell=True)
 
 
 def _retry_nothing(step: Step, command: RetryExecution) -> None:
@@ -44,13 +43,18 @@ def _retry_nothing(step: Step, command: RetryExecution) -> None:
         return
     if state.status != TIMED_OUT or not state.tasks:
         raise Refused(f"execution {state.execution_id} is {state.status} and has no task to retry")
-    _reopen(step, [])
-    tell_parent(step, RETRY)
+    _reopen(step, [], tell=True)
 
 
-def _reopen(step: Step, failed: list[TaskState]) -> None:
-    """Run on in a new epoch; the names of what failed stay, as in Conductor."""
+def _reopen(step: Step, failed: list[TaskState], *, tell: bool) -> None:
+    """Run on in a new epoch; the names of what failed stay, as in Conductor.
+
+    The parent hears of it first: what is begun here may end the execution at once, and an end that
+    comes before the parent waits again is lost.
+    """
     step.emit(ExecutionReopened(RETRY, clear_reason=True, clear_failures=False, repairs=in_order(failed)))
+    if tell:
+        tell_parent(step, RETRY)
     repair(step)
 
 
@@ -87,10 +91,11 @@ def _retry_from_above(step: Step, command: RetryExecution) -> None:
         return
     goes_on = bool(failed) or _was_broken_off(state)
     if goes_on:
-        _reopen(step, failed)
+        _reopen(step, failed, tell=command.passed_on)
+        return
     if command.passed_on:
         tell_parent(step, RETRY)
-    if not goes_on and state.parent_id is not None:
+    if state.parent_id is not None:
         step.send(
             state.parent_id,
             ChildEnded(state.parent_number, state.execution_id, state.status, state.output, state.reason),
