@@ -14,13 +14,13 @@ from typing import NamedTuple
 from asyncflow.app.build import open_reader
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.render import render_execution
-from asyncflow.errors import NotFound
+from asyncflow.errors import NotFound, StoreError
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime import recovery
 from asyncflow.runtime.projection import execution_row, task_row
 from asyncflow.store import maintenance
-from asyncflow.store.maintenance import backup, check, migrate, vacuum
+from asyncflow.store.maintenance import backup, migrate, vacuum
 from asyncflow.store.records import Condition, ExecutionRow, Page, StoreFacts, TaskRow, ViewBatch
 from asyncflow.store.sqlite import SqliteReader, SqliteStore
 
@@ -72,7 +72,7 @@ async def list_executions(
         StoreError: there is no such file, or it cannot be read.
     """
     conditions = chosen.conditions()
-    async with open_reader(path) as reader:
+    async with _reading(path) as reader:
         rows = await reader.list_executions(conditions, Page(limit, offset))
         return rows, await reader.count_executions(conditions)
 
@@ -84,7 +84,7 @@ async def list_tasks(path: str | Path, execution_id: str) -> list[TaskRow]:
         NotFound: there is no such execution.
         StoreError: there is no such file, or it cannot be read.
     """
-    async with open_reader(path) as reader:
+    async with _reading(path) as reader:
         if await reader.execution_row(execution_id) is None:
             raise NotFound("execution", execution_id)
         rows = await reader.task_rows(execution_id)
@@ -98,7 +98,7 @@ async def read_execution(path: str | Path, execution_id: str) -> JsonObject:
         NotFound: there is no such execution.
         StoreError: there is no such file, or it cannot be read.
     """
-    async with open_reader(path) as reader:
+    async with _reading(path) as reader:
         state = await recovery.load(reader, DefinitionCatalog(), execution_id)  # type: ignore[arg-type]  # it only reads
     if state is None:
         raise NotFound("execution", execution_id)
@@ -111,8 +111,25 @@ async def facts(path: str | Path) -> StoreFacts:
     Raises:
         StoreError: there is no such file, or it cannot be read.
     """
-    async with open_reader(path) as reader:
+    async with _reading(path) as reader:
         return await reader.facts()
+
+
+async def check(path: str | Path) -> list[str]:
+    """Everything that is wrong with a file, worst first; empty if it is sound.
+
+    Raises:
+        StoreError: there is no such file, or it cannot even be opened.
+    """
+    async with _reading(path) as reader:
+        return await reader.find_faults()
+
+
+def _reading(path: str | Path) -> SqliteReader:
+    """A reader of a file that is there: SQLite's own words for one that is not name nothing."""
+    if not Path(path).is_file():
+        raise StoreError(f"there is no database {path}")
+    return open_reader(path)
 
 
 async def clone(source: str | Path, destination: str | Path) -> str:

@@ -26,7 +26,21 @@ from asyncflow.cli.loop import in_loop
 from asyncflow.cli.output import Format, format_option, write_rows
 from asyncflow.errors import AsyncflowError
 
-_LIBRARIES = ("aiohttp", "aiosqlite", "anyio", "click", "jq", "pydantic", "quickjs", "rich", "uvloop", "yaml")
+_LIBRARIES = {
+    "aiohttp": "aiohttp",
+    "aiosqlite": "aiosqlite",
+    "anyio": "anyio",
+    "click": "click",
+    "jq": "jq",
+    "pydantic": "pydantic",
+    "pyyaml": "yaml",
+    "quickjs-ng": "quickjs",
+    "rich": "rich",
+    "uvloop": "uvloop",
+}
+"""Distributions, and the module of each."""
+
+
 _COLUMNS = {"check": "CHECK", "result": "RESULT", "detail": "DETAIL"}
 _MINIMUM_FILES = 256
 
@@ -46,7 +60,7 @@ def doctor(database: Path | None, output: Format) -> int:
         "python": _python,
         "asyncflow": _ours,
         "sqlite": lambda: sqlite3.sqlite_version,
-        **{library: partial(_library, library) for library in _LIBRARIES},
+        **{name: partial(_library, name, module) for name, module in _LIBRARIES.items()},
         "javascript": _javascript,
         "temporary folder": _temporary_folder,
         "open files": _open_files,
@@ -78,9 +92,9 @@ def _ours() -> str:
         return f"not installed, run from {Path(__file__).parents[2]}"
 
 
-def _library(name: str) -> str:
-    module = import_module(name)
-    return str(getattr(module, "__version__", "present"))
+def _library(distribution: str, module: str) -> str:
+    import_module(module)
+    return version(distribution)
 
 
 def _javascript() -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 
 from asyncflow.app.checking import Finding, check_task_definition, check_workflow
-from asyncflow.cli.exits import DONE, USAGE
+from asyncflow.cli.exits import DONE, USAGE, CommandFailed
 from asyncflow.cli.loading import Bundle, read_bundle
 from asyncflow.cli.output import Format, cell, format_option, styled, write_rows
 from asyncflow.convert.conductor import lower_to_conductor
@@ -57,7 +57,7 @@ def _check_file(file: str, target: str | None) -> Iterator[Located]:
     except DefinitionError as error:
         yield from (Located(file, "", Finding("error", v.path, v.message)) for v in error.violations)
         return
-    except AsyncflowError as error:
+    except (AsyncflowError, CommandFailed) as error:
         yield Located(file, "", Finding("error", "", str(error)))
         return
     yield from _check_bundle(file, bundle, target)

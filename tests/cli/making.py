@@ -83,4 +83,3 @@ FAILING = workflow(
     ),
     name="failing",
 )
-WAITING = workflow(task("pause", "WAIT", inputParameters={"duration": "30 seconds"}), name="waiting")
