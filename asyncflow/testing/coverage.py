@@ -154,7 +154,7 @@ def _operator_points(task: WorkflowTask, ref: str) -> Iterator[Point]:
             yield _case(ref, case)
         yield Point("case", ref, DEFAULT_CASE if task.default_case else NO_CASE)
     elif task.type == "DO_WHILE":
-        if task.items or "items" in task.input_parameters:
+        if task.items or "_items" in task.input_parameters:
             yield Point("loop", ref, "no iteration")
         yield Point("loop", ref, "one iteration")
         yield Point("loop", ref, "more iterations")
