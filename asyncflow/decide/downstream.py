@@ -38,27 +38,25 @@ class Downstream:
     scheduled later, and the JOIN with them, so that its reruns inside forks hang (cases 46, 55, 56).
     """
 
-    __slots__ = ("_attempts", "_dropped", "_state", "_touched", "_waiting", "removed", "reopened", "rewound")
+    __slots__ = ("_dropped", "_state", "_touched", "_waiting", "removed", "reopened", "rewound")
 
     def __init__(self, state: ExecutionState) -> None:
-        """Begin with nothing; one pass over the records makes them findable by reference name."""
+        """Begin with nothing; one pass over the records finds the joins and what they name."""
         self.removed: dict[int, None] = {}
         self.reopened: dict[int, None] = {}
         self.rewound: dict[int, int] = {}
         self._state = state
         self._dropped: set[str] = set()
         self._touched: deque[TaskState] = deque()
-        self._attempts: dict[str, list[TaskState]] = {}
         self._waiting: dict[str, list[TaskState]] = {}
         for task in state.tasks.values():
-            self._attempts.setdefault(task.ref, []).append(task)
             if task.node.type in JOINS and task.more is not None and task.more.join_on is not None:
                 for ref in join_refs(state, task):
                     self._waiting.setdefault(ref, []).append(task)
 
     def add(self, target: TaskState) -> None:
         """Take back what is downstream of one record, and its later attempts."""
-        for attempt in self._attempts[target.ref]:
+        for attempt in self._attempts(target.ref):
             if attempt.number > target.number:
                 self._remove(attempt)
         self._drop_within(target)
@@ -151,9 +149,16 @@ class Downstream:
             return
         self._dropped.add(ref)
         self._touched.extend(self._waiting.get(ref, ()))
-        for task in self._attempts.get(ref, ()):
+        for task in self._attempts(ref):
             if task.status != SKIPPED:
                 self._remove(task)
+
+    def _attempts(self, ref: str) -> Iterator[TaskState]:
+        """Every attempt of a reference name, newest first."""
+        task = self._state.by_ref.get(ref)
+        while task is not None:
+            yield task
+            task = self._state.tasks.get(task.retry_of)
 
     def _remove(self, task: TaskState) -> None:
         if task.number not in self.removed:

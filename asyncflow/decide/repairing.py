@@ -37,16 +37,14 @@ def in_order(tasks: Iterable[TaskState]) -> list[int]:
     return active + [task.number for task in chosen if task.node.type in PASSIVE]
 
 
-def newest(state: ExecutionState) -> list[TaskState]:
-    """The last attempt of every reference name, in the order in which they were made."""
-    return [
-        task for task in state.tasks.values() if state.by_ref.get(task.ref) is task and not task.superseded
-    ]
+def is_newest(state: ExecutionState, task: TaskState) -> bool:
+    """Whether a record is the last attempt of its reference name, the one that counts."""
+    return not task.superseded and state.by_ref.get(task.ref) is task
 
 
 def unsuccessful(state: ExecutionState) -> list[TaskState]:
-    """The last attempts that did not succeed: what a retry tries again."""
-    return [task for task in newest(state) if task.status in TASK_UNSUCCESSFUL]
+    """The last attempts that did not succeed, oldest first: what a retry tries again."""
+    return [t for t in state.tasks.values() if t.status in TASK_UNSUCCESSFUL and is_newest(state, t)]
 
 
 def repair(step: Step) -> None:

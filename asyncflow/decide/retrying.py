@@ -6,7 +6,7 @@ what a retry means for the execution above is in `decide/reviving`.
 
 from __future__ import annotations
 
-from asyncflow.decide.repairing import RETRY, in_order, newest, repair, unsuccessful
+from asyncflow.decide.repairing import RETRY, in_order, repair, unsuccessful
 from asyncflow.decide.reviving import tell_parent
 from asyncflow.decide.shape import PASSIVE
 from asyncflow.decide.step import Step
@@ -104,4 +104,4 @@ def _retry_from_above(step: Step, command: RetryExecution) -> None:
 
 def _was_broken_off(state: ExecutionState) -> bool:
     """Whether it was ended from outside between two tasks, so that it can go on without repairs."""
-    return state.status != COMPLETED and all(task.node.type != "TERMINATE" for task in newest(state))
+    return state.status != COMPLETED and all(task.node.type != "TERMINATE" for task in state.tasks.values())

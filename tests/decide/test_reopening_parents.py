@@ -31,6 +31,15 @@ def parent_and_child(**more: JsonValue) -> tuple[World, ExecutionState, Executio
     return made, parent, made.child(parent, "sub")
 
 
+def reopen(made: World, state: ExecutionState, how: str) -> None:
+    if how == "restart":
+        made.restart(state)
+    elif how == "retry":
+        made.retry(state)
+    else:
+        made.rerun(state)
+
+
 def test_case_47_and_64_rerun_inside_a_child_revives_the_parent() -> None:
     """The service finds the child that a task id belongs to, then asks the child, as here."""
     tasks = [
@@ -71,7 +80,7 @@ def test_case_57_an_optional_child_runs_again_for_itself(how: str) -> None:
     before = ["fork C", "sub E", "t C", "fork_join E"]
     assert (parent.status, rows(parent)) == ("COMPLETED", before)
     epoch = parent.epoch
-    {"retry": made.retry, "restart": made.restart, "rerun": made.rerun}[how](child)
+    reopen(made, child, how)
 
     assert (child.status, parent.status, rows(parent), parent.epoch) == (
         "RUNNING",
@@ -90,7 +99,7 @@ def test_case_58_an_orphan_does_not_touch_the_parent_that_left_it(how: str) -> N
     made.restart(parent)
     fresh = made.child(parent, "sub")
     before = parent.seq
-    (made.restart if how == "restart" else made.retry)(orphan)
+    reopen(made, orphan, how)
     assert orphan.status == "RUNNING"
     made.terminate(orphan)
 
@@ -178,7 +187,7 @@ def test_case_64_the_parent_waits_for_the_child_again(how: str) -> None:
     made, parent, child = parent_and_child()
     made.fail(child, "k")
     number = parent.by_ref["sub"].number
-    {"retry": made.retry, "restart": made.restart, "rerun": made.rerun}[how](child)
+    reopen(made, child, how)
 
     sub_task = parent.by_ref["sub"]
     assert (parent.status, rows(parent), sub_task.number) == ("RUNNING", ["sub I"], number)
