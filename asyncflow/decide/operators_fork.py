@@ -13,6 +13,7 @@ from asyncflow.decide.scheduling import (
     Frame,
     complete_input,
     domain_of,
+    dynamic_name,
     executor_of,
     first_status,
     schedule,
@@ -168,7 +169,9 @@ def _schedule_run(step: Step, task: TaskState, members: ForkMembers, first: int)
 
 def _place(step: Step, node: Node) -> tuple[str, str | None] | None:
     """Executor and domain of a branch that only waits for them, or None for one that begins by itself."""
-    if node.type not in BUILT_IN_EXECUTORS and step.beginnings.get(node.type) is not None:
+    if node.type == "DYNAMIC" or (
+        node.type not in BUILT_IN_EXECUTORS and step.beginnings.get(node.type) is not None
+    ):
         return None
     name = worker_name(node)
     executor = executor_of(step, node, name)
@@ -202,7 +205,9 @@ def _schedule_one(step: Step, task: TaskState, members: ForkMembers, index: int)
     """Schedule a branch that is an operator, a child or held back, and begin it."""
     node = members.node(index)
     number = step.state.next_number
-    name = worker_name(node)
+    given = _resolve(step, members, index, number)
+    dynamic = dynamic_name(node, given) if node.type == "DYNAMIC" else None
+    name = dynamic or worker_name(node)
     executor = executor_of(step, node, name)
     delay_ms = start_delay_ms(node)
     step.emit(
@@ -210,10 +215,11 @@ def _schedule_one(step: Step, task: TaskState, members: ForkMembers, index: int)
             number,
             members.refs[index].removesuffix(task.suffix),
             task.suffix,
-            _resolve(step, members, index, number),
+            given,
             executor,
             task.iteration,
             task.loop,
+            name=dynamic,
             fork=task.number,
             fork_index=index,
             due_ms=step.now_ms + delay_ms if delay_ms else 0,

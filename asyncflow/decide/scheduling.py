@@ -175,7 +175,7 @@ def schedule(step: Step, node: Node, frame: Frame) -> TaskState:
     number = state.next_number
     kind = node.type
     given = resolve_input(step, node, number)
-    name = _dynamic_name(node, given) if kind == "DYNAMIC" else None
+    name = dynamic_name(node, given) if kind == "DYNAMIC" else None
     worker = name or (node.name if kind == "SIMPLE" else kind)
     executor = executor_of(step, node, worker)
     delay_ms = start_delay_ms(node)
@@ -218,7 +218,12 @@ def _inherited_retries(loop: TaskState, node: Node) -> int:
     return loop.retry_count if body is not None and body.nodes[0] is node else 0
 
 
-def _dynamic_name(node: Node, given: JsonObject | None) -> str:
+def dynamic_name(node: Node, given: JsonObject | None) -> str:
+    """The worker that the input of a DYNAMIC task names; `given` None is the constant of the definition.
+
+    Raises:
+        DefinitionError: it names none.
+    """
     param = node.task.dynamic_task_name_param or ""
     name = (node.task.input_parameters if given is None else given).get(param)
     if name is None or name == "":
