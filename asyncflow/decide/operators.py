@@ -12,6 +12,7 @@ from asyncflow.decide.durations import check_wait
 from asyncflow.decide.ending import end_execution
 from asyncflow.decide.flow import complete, fail
 from asyncflow.decide.java_text import java_text
+from asyncflow.decide.payloads import payload_fault
 from asyncflow.decide.step import Begin, Step
 from asyncflow.ids import task_id
 from asyncflow.model.events import CaseChosen, ConditionAsked, MessagePublished, TaskUpdated, VariablesSet
@@ -168,6 +169,9 @@ def _script_failed(step: Step, task: TaskState, reason: str) -> None:
 def script_ended(step: Step, task: TaskState, value: JsonValue, error: str | None) -> None:
     """The answer of the script of an INLINE, LAMBDA, JSON_JQ_TRANSFORM, SWITCH or DECISION."""
     kind = task.node.type
+    if error is None:
+        fault = payload_fault({"result": value}, step.context.limits)
+        error = fault and f"limit_exceeded: {fault}: its result is more than can be recorded"
     if kind in {"SWITCH", "DECISION"}:
         if error is None:
             choose(step, task, value)
