@@ -18,10 +18,10 @@ from asyncflow.errors import DefinitionError, InvalidInput, Violation
 from asyncflow.model.definition import TaskDefinition, WorkflowDefinition
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
+from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import LocalFunction
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.engine import EngineSettings
-from asyncflow.runtime.outbound import AddressPolicy
 from asyncflow.runtime.scripts.evaluator import ScriptSettings
 from asyncflow.store.records import StoreSettings
 

@@ -102,6 +102,7 @@ class _Run:
             listeners.append(self._rehearsal.seen)
         self._following = Following(service, *listeners)
         self._news = anyio.Event()
+        self._needy: dict[tuple[str, int], TaskSeen] = {}
         self._named: set[str] = set()
         self._end = End.ENDED
         self._helpless: list[TaskSeen] = []
@@ -143,40 +144,41 @@ class _Run:
 
     # --- tasks that nobody here can do ------------------------------------------------------------
 
-    def _changed(self, *_: object) -> None:
+    def _changed(self, seen: TaskSeen, _: TaskSeen | None) -> None:
+        key = (seen.execution_id, seen.number)
+        if not seen.is_over and self._needs_someone(seen):
+            self._needy[key] = seen
+            self._name(seen)
+        else:
+            self._needy.pop(key, None)
         self._news.set()
 
     async def _await_helpless(self, scope: anyio.CancelScope) -> None:
         """Give up once only somebody else could go on."""
-        doubtful = False
+        if self._job.waits:
+            return
         while True:
-            with anyio.move_on_after(_LOOK_AGAIN_S if doubtful else None):
+            # What stands still now may have been about to move: nothing tells when the engine comes to rest.
+            with anyio.move_on_after(_LOOK_AGAIN_S if self._needy else None):
                 await self._news.wait()
             self._news = anyio.Event()
-            needy = [seen for seen in self._open() if self._needs_someone(seen)]
-            self._name(needy)
-            doubtful = bool(needy) and not self._job.waits
-            if not doubtful or (self._rehearsal is not None and self._rehearsal.is_busy):
+            if not self._needy or (self._rehearsal is not None and self._rehearsal.is_busy):
                 continue
             helpless = self._following.stranded()
             if helpless and all(self._needs_someone(seen) for seen in helpless):
                 self._helpless, self._end = helpless, End.STRANDED
                 scope.cancel()
 
-    def _open(self) -> list[TaskSeen]:
-        return [seen for known in self._following.open.values() for seen in known.values()]
-
     def _needs_someone(self, seen: TaskSeen) -> bool:
         if self._job.outcomes is not None and self._job.outcomes.of(seen) is not None:
             return False
         return self._following.needs_someone(seen)
 
-    def _name(self, needy: list[TaskSeen]) -> None:
+    def _name(self, seen: TaskSeen) -> None:
         """Say of each name once that somebody is waited for, as it may take long until the end says so."""
-        for seen in needy:
-            if seen.name not in self._named:
-                self._named.add(seen.name)
-                self._progress.note(f"{who_is_missing(seen)}: task {seen.ref}")
+        if seen.name not in self._named:
+            self._named.add(seen.name)
+            self._progress.note(f"{who_is_missing(seen)}: task {seen.ref}")
 
 
 def who_is_missing(seen: TaskSeen) -> str:
