@@ -68,7 +68,7 @@ def demo(
     kept = _made(place)
     bundle = read_bundle([], [_MODULE])
     report, database = kept / "report.md", kept / "demo.db"
-    given = {"folder": str(source), "most": most, "report": str(report)}
+    given = {"folder": str(source), "most": most, "report": str(report), "except_folder": str(kept)}
     click.echo(f"asyncflow: the files of {source}, with everything kept in {kept}", err=True)
     job = Job(
         definition=bundle.choose("demo"),
@@ -94,7 +94,7 @@ def _made(place: Path | None) -> Path:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandFailed(f"{place}: {error.strerror}; choose another one with --dir") from error
-    return place.absolute()
+    return place.resolve()
 
 
 def _suggest(finished: Finished, kept: Path, bundle: Bundle) -> None:

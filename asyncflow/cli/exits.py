@@ -50,7 +50,7 @@ class CommandFailed(click.ClickException):
 
 def exit_for(error: BaseException) -> int:
     """The exit code for an error, after telling of it on stderr."""
-    leaf = _leaf(error)
+    leaf = _worst(error)
     if isinstance(leaf, click.exceptions.Exit):
         return leaf.exit_code
     code = _code(leaf)
@@ -65,11 +65,11 @@ def exit_for(error: BaseException) -> int:
     return code
 
 
-def _leaf(error: BaseException) -> BaseException:
-    """The one error inside groups of one, as task groups make them."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+def _worst(error: BaseException) -> BaseException:
+    """The error that counts among those that task groups gathered: a bug before all others."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    return max((_worst(each) for each in error.exceptions), key=_code)
 
 
 def _code(error: BaseException) -> int:

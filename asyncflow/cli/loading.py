@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from asyncflow.cli.exits import CommandFailed
 from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput, Violation
@@ -265,10 +266,10 @@ def _collect(module: ModuleType, name: str, bundle: Bundle) -> None:
     for member in list(vars(module).values()):
         if isinstance(member, type):
             continue
-        if isinstance(member, Function):
+        if is_function(member):
             _take_functions({member.name: member}, bundle)
             found = True
-        elif isinstance(member, Built):
+        elif isinstance(member, Built) and isinstance(member.name, str):
             bundle.workflows.append(parse_workflow(member.to_definition()))
             bundle.sources.append(name)
             _take_functions(member.functions(), bundle)
@@ -277,11 +278,20 @@ def _collect(module: ModuleType, name: str, bundle: Bundle) -> None:
         raise CommandFailed(f"{name} has neither a function with @task nor a Workflow")
 
 
+def is_function(member: object) -> TypeGuard[Function]:
+    """Whether this is what `@task` makes; objects that answer to every name, as references do, are not."""
+    if not isinstance(member, Function):
+        return False
+    said: tuple[object, ...] = (member.name, member.executor)
+    return all(isinstance(each, str) for each in said) and inspect.isroutine(member.function)
+
+
 def _take_functions(functions: Mapping[str, Function], bundle: Bundle) -> None:
     """Functions with what their authors said of retries and limits, unless a file says it otherwise."""
     defined = {task.name for task in bundle.tasks}
     for name, function in functions.items():
-        bundle.functions[name] = function
+        if bundle.functions.setdefault(name, function) is not function:
+            raise CommandFailed(f"two functions have the task name {name!r}; give one of them name=…")
         definition = function.definition()
         if len(definition) > 1 and name not in defined:
             bundle.tasks.append(parse_task_definition(definition))

@@ -37,7 +37,12 @@ with af.Workflow("demo_kind", description="What there is to say of the files of 
     )
 
 with af.Workflow("demo", description="Hash and count the files of a folder, and report on them.") as demo:
-    listed = list_files.node("list_files", folder=demo.input.folder, most=demo.input.most)
+    listed = list_files.node(
+        "list_files",
+        folder=demo.input.folder,
+        most=demo.input.most,
+        except_folder=demo.input.except_folder,
+    )
     measured = af.nodes.dynamic_fork(
         listed.output.files, task=measure_file, ref="measure_files", join=af.nodes.join(ref="measured")
     )

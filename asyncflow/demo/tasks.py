@@ -16,17 +16,17 @@ import asyncflow as af
 
 _CHUNK = 1 << 20
 _MOST_PATH_CHARACTERS = 400_000  # of all files together: they travel as one task's output
-_LEFT_OUT_FOLDERS = frozenset({"__pycache__", "node_modules", "asyncflow-demo"})
+_LEFT_OUT_FOLDERS = frozenset({"__pycache__", "node_modules"})
 _MOST_KIND_CHARACTERS = 20
 
 
 @af.task(timeout=300, retries=1, retry_delay=1)
-def list_files(folder: str, most: int) -> dict[str, object]:
+def list_files(folder: str, most: int, except_folder: str) -> dict[str, object]:
     """The regular files below a folder by path, at most so many, and how many are left out."""
     root = Path(folder)
     files: list[dict[str, str]] = []
     left_out = characters = 0
-    for path in _regular_files(root):
+    for path in _regular_files(root, Path(except_folder)):
         name = path.relative_to(root).as_posix()
         characters += len(name)
         if len(files) >= most or characters > _MOST_PATH_CHARACTERS or not name.isprintable():
@@ -36,9 +36,13 @@ def list_files(folder: str, most: int) -> dict[str, object]:
     return {"files": files, "left_out": left_out}
 
 
-def _regular_files(root: Path) -> Iterator[Path]:
+def _regular_files(root: Path, excepted: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(root, followlinks=False):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _LEFT_OUT_FOLDERS)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _LEFT_OUT_FOLDERS and Path(place) / name != excepted
+        )
         for name in sorted(names):
             path = Path(place) / name
             if not name.startswith(".") and stat.S_ISREG(_mode(path)):

@@ -97,6 +97,12 @@ def test_demo_says_what_to_try_next_on_stderr(folder: Path, tmp_path: Path) -> N
     assert "asyncflow " not in done.stdout
 
 
+def test_demo_does_not_measure_what_it_writes(folder: Path) -> None:
+    outputs = [demo(folder, folder / "kept", "--new")["output"] for _ in range(2)]
+
+    assert outputs[0] == outputs[1]
+
+
 def test_demo_is_bounded(folder: Path, tmp_path: Path) -> None:
     output = demo(folder, tmp_path / "kept", "--files", "2")["output"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.making import HELLO, call, task, workflow, write
 
-SCRIPTS = [
+SCRIPTS: list[tuple[str, str, dict[str, object]]] = [
     (
         "inputParameters.expression",
         "INLINE",
@@ -72,7 +72,8 @@ def test_lint_looks_into_inline_sub_workflows(tmp_path: Path) -> None:
 
 
 def test_lint_leaves_scripts_with_expressions_to_the_run(tmp_path: Path) -> None:
-    fields = {"inputParameters": {"evaluatorType": "javascript", "expression": "1 + ${workflow.input.more}"}}
+    expression = "1 + ${workflow.input.more}"
+    fields: dict[str, object] = {"inputParameters": {"evaluatorType": "javascript", "expression": expression}}
 
     assert call("lint", write(tmp_path / "s.json", workflow(task("s", "INLINE", **fields)))).exit_code == 0
 

@@ -144,6 +144,21 @@ def test_second_process_is_refused_and_told_who_has_the_file(tmp_path: Path) -> 
     assert listed.returncode == 0
 
 
+def test_storage_that_fails_ends_the_run_with_3(tmp_path: Path) -> None:
+    wait = task("brief", "WAIT", inputParameters={"duration": "2 seconds"})
+    fork = task("fork", "FORK_JOIN", forkTasks=[[task("stuck")], [wait]])
+    write(tmp_path / "fork.json", workflow(fork, task("join", "JOIN", joinOn=["stuck", "brief"])))
+
+    with begin("run", "fork.json", "--wait", "--db", "x.db", cwd=tmp_path) as process:
+        wait_for_line(process, "waiting for a worker")
+        (tmp_path / "x.db").unlink()
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert "x.db" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
 def test_results_go_to_stdout_and_talk_to_stderr(tmp_path: Path, output: str) -> None:
     write(tmp_path / "hello.json", HELLO)

@@ -108,6 +108,7 @@ def test_usage_errors_exit_2_without_a_traceback(arguments: list[str]) -> None:
         (errors.ConfigurationError("scripts"), USAGE),
         (CommandFailed("no file"), USAGE),
         (ExceptionGroup("group", [errors.StoreLocked("held")]), STORAGE),
+        (ExceptionGroup("group", [errors.InvalidInput("bad"), errors.StoreError("gone")]), STORAGE),
     ],
 )
 def test_errors_of_ours_are_one_line_and_a_code(

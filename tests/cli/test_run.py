@@ -167,6 +167,31 @@ def test_run_performs_functions_of_a_module_or_a_file() -> None:
     assert shown["output"] == {"value": 16}
 
 
+REFERENCES = """
+import asyncflow as af
+from functions import double
+
+with af.Workflow("more") as wf:
+    wf >> double.node("only", value=wf.input.value)
+given = wf.input
+"""
+
+
+def test_run_takes_functions_and_workflows_and_nothing_else_of_a_module(here: Path) -> None:
+    (here / "more.py").write_text(REFERENCES, encoding="utf-8")
+
+    assert result("more.py", "--load", "functions", "--input", '{"value": 1}')["workflowName"] == "more"
+
+
+def test_run_refuses_two_functions_of_one_name(here: Path) -> None:
+    (here / "other.py").write_text(FUNCTIONS, encoding="utf-8")
+
+    done = call("run", "double.json", "--load", "functions.py", "--load", "other.py")
+
+    assert done.exit_code == 2
+    assert "task name 'double'" in done.stderr
+
+
 @pytest.mark.usefixtures("here")
 def test_run_holds_a_loaded_function_to_what_its_author_said() -> None:
     done = call("run", "double.json", "--load", "functions.py", "--input", '{"value": -1}', "-o", "json")
