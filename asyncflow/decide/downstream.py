@@ -64,7 +64,7 @@ class Downstream:
         self._drop_behind(target.node, Frame.of(target))
         while self._touched:
             join = self._touched.popleft()
-            if join.number not in self.reopened:
+            if join.number not in self.reopened and join.status != SKIPPED:
                 self.reopened[join.number] = None
                 self._touch(join)
                 self._drop_behind(join.node, Frame.of(join))
