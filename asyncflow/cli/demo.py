@@ -20,7 +20,7 @@ from asyncflow.cli.exits import CommandFailed
 from asyncflow.cli.loading import Bundle, read_bundle
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option
-from asyncflow.cli.progress import Mode
+from asyncflow.cli.progress import Mode, progress_option
 from asyncflow.cli.run import tell_end, write_finished
 from asyncflow.cli.running import Finished, Job, perform
 from asyncflow.model.definition import to_json
@@ -48,13 +48,7 @@ _OWN_SOURCE = Path(__file__).resolve().parents[1]
     help="At most this many files.",
 )
 @click.option("--new", "anew", is_flag=True, help="Start another execution, even if one is unfinished.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "live", "plain", "off"]),
-    default="auto",
-    show_default=True,
-    help="How progress is shown on stderr.",
-)
+@progress_option
 @format_option
 def demo(
     *, folder: Path | None, place: Path | None, most: int, anew: bool, progress: str, output: Format

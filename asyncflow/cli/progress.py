@@ -29,6 +29,16 @@ _LIVE_PER_S = 8
 _LINES = 12
 
 
+progress_option = click.option(
+    "--progress",
+    type=click.Choice(["auto", "live", "plain", "off"]),
+    default="auto",
+    show_default=True,
+    help="How progress is shown on stderr.",
+)
+"""The option of every command that runs something."""
+
+
 class Seen(Protocol):
     """A task record as it is followed; see `app/following`."""
 

@@ -13,11 +13,12 @@ import click
 
 from asyncflow.app.local import LocalOptions
 from asyncflow.app.rehearsal import parse_outcomes
+from asyncflow.cli.executions import head_of, summary_of, tasks_of, took
 from asyncflow.cli.exits import DONE, FORCED, USAGE, WORKFLOW_FAILED, CommandFailed
 from asyncflow.cli.loading import Bundle, read_bundle, read_document, read_object
 from asyncflow.cli.loop import in_loop, with_signals
-from asyncflow.cli.output import Format, duration, format_option, write_facts, write_json
-from asyncflow.cli.progress import Mode
+from asyncflow.cli.output import Format, format_option, write_facts, write_json
+from asyncflow.cli.progress import Mode, progress_option
 from asyncflow.cli.running import End, Finished, Job, perform, who_is_missing
 from asyncflow.model.statuses import COMPLETED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject
@@ -86,13 +87,7 @@ _MOST_NAMED = 10
     metavar="NAME=LIMIT",
     help="How much of a resource may be held at once.",
 )
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "live", "plain", "off"]),
-    default="auto",
-    show_default=True,
-    help="How progress is shown on stderr.",
-)
+@progress_option
 @format_option
 def run(  # noqa: PLR0913 - one parameter per option
     *,
@@ -180,15 +175,12 @@ def write_finished(finished: Finished, output: Format) -> None:
     if output != "table":
         write_json(finished.execution, lines=output == "jsonl")
         return
-    execution, tasks = finished.execution, _tasks(finished.execution)
+    execution, tasks = finished.execution, tasks_of(finished.execution)
     write_facts(
         [
-            ("execution", execution["workflowId"]),
-            ("workflow", f"{execution['workflowName']} version {execution['workflowVersion']}"),
-            ("status", execution["status"]),
-            ("reason", execution.get("reasonForIncompletion")),
-            ("tasks", _summary(tasks)),
-            ("took", duration(_took_ms(execution))),
+            *head_of(execution),
+            ("tasks", summary_of(execution)),
+            ("took", took(execution)),
             ("rehearsed", _rehearsed(finished)),
             ("output", execution.get("output")),
         ]
@@ -197,24 +189,6 @@ def write_finished(finished: Finished, output: Format) -> None:
     for task in failed[:_MOST_NAMED]:
         reason = task.get("reasonForIncompletion") or "no reason given"
         write_facts([(f"  {task['referenceTaskName']}", f"{task['status']}: {reason}")])
-
-
-def _tasks(execution: JsonObject) -> list[JsonObject]:
-    tasks = execution.get("tasks")
-    return [task for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
-
-
-def _summary(tasks: list[JsonObject]) -> str:
-    counts: dict[str, int] = {}
-    for task in tasks:
-        counts[str(task["status"])] = counts.get(str(task["status"]), 0) + 1
-    listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{len(tasks)} ({listed})" if tasks else "none"
-
-
-def _took_ms(execution: JsonObject) -> int:
-    begin, end = execution.get("startTime"), execution.get("endTime") or execution.get("updateTime")
-    return end - begin if isinstance(begin, int) and isinstance(end, int) else 0
 
 
 def _rehearsed(finished: Finished) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from asyncflow.app import database as files
+from asyncflow.cli.executions import head_of, number_of, summary_of, tasks_of, took
 from asyncflow.cli.exits import CommandFailed
 from asyncflow.cli.loop import in_loop
 from asyncflow.cli.output import (
@@ -144,15 +145,12 @@ def _checked(text: str) -> str:
 def _write_execution(execution: JsonObject) -> None:
     write_facts(
         [
-            ("execution", execution["workflowId"]),
-            ("workflow", f"{execution['workflowName']} version {execution['workflowVersion']}"),
-            ("status", execution["status"]),
-            ("reason", execution.get("reasonForIncompletion")),
+            *head_of(execution),
             ("correlation id", execution.get("correlationId")),
             ("parent", execution.get("parentWorkflowId")),
-            ("started (UTC)", moment(_number(execution, "startTime"))),
-            ("took", _took(execution, "startTime")),
-            ("tasks", len(_tasks(execution))),
+            ("started (UTC)", moment(number_of(execution, "startTime"))),
+            ("took", took(execution)),
+            ("tasks", summary_of(execution)),
             ("failed tasks", execution.get("failedReferenceTaskNames")),
             ("input", execution.get("input")),
             ("output", execution.get("output")),
@@ -167,24 +165,9 @@ def _task_rows(execution: JsonObject) -> list[dict[str, object]]:
             "reference": task.get("referenceTaskName"),
             "type": task.get("taskType"),
             "status": task.get("status"),
-            "attempt": _number(task, "retryCount") + 1,
-            "took": _took(task, "startTime"),
+            "attempt": number_of(task, "retryCount") + 1,
+            "took": took(task),
             "reason": cell(task.get("reasonForIncompletion")),
         }
-        for task in _tasks(execution)
+        for task in tasks_of(execution)
     ]
-
-
-def _tasks(execution: JsonObject) -> list[JsonObject]:
-    tasks = execution.get("tasks")
-    return [task for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
-
-
-def _took(record: JsonObject, begin: str) -> str:
-    start, end = _number(record, begin), _number(record, "endTime")
-    return duration(end - start) if start and end else ""
-
-
-def _number(record: JsonObject, key: str) -> int:
-    value = record.get(key)
-    return value if isinstance(value, int) else 0

@@ -83,3 +83,34 @@ FAILING = workflow(
     ),
     name="failing",
 )
+
+FUNCTIONS = """
+import asyncflow as af
+
+@af.task(retries=0)
+def double(value: int) -> dict:
+    if value < 0:
+        raise ValueError("negative")
+    return {"value": 2 * value}
+
+with af.Workflow("twice") as wf:
+    first = double.node("first", value=wf.input.value)
+    second = double.node("second", value=first.output.value)
+    wf >> first >> second
+    wf.output(value=second.output.value)
+"""
+DOUBLE = workflow(task("double", inputParameters={"value": "${workflow.input.value}"}), name="doubling")
+
+
+def result(*arguments: str | Path, given: str | None = None) -> Json:
+    done = call("run", *arguments, "-o", "json", given=given)
+    assert done.exit_code == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert isinstance(shown, dict)
+    return shown
+
+
+def tasks(execution: Json) -> list[Json]:
+    listed = execution["tasks"]
+    assert isinstance(listed, list)
+    return listed
