@@ -133,7 +133,9 @@ class Author:
             return [loop(ref, *body, times=self.dice.randint(1, 3), **listed, **keep, **more)]
         if kind == "child":
             inner = workflow(*self.tasks(2, min(depth, 1)), name="inner")
-            return [task(ref, "SUB_WORKFLOW", subWorkflowParam={"name": "i", "workflowDefinition": inner}, **more)]
+            return [
+                task(ref, "SUB_WORKFLOW", subWorkflowParam={"name": "i", "workflowDefinition": inner}, **more)
+            ]
         return self._choosing(kind, ref, depth)
 
     def _choosing(self, kind: str, ref: str, depth: int) -> list[Json]:
@@ -154,7 +156,9 @@ class Author:
         count = dice.randint(0, 3)
         if dice.random() < 0.5:
             listed: list[object] = [dice.choice([{"k": n}, n, {"optional": True}]) for n in range(count)]
-            kind = dice.choice([{"forkTaskName": "plain"}, {"forkTaskName": "far"}, {"forkTaskWorkflow": "cleanup"}])
+            kind = dice.choice(
+                [{"forkTaskName": "plain"}, {"forkTaskName": "far"}, {"forkTaskWorkflow": "cleanup"}]
+            )
             return dynamic_fork(ref, {"forkTaskInputs": listed, **kind})
         names = [self.ref() for _ in range(count)]
         forked = [task(name, dice.choice(["SIMPLE", "NOOP", "HTTP"]), name="retried") for name in names]
@@ -169,7 +173,11 @@ def random_world(seed: int, *, slice_size: int = 2_000, ends: bool = True) -> tu
     made = World(scripts=evaluate, local=frozenset({"plain", "retried", "timed"}), slice_size=slice_size)
     logic = dice.choice(["FIXED", "LINEAR_BACKOFF", "EXPONENTIAL_BACKOFF"])
     made.register_task(
-        name="retried", retryCount=2, retryLogic=logic, retryDelaySeconds=dice.choice([0, 3]), backoffJitterMs=500
+        name="retried",
+        retryCount=2,
+        retryLogic=logic,
+        retryDelaySeconds=dice.choice([0, 3]),
+        backoffJitterMs=500,
     )
     made.register_task(name="plain", retryCount=0)
     for name in ("timed", "far_timed"):
@@ -212,7 +220,9 @@ class History:
         self.world.send(state.execution_id, given)
 
     def _attempt(self, state: ExecutionState) -> None:
-        waiting = [t for t in state.tasks.values() if not t.is_ended and t.executor not in {"", "child", "script"}]
+        waiting = [
+            t for t in state.tasks.values() if not t.is_ended and t.executor not in {"", "child", "script"}
+        ]
         if not waiting:
             self._time(state)
             return

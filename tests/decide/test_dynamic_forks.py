@@ -234,7 +234,11 @@ def test_listed_sub_workflow_needs_no_name() -> None:
         ([task("later")], {}, "must be new and unique"),
         ([loop("l", task("later"))], {}, "must be new and unique"),
         ([{**task("a"), "type": {"x": 1}}], {}, "Dynamic tasks could not be created"),
-        ([loop("l", task("x", asyncflow={"dependsOn": ["nobody"]}))], {}, "which is no task of the same list"),
+        (
+            [loop("l", task("x", asyncflow={"dependsOn": ["nobody"]}))],
+            {},
+            "which is no task of the same list",
+        ),
         ([task("s", "SUB_WORKFLOW")], {}, "subWorkflowParam field is required"),
         ([task("l", "DO_WHILE")], {}, "loopOver field is required"),
         ([task("x", "FORK_JOIN")], {}, "not followed by a join"),

@@ -130,7 +130,9 @@ def joined(**branches: tuple[str, Json]) -> tuple[World, ExecutionState]:
     tasks = [[task(ref, **NO_RETRY, **options)] for ref, (_, options) in branches.items()]
     state = made.start(workflow(*fork("f", *tasks)))
     for ref, (status, _) in branches.items():
-        made.end(state, ref, {"r": ref}, status=status, reason=f"{ref} broke" if status != "COMPLETED" else None)
+        made.end(
+            state, ref, {"r": ref}, status=status, reason=f"{ref} broke" if status != "COMPLETED" else None
+        )
     return made, state
 
 
@@ -143,7 +145,11 @@ O: Json = {"optional": True}
     [
         ({"a": ("COMPLETED", {}), "b": ("COMPLETED", {})}, "COMPLETED", "COMPLETED"),
         ({"a": ("FAILED", O), "b": ("COMPLETED", {})}, "COMPLETED_WITH_ERRORS", "COMPLETED"),
-        ({"a": ("FAILED_WITH_TERMINAL_ERROR", O), "b": ("COMPLETED", O)}, "COMPLETED_WITH_ERRORS", "COMPLETED"),
+        (
+            {"a": ("FAILED_WITH_TERMINAL_ERROR", O), "b": ("COMPLETED", O)},
+            "COMPLETED_WITH_ERRORS",
+            "COMPLETED",
+        ),
         ({"a": ("FAILED", P), "b": ("COMPLETED", {})}, "FAILED", "FAILED"),
         ({"a": ("FAILED", P), "b": ("FAILED", O)}, "FAILED", "FAILED"),
         ({"a": ("FAILED", {**P, **O}), "b": ("COMPLETED", {})}, "COMPLETED_WITH_ERRORS", "COMPLETED"),

@@ -71,7 +71,9 @@ def test_condition_sees_inputs_output_so_far_and_outputs_of_body_tasks() -> None
         return False
 
     made = World(scripts=look)
-    body = loop("l", task("a"), loopCondition="$.max; $.l['1']; $.a.x", inputParameters={"max": "${workflow.input.n}"})
+    body = loop(
+        "l", task("a"), loopCondition="$.max; $.l['1']; $.a.x", inputParameters={"max": "${workflow.input.n}"}
+    )
     state = made.start(workflow(body), {"n": 5})
     made.end(state, "a__1", {"x": 1})
 
@@ -81,7 +83,9 @@ def test_condition_sees_inputs_output_so_far_and_outputs_of_body_tasks() -> None
 def test_condition_inputs_are_resolved_anew_for_each_iteration() -> None:
     made = World(scripts=lambda _l, _s, given: given["go"])
     setting = task("v", "SET_VARIABLE", inputParameters={"go": "${a.output.go}"})
-    body = loop("l", task("a"), setting, loopCondition="$.go", inputParameters={"go": "${workflow.variables.go}"})
+    body = loop(
+        "l", task("a"), setting, loopCondition="$.go", inputParameters={"go": "${workflow.variables.go}"}
+    )
     state = made.start(workflow(body))
     made.end(state, "a__1", {"go": True})
     made.end(state, "a__2", {"go": False})
@@ -240,7 +244,12 @@ def test_loop_in_a_loop_suffixes_twice() -> None:
 def test_fork_dynamic_fork_and_switch_in_a_body_have_its_suffix() -> None:
     made = world("a", "w")
     dynamic = task("d", "FORK_JOIN_DYNAMIC", inputParameters={"forkTaskInputs": [1], "forkTaskName": "w"})
-    body = [*fork("f", [task("a")]), dynamic, task("d_join", "JOIN"), switch("s", 1, {"1": [task("b", "NOOP")]})]
+    body = [
+        *fork("f", [task("a")]),
+        dynamic,
+        task("d_join", "JOIN"),
+        switch("s", 1, {"1": [task("b", "NOOP")]}),
+    ]
     state = made.start(workflow(loop("l", *body, times=2)))
     made.run()
 

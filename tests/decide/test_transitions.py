@@ -112,7 +112,12 @@ def test_task_moves_only_along_its_table(old: str, new: str) -> None:
 def test_ended_task_opens_again_by_a_reset_only(status: str) -> None:
     state, record = task_in(status)
 
-    for event in (ev.AttemptStarted(1), ev.TaskUpdated(1), ev.TaskEnded(1, status, {}), ev.ChildStarted(1, "x")):
+    for event in (
+        ev.AttemptStarted(1),
+        ev.TaskUpdated(1),
+        ev.TaskEnded(1, status, {}),
+        ev.ChildStarted(1, "x"),
+    ):
         with pytest.raises(IllegalTransition):
             evolve(state, event, 2)
 
