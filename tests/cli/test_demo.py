@@ -128,7 +128,7 @@ def test_demo_takes_the_package_by_default_and_keeps_to_one_folder(
 
     assert done.exit_code == 0, done.output
     assert [path.name for path in tmp_path.iterdir()] == ["asyncflow-demo"]
-    assert "runtime/turns.py" in (tmp_path / "asyncflow-demo" / "report.md").read_text(encoding="utf-8")
+    assert "`store/schema.sql`" in (tmp_path / "asyncflow-demo" / "report.md").read_text(encoding="utf-8")
 
 
 def test_demo_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
