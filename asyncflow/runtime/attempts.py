@@ -1,210 +1,195 @@
-"""Attempts performed: a function on the loop, in a thread or a process, an HTTP request, a command.
+"""Attempts under way: each one asyncio task from its start to its report.
 
-An attempt is one asyncio task from its start to its report. Cancelling it is always safe: the
-record has ended already, or the engine stops and the attempt will be interrupted, not failed.
+Cancelling one is always safe: its record has ended already, or the engine stops and the attempt
+will be interrupted, not failed. What a body does and how its end is told is `runtime/performing`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Protocol
-
-from pydantic_core import from_json
+from collections.abc import Callable
 
 from asyncflow.decide.scripts import script_request
 from asyncflow.decide.step import Context
-from asyncflow.errors import AsyncflowError, InvalidInput, LimitExceeded, ScriptError
-from asyncflow.ids import attempt_token
-from asyncflow.model.inputs import AttemptEnded, ExtendLease, ScriptEnded
-from asyncflow.model.limits import Limits
+from asyncflow.errors import AsyncflowError, LimitExceeded, ScriptError, ShuttingDown
+from asyncflow.model.inputs import AttemptEnded, AttemptInterrupted, ExtendLease, ScriptEnded
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import COMPLETED, FAILED, FAILED_TERMINALLY
-from asyncflow.model.values import JsonObject
-from asyncflow.runtime.binding import Binding
-from asyncflow.runtime.command_task import CommandPolicy, run_command
+from asyncflow.model.statuses import FAILED
 from asyncflow.runtime.attempt_records import AttemptRecord, LogLine
-from asyncflow.runtime.attempt_results import failure_of, freeze_output
-from asyncflow.runtime.context import TaskContext
-from asyncflow.runtime.http_task import run_http
-from asyncflow.runtime.outbound import OutboundClient
-from asyncflow.runtime.process_executor import ProcessExecutor
+from asyncflow.runtime.performing import Begun, LocalFunction, Performing
 from asyncflow.runtime.scripts.evaluator import ScriptRequest, ScriptRunner
-from asyncflow.runtime.thread_executor import ThreadExecutor
+
+__all__ = ["Attempts", "LocalFunction"]
 
 log = logging.getLogger("asyncflow.attempts")
 task_log = logging.getLogger("asyncflow.tasks")
 
+GRACE_S = 2.0
+"""How long a coroutine that was told to stop may take, several times told, before it is left alone."""
+
 Key = tuple[str, int]
+Report = AttemptEnded | AttemptInterrupted | ScriptEnded | ExtendLease
 
 
-class LocalFunction(Protocol):
-    """A function of this process that performs tasks of its name."""
+class _Running:
+    """One attempt under way, and the asyncio task that performs it."""
 
-    @property
-    def name(self) -> str:
-        """The task name."""
+    __slots__ = ("begun", "work")
 
-    @property
-    def function(self) -> Callable[..., object]:
-        """The author's function."""
-
-    @property
-    def executor(self) -> str:
-        """loop, thread or process."""
-
-    @property
-    def binding(self) -> Binding:
-        """How inputs become parameters."""
+    def __init__(self, begun: Begun) -> None:
+        self.begun = begun
+        self.work: asyncio.Task[None]
 
 
 class Attempts:
-    """Everything that is being performed in this process, by execution and record number.
-
-    Owned by the engine, which gives it the executors and closes them.
-    """
+    """Everything that is being performed in this process, by execution and record number."""
 
     def __init__(
         self,
-        functions: Mapping[str, LocalFunction],
-        report: Callable[[str, AttemptEnded | ScriptEnded | ExtendLease], None],
+        report: Callable[[str, Report], None],
         *,
-        threads: ThreadExecutor,
-        processes: ProcessExecutor,
+        performing: Performing,
         scripts: ScriptRunner,
-        outbound: OutboundClient,
-        commands: CommandPolicy,
-        limits: Limits,
-        installation: str,
         context: Callable[[], Context],
+        grace_s: float = GRACE_S,
     ) -> None:
-        """Perform nothing yet."""
-        self.functions = functions
-        self._report = report
-        self._threads, self._processes = threads, processes
-        self._scripts, self._outbound, self._commands = scripts, outbound, commands
-        self._limits = limits
-        self._installation = installation
-        self._context = context
-        self._running: dict[Key, asyncio.Task[None]] = {}
+        """Perform nothing yet; `context` is what expressions of scripts see."""
+        self._report, self._performing = report, performing
+        self._scripts, self._context = scripts, context
+        self._grace_s = grace_s
+        self._running: dict[Key, _Running] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._scripting: set[asyncio.Task[None]] = set()
+        self._rested = asyncio.Event()
+        self._closing = False
 
     @property
     def count(self) -> int:
-        """How many attempts and scripts are under way."""
-        return len(self._running) + len(self._scripting)
+        """How many attempts and scripts are under way, those told to stop included."""
+        return len(self._running) + len(self._scripting) + len(self._ending)
+
+    # --- attempts ---------------------------------------------------------------------------------
 
     def start(self, state: ExecutionState, task: TaskState, payload: bytes) -> None:
         """Begin an attempt. `payload` is its input as JSON, so it gets a copy of its own."""
+        if self._closing:
+            return
+        running = _Running(self._performing.begin(state, task, payload, sink=self))
         key = (state.execution_id, task.number)
-        work = asyncio.create_task(self._perform(key, state, task, payload))
-        self._running[key] = work
+        if key in self._running:
+            self.cancel(key)
+        self._running[key] = running
+        running.work = asyncio.create_task(self._perform(key, running))
 
     def cancel(self, key: Key) -> None:
         """Break an attempt off; one that ended already is gone."""
-        work = self._running.pop(key, None)
-        if work is not None:
-            work.cancel()
+        running = self._running.pop(key, None)
+        if running is None:
+            return
+        if running.begun.context is not None:
+            running.begun.context.mark_cancelled()
+        work = running.work
+        work.cancel()
+        self._ending.add(work)
+        work.add_done_callback(self._over)
+
+    def _over(self, work: asyncio.Task[None]) -> None:
+        self._ending.discard(work)
+        self._scripting.discard(work)
+        if not work.cancelled() and work.exception() is not None:
+            log.error("an attempt broke", exc_info=work.exception())
+        if not self.count:
+            self._rested.set()
+
+    async def _perform(self, key: Key, running: _Running) -> None:
+        begun = running.begun
+        report: Report
+        try:
+            report = await self._performing.outcome(begun)
+        except asyncio.CancelledError:
+            report = self._cancelled(begun)
+        except ShuttingDown:
+            return  # an executor closed: nothing is known of the attempt, and nothing is reported
+        if self._running.get(key) is running:
+            del self._running[key]
+            self._report(begun.stream, report)
+            if not self._running and not self.count:
+                self._rested.set()
+
+    @staticmethod
+    def _cancelled(begun: Begun) -> Report:
+        """Who raised it: the author's own code, or somebody who cancelled the asyncio task."""
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            return begun.ended(FAILED, {}, "CancelledError: the task function cancelled itself")
+        return AttemptInterrupted(begun.number, "cancelled from outside of the engine", begun.start)
+
+    # --- scripts ----------------------------------------------------------------------------------
 
     def start_script(self, state: ExecutionState, number: int, iteration: int) -> None:
         """Evaluate a script, whose request is read from the state now."""
+        if self._closing:
+            return
+        stream = state.execution_id
         try:
             language, source, given = script_request(state, number, self._context())
         except AsyncflowError as error:
-            self._report(state.execution_id, ScriptEnded(number, None, str(error), iteration))
+            self._report(stream, ScriptEnded(number, None, str(error), iteration))
             return
-        request = ScriptRequest(language, source, given)  # type: ignore[arg-type]
-        work = asyncio.create_task(self._evaluate(state.execution_id, number, iteration, request))
+        request = ScriptRequest(language, source, given)  # type: ignore[arg-type]  # the texts the type names
+        work = asyncio.create_task(self._evaluate(stream, number, iteration, request))
         self._scripting.add(work)
-        work.add_done_callback(self._scripting.discard)
-
-    async def close(self) -> None:
-        """Break everything off, without reports."""
-        works = [*self._running.values(), *self._scripting]
-        self._running.clear()
-        for work in works:
-            work.cancel()
-        await asyncio.gather(*works, return_exceptions=True)
+        work.add_done_callback(self._over)
 
     async def _evaluate(self, stream: str, number: int, iteration: int, request: ScriptRequest) -> None:
         try:
             value, error = await self._scripts.run(request), None
         except (ScriptError, LimitExceeded) as fault:
             value, error = None, str(fault)
-        except Exception as bug:  # the task must not wait for ever for an answer that cannot come
-            log.exception("script broke", extra={"execution": stream, "task": number})
-            value, error = None, f"{type(bug).__name__}: {bug}"
-        self._report(stream, ScriptEnded(number, value, error, iteration))
+        except ShuttingDown:
+            return
+        if not self._closing:
+            self._report(stream, ScriptEnded(number, value, error, iteration))
 
-    async def _perform(self, key: Key, state: ExecutionState, task: TaskState, payload: bytes) -> None:
-        """One attempt, to its report. Nothing that an author raises goes further: it would end the loop."""
-        stream, number = key
-        work = asyncio.current_task()
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def rested(self, timeout_s: float) -> bool:
+        """Wait until nothing is under way, at most so long; whether it is so."""
+        self._rested.clear()
+        if not self.count:
+            return True
         try:
-            report = await self._outcome(state, task, payload)
-        except BaseException as error:  # SystemExit and CancelledError of the author's own too
-            if self._running.get(key) is not work:
-                raise  # broken off, and nobody waits for a report
-            status, reason, output = failure_of(error)
-            log.info("attempt failed", extra={"execution": stream, "task": task.ref}, exc_info=error)
-            report = AttemptEnded(number, status, output, reason)
-        if self._running.get(key) is work:
-            del self._running[key]
-            self._report(stream, report)
+            async with asyncio.timeout(timeout_s):
+                await self._rested.wait()
+        except TimeoutError:
+            return False
+        return True
 
-    async def _outcome(self, state: ExecutionState, task: TaskState, payload: bytes) -> AttemptEnded:
-        given: JsonObject = {} if payload == b"{}" else from_json(payload)
-        executor = task.executor
-        if executor == "http":
-            return await self._http(state, task, given)
-        if executor == "command":
-            outcome = await run_command(given, policy=self._commands)
-            return self._built_in(task, ok=outcome.ok, output=outcome.output, reason=outcome.reason)
-        function = self.functions.get(task.name or task.node.name)
-        if function is None:
-            raise InvalidInput(f"no function of this name is loaded: {task.name or task.node.name}")
-        value = await self._call(function, state, task, given)
-        try:
-            output, size = freeze_output(value, limit=self._limits.payload_bytes)
-        except LimitExceeded as limit:
-            return AttemptEnded(task.number, FAILED_TERMINALLY, {}, str(limit))
-        return AttemptEnded(task.number, COMPLETED, output, None, size)
+    async def close(self) -> None:
+        """Break everything off, without reports.
 
-    def _call(
-        self, function: LocalFunction, state: ExecutionState, task: TaskState, given: JsonObject
-    ) -> Coroutine[object, object, object]:
-        binding = function.binding
-        context = self._context_of(state, task) if binding.context is not None else None
-        if function.executor == "process":
-            return self._processes.run(function.function, binding.bind(given, context))
-        arguments = binding.bind(given, context)
-        if function.executor == "thread":
-            return self._threads.run(lambda: function.function(**arguments))
-        return function.function(**arguments)  # type: ignore[return-value]
-
-    def _context_of(self, state: ExecutionState, task: TaskState) -> TaskContext:
-        return TaskContext(state, task, sink=self, installation=self._installation)
-
-    async def _http(self, state: ExecutionState, task: TaskState, given: JsonObject) -> AttemptEnded:
-        token = attempt_token(
-            self._installation, state.execution_id, task.ref, attempt=task.retry_count + 1, epoch=task.epoch
-        )
-        outcome = await run_http(given, client=self._outbound, idempotency_key=token)
-        return self._built_in(task, ok=outcome.ok, output=outcome.output, reason=outcome.reason)
-
-    def _built_in(self, task: TaskState, *, ok: bool, output: JsonObject, reason: str | None) -> AttemptEnded:
-        try:
-            frozen, size = freeze_output(output, limit=self._limits.payload_bytes)
-        except LimitExceeded as limit:
-            return AttemptEnded(task.number, FAILED_TERMINALLY, {}, str(limit))
-        return AttemptEnded(task.number, COMPLETED if ok else FAILED, frozen, reason, size)
+        A coroutine that swallows its cancellation is told again, and after the grace left behind.
+        """
+        self._closing = True
+        for key in [*self._running]:
+            self.cancel(key)
+        left = self._ending | self._scripting
+        for _ in range(3):
+            for work in left:
+                work.cancel()
+            if left:
+                _, left = await asyncio.wait(left, timeout=self._grace_s / 3)
+        for work in left:
+            log.error("a task function does not end though it is cancelled", extra={"work": repr(work)})
 
     # --- what a task context tells us -------------------------------------------------------------
 
     def report_heartbeat(self, execution_id: str, number: int) -> None:
-        """An attempt is alive."""
-        self._report(execution_id, ExtendLease(number))
+        """An attempt is alive; told on only where it puts off a timeout."""
+        running = self._running.get((execution_id, number))
+        if running is not None and running.begun.beats:
+            self._report(execution_id, ExtendLease(number))
 
     def write_log(self, execution_id: str, number: int, line: LogLine) -> None:
         """A line of an author's log."""

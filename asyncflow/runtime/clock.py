@@ -60,3 +60,13 @@ class SystemClock:
     def idle(self, until_ms: int | None) -> bool:
         """Real time passes by itself."""
         return False
+
+
+async def breathe() -> None:
+    """Let everybody else on the loop have a turn; no time passes."""
+    await asyncio.sleep(0)
+
+
+async def pause(seconds: float) -> None:
+    """Wait in real time, for what concerns the process and no workflow: a disk, a part that broke."""
+    await asyncio.sleep(seconds)

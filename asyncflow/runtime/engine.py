@@ -1,34 +1,32 @@
 """The engine: opens its parts in order, runs them in one task group, closes them in reverse.
 
-Nothing here decides or knows a database. Commands go through `turns`, reads render a state
-and wait until what they show is durable.
+Nothing here decides or knows a database. Commands go through `turns`, reads through `reading`; what
+a start finds is read by `recovery` and taken up here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-import anyio
-from anyio.abc import TaskGroup
-
 from asyncflow.decide.admission import Admission
-from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.decide.render import render_execution
+from asyncflow.decide.catalog import DefinitionCatalog, evolve_catalog
 from asyncflow.decide.step import Context
-from asyncflow.errors import NotFound, StoreError
+from asyncflow.decide.wanted import attempt_start
+from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.effects import RunAttempt
 from asyncflow.model.events import Event
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
-from asyncflow.model.turn import Moment, Recorded, StreamEvents
+from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime import recovery
 from asyncflow.runtime.addresses import AddressPolicy
@@ -36,18 +34,23 @@ from asyncflow.runtime.attempts import Attempts, LocalFunction
 from asyncflow.runtime.carry import Carry
 from asyncflow.runtime.clock import Clock, SystemClock
 from asyncflow.runtime.command_task import CommandPolicy
+from asyncflow.runtime.compaction import Compaction
+from asyncflow.runtime.deciding import DecidingSettings
+from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.needs import implicit_resource, registered_limit
 from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.performing import Bodies, Performing
 from asyncflow.runtime.process_executor import ProcessExecutor
 from asyncflow.runtime.projection import Projection
+from asyncflow.runtime.reading import Reading
 from asyncflow.runtime.scripts.evaluator import ScriptRunner, ScriptSettings
+from asyncflow.runtime.supervision import Supervisor
 from asyncflow.runtime.thread_executor import ThreadExecutor
 from asyncflow.runtime.turns import Turns
+from asyncflow.runtime.watchdog import Watchdog
 from asyncflow.store.journal import Journal, Views
 
 log = logging.getLogger("asyncflow.engine")
-
-_BACKLOG = 10_000  # events a slow reader of one execution may be behind
 
 
 class Store(Journal, Views, Protocol):
@@ -59,7 +62,9 @@ class EngineSettings:
     """What an engine is made with; parsed once, by `app/config`.
 
     `http_allow` are hosts and networks that HTTP tasks may reach although they are not public.
-    `environment` is what `${workflow.env.X}` shows. `installation` goes into tokens.
+    `environment` is what `${workflow.env.X}` shows, `secrets` the values of
+    `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
+    after their end. Turns of more than `turn_log_bytes` are made into segments.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -67,15 +72,19 @@ class EngineSettings:
     http_allow: tuple[str, ...] = ()
     commands: CommandPolicy = field(default_factory=lambda: CommandPolicy(enabled=False, root=None))
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     resources: Mapping[str, ResourceLimit] = field(default_factory=dict)
     installation: str = ""
+    keep_ended: int = 256
+    turn_log_bytes: int = 64 << 20
 
 
 class Engine:
     """One engine on one store; an async context manager.
 
     Attributes:
-        catalog: the registered definitions, for reading; `app/service` changes them.
+        catalog: the registered definitions, for reading; `change_catalog` changes them.
+        supervisor: the coroutines of the engine, and how often one of them ended by itself.
     """
 
     def __init__(
@@ -96,15 +105,22 @@ class Engine:
             store,
             self.clock,
             self.catalog,
-            limits=self.settings.limits,
             load=self._load,
-            environment=self.settings.environment,
+            settings=DecidingSettings(self.settings.limits, self.settings.environment),
+            keep_ended=self.settings.keep_ended,
         )
-        self.projection = Projection(store, self.turns.states, is_idle=lambda: self.turns.is_idle)
+        self.reading = Reading(self.turns, store)
+        self.projection = Projection(store, is_idle=lambda: self.turns.is_idle)
+        self.compaction = Compaction(
+            store,
+            self.turns,
+            most_bytes=self.settings.turn_log_bytes,
+            needed_from=lambda: self.projection.turn + 1,
+        )
+        self.turns.committed = self.compaction.committed
         self.admission = Admission()
+        self.supervisor = Supervisor()
         self._stack = AsyncExitStack()
-        self._group: TaskGroup | None = None
-        self._stopping = False
 
     # --- opening and closing ----------------------------------------------------------------------
 
@@ -121,21 +137,19 @@ class Engine:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        threads = await stack.enter_async_context(ThreadExecutor())
-        processes = await stack.enter_async_context(ProcessExecutor())
-        scripts = await stack.enter_async_context(ScriptRunner(settings.scripts))
-        policy = AddressPolicy(settings.http_allow)
-        outbound = await stack.enter_async_context(OutboundClient(policy))
+        self.watchdog = await stack.enter_async_context(Watchdog())
+        bodies = Bodies(
+            await stack.enter_async_context(ThreadExecutor()),
+            await stack.enter_async_context(ProcessExecutor(output_limit=settings.limits.payload_bytes)),
+            await stack.enter_async_context(OutboundClient(AddressPolicy(settings.http_allow))),
+            settings.commands,
+            settings.limits,
+            settings.installation,
+        )
         self.attempts = Attempts(
-            self.functions,
             self.turns.report,
-            threads=threads,
-            processes=processes,
-            scripts=scripts,
-            outbound=outbound,
-            commands=settings.commands,
-            limits=settings.limits,
-            installation=settings.installation,
+            performing=Performing(self.functions, bodies, secrets=settings.secrets),
+            scripts=await stack.enter_async_context(ScriptRunner(settings.scripts)),
             context=self._context,
         )
         self.carry = Carry(
@@ -148,16 +162,12 @@ class Engine:
             limits=settings.limits,
         )
         self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.waiting > 0)
-        for name, limit in settings.resources.items():
-            self.carry.set_limit(name, limit)
         await self._recover()
-        self._group = await stack.enter_async_context(anyio.create_task_group())
-        self._group.start_soon(self.projection.run)
-        self._group.start_soon(self._run)
+        await stack.enter_async_context(self.supervisor)
+        self.supervisor.start("views", self.projection.run)
+        self.supervisor.start("compaction", self.compaction.run)
+        self.turns.start(self.supervisor, next_due=self.carry.next_due, on_time=self.carry.on_time)
         stack.push_async_callback(self._close)
-
-    async def _run(self) -> None:
-        await self.turns.run(next_due=self.carry.next_due, on_time=self.carry.on_time)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -165,47 +175,75 @@ class Engine:
         """Stop: nothing new is taken, what is decided is committed, attempts are broken off.
 
         Nothing is recorded of the stop: the next start takes everything up again.
+
+        Raises:
+            StoreError: the engine had stopped by itself before, and nothing else was raised.
         """
         await self._stack.aclose()
+        if self.turns.failure is not None and kind is None:
+            raise self.turns.failure
 
     async def _close(self) -> None:
-        self._stopping = True
         await self.attempts.close()
+        await self.compaction.close()
         await self.turns.close()
         if self.turns.failure is None:
-            self.projection.flush(self.turns.number)
-            await self.projection.rested()
-        assert self._group is not None  # noqa: S101 - opened before this was pushed
-        self._group.cancel_scope.cancel()
+            await self.projection.close(self.turns.number)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Begin no attempt any more and give those under way so many seconds to end; whether all did.
+
+        Everything else goes on: what ends is recorded, and what follows waits for the next start.
+        """
+        self.carry.drain()
+        return await self.attempts.rested(timeout_s)
+
+    # --- recovery -----------------------------------------------------------------------------------
 
     async def _recover(self) -> None:
         found = await recovery.recover(self._store, self.catalog)
-        self.turns.number = found.position.last_turn
-        self.turns.stored.update(self.catalog.graphs)
-        self.turns.quarantined.update(found.quarantined)
-        self.clock.start_from(found.position.elapsed_ms)
-        for stream, state in found.behind.items():
-            state.changed.update(dict.fromkeys(state.tasks))
-            self.projection.touched(state)
-            log.debug("view behind", extra={"execution": stream})
-        self.projection.flush(found.position.last_turn)
-        for stream, state in found.states.items():
-            self.turns.states[stream] = state
+        position, turns = found.position, self.turns
+        turns.commits.number = position.last_turn
+        turns.stored.update(self.catalog.graphs)
+        turns.quarantined.update(found.quarantined)
+        for stream, why in found.quarantined.items():
+            log.error("execution quarantined", extra={"execution": stream, "reason": why})
+        self.clock.start_from(position.elapsed_ms)
+        self.compaction.begin(position)
+        self.carry.admitting.remember(position.elapsed_ms, found.starts)
+        self._set_limits()
+        self.projection.begin(position.projected_turn, position.last_turn)
+        for state in found.behind.values():
+            self.projection.make_anew(state)
+        for state in found.states.values():
+            turns.residents.add(state)
             self._take_up(state)
+        if len(found.states) >= _MANY:
+            gc.collect()
+            gc.freeze()  # what lives for long need not be looked through at every collection
+
+    def _set_limits(self) -> None:
+        for name, limit in self.settings.resources.items():
+            self.carry.set_limit(name, limit)
+        for name in self.catalog.tasks:
+            self.limits_changed(name)
 
     def _take_up(self, state: ExecutionState) -> None:
         """Go on with an execution that was folded: attempts of a process that is gone are interrupted."""
         self.carry.restore(state)
         for number, effects in state.wanted.items():
             if any(isinstance(effect, RunAttempt) for effect in effects):
-                self.turns.report(state.execution_id, AttemptInterrupted(number, "the engine was restarted"))
+                start = attempt_start(state.tasks[number])
+                interrupted = AttemptInterrupted(number, "the engine was restarted", start)
+                self.turns.report(state.execution_id, interrupted)
         self.turns.report(state.execution_id, Evaluate())
 
-    async def _load(self, stream: str) -> ExecutionState | None:
-        state = await recovery.load(self._store, self.catalog, stream)
-        if state is not None:
-            self.turns.stored.add(state.graph.hash)
-        return state
+    async def _load(self, streams: Sequence[str]) -> dict[str, Loaded]:
+        loaded = await recovery.load_many(self._store, self.catalog, streams)
+        for state in loaded.values():
+            if isinstance(state, ExecutionState):
+                self.turns.stored.add(state.graph.hash)
+        return loaded
 
     def _context(self) -> Context:
         return Context(
@@ -214,77 +252,25 @@ class Engine:
 
     # --- commands and reads -----------------------------------------------------------------------
 
-    async def submit(self, stream: str, given: Input) -> ExecutionState:
+    async def submit(self, stream: str, given: Input, *, size: int = 0) -> ExecutionState:
         """Have a command decided and committed; see `Turns.submit`."""
-        return await self.turns.submit(stream, given)
+        return await self.turns.submit(stream, given, size=size)
 
     async def state(self, stream: str) -> ExecutionState:
-        """The state of an execution, durable as it stands at return; do not keep it.
-
-        Raises:
-            NotFound: nothing is recorded under this id.
-            StoreError: its history cannot be read.
-        """
-        state = self.turns.states.get(stream)
-        if state is None:
-            if stream in self.turns.quarantined:
-                raise StoreError(f"execution {stream} is quarantined: {self.turns.quarantined[stream]}")
-            state = await self._load(stream)
-            if state is None:
-                raise NotFound("execution", stream)
-        return state
+        """The state of an execution; see `Reading.state`."""
+        return await self.reading.state(stream)
 
     async def read(self, stream: str, *, include_tasks: bool = True) -> JsonObject:
         """An execution in Conductor's Workflow shape; what it shows is durable at return."""
-        shown = render_execution(await self.state(stream), include_tasks=include_tasks)
-        await self.turns.settled(stream)
-        return shown
+        return await self.reading.read(stream, include_tasks=include_tasks)
 
     async def ended(self, stream: str) -> ExecutionState:
-        """Wait until the execution has ended, durably.
+        """Wait until the execution has ended, durably; see `Reading.ended`."""
+        return await self.reading.ended(stream)
 
-        Raises:
-            NotFound: nothing is recorded under this id.
-            StoreError: the engine stopped before.
-        """
-        done: asyncio.Future[ExecutionState] = asyncio.get_running_loop().create_future()
-
-        def watch(entry: StreamEvents, moment: Moment) -> None:
-            current = self.turns.states.get(stream)
-            if current is not None and current.is_ended and not done.done():
-                done.set_result(current)
-
-        with self._watching(stream, watch):
-            state = await self.state(stream)
-            if state.is_ended:
-                await self.turns.settled(stream)
-                return state
-            return await self.turns.unless_failed(done)
-
-    async def events(self, stream: str) -> AsyncIterator[Recorded]:
-        """Events of an execution as they become durable, from its first to its end.
-
-        Raises:
-            NotFound: nothing is recorded under this id.
-        """
-        news = _News()
-        with self._watching(stream, news.add):
-            await self.turns.settled(stream)
-            history = (await self._store.read_streams([stream]))[stream]
-            if not history:
-                raise NotFound("execution", stream)
-            last = 0
-            for recorded in history:
-                last = recorded.seq
-                yield recorded
-            while not (await self.state(stream)).is_ended or news.waiting:
-                for recorded in await news.take():
-                    if recorded.seq > last:
-                        last = recorded.seq
-                        yield recorded
-
-    def _watching(self, stream: str, watcher: Callable[[StreamEvents, Moment], None]) -> _Watch:
-        return _Watch(self.turns, stream, watcher)
+    def events(self, stream: str) -> AsyncIterator[Recorded]:
+        """Events of an execution as they become durable; see `Reading.events`."""
+        return self.reading.events(stream)
 
     async def views_caught_up(self) -> None:
         """Wait until the views show everything that is durable now."""
@@ -302,47 +288,17 @@ class Engine:
         limit = None if definition is None else registered_limit(definition)
         self.carry.set_limit(implicit_resource(task_name), limit)
 
-    def record_catalog(self, events: list[Event]) -> asyncio.Future[None]:
-        """Record events of the catalogue that were applied to it; done when they are durable."""
-        return self.turns.record_catalog(events, recovery.CATALOG_STREAM)
+    async def change_catalog(
+        self, event: Event, definitions: Mapping[str, WorkflowDefinition] | None = None
+    ) -> None:
+        """Make a change of the catalogue true and durable; `definitions` are those it names by hash.
+
+        Raises:
+            StoreError, ShuttingDown: as `Turns.check_open`; nothing changed.
+        """
+        self.turns.check_open()
+        evolve_catalog(self.catalog, event, definitions or {})
+        await asyncio.shield(self.turns.record_catalog([event], recovery.CATALOG_STREAM))
 
 
-class _Watch:
-    """A watcher that is registered while its context lasts."""
-
-    def __init__(self, turns: Turns, stream: str, watcher: Callable[[StreamEvents, Moment], None]) -> None:
-        self._turns, self._stream, self._watcher = turns, stream, watcher
-
-    def __enter__(self) -> None:
-        self._turns.watchers.setdefault(self._stream, []).append(self._watcher)
-
-    def __exit__(self, *exc: object) -> None:
-        watchers = self._turns.watchers[self._stream]
-        watchers.remove(self._watcher)
-        if not watchers:
-            del self._turns.watchers[self._stream]
-
-
-class _News:
-    """Durable events for one reader, who may be slow but not endlessly."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Recorded] = []
-        self._wake = asyncio.Event()
-        self._lost = False
-
-    def add(self, entry: StreamEvents, moment: Moment) -> None:
-        at_ms = moment.elapsed_ms
-        if len(self.waiting) + len(entry.events) > _BACKLOG:
-            self._lost = True
-        else:
-            self.waiting += [Recorded(entry.first_seq + i, at_ms, e) for i, e in enumerate(entry.events)]
-        self._wake.set()
-
-    async def take(self) -> list[Recorded]:
-        await self._wake.wait()
-        self._wake.clear()
-        if self._lost:
-            raise StoreError(f"the reader is more than {_BACKLOG} events behind; read again from the start")
-        taken, self.waiting = self.waiting, []
-        return taken
+_MANY = 10_000  # executions; a collection of as many takes a second

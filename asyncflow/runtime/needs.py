@@ -9,42 +9,70 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from asyncflow.decide.java_text import java_text
+from asyncflow.decide.policy import setting
 from asyncflow.decide.scope import StateScope
+from asyncflow.errors import InvalidInput
 from asyncflow.model.definition import TaskDefinition
 from asyncflow.model.graph import Node
-from asyncflow.model.resources import Need, ResourceLimit
+from asyncflow.model.resources import LeaseMode, Need, ResourceLimit
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonValue
 
 _NOTHING: tuple[Need, ...] = ()
 _HIGHEST = 99
+_MODES: dict[JsonValue, LeaseMode | None] = {None: None, "shared": "shared", "exclusive": "exclusive"}
 
 
-def needs_of(state: ExecutionState, task: TaskState) -> tuple[Need, ...]:
-    """The resources of a record's attempt; expressions in keys are resolved now."""
-    node = task.node
-    named = node.extra.get("resources")
-    limited = node.policy.concurrency or node.policy.rate
-    if named is None and not limited:
-        return _NOTHING
-    needs: list[Need] = []
-    if limited:
-        needs.append(Need(implicit_resource(task.name or node.name)))
-    if named is not None:
-        resolved = named.resolve(StateScope(state, creating=task.number))
-        for entry in resolved if isinstance(resolved, list) else ():
-            if isinstance(entry, Mapping):
-                needs.append(_need(entry))
+def needs_of(state: ExecutionState, task: TaskState, *, is_limited: bool) -> tuple[Need, ...]:
+    """The resources of a record's attempt; expressions in names and keys are resolved now.
+
+    Args:
+        is_limited: whether `task:<name>` has a limit now, whatever it had when the execution began.
+
+    Raises:
+        InvalidInput: a name, weight, mode or key comes to nothing usable; the message names it.
+    """
+    named = task.node.extra.get("resources")
+    if named is None:
+        return (Need(implicit_resource(task.name or task.node.name)),) if is_limited else _NOTHING
+    needs: list[Need] = [Need(implicit_resource(task.name or task.node.name))] if is_limited else []
+    resolved = named.resolve(StateScope(state, creating=task.number))
+    for index, entry in enumerate(resolved if isinstance(resolved, list) else ()):
+        if isinstance(entry, Mapping):
+            needs.append(_need(entry, f"asyncflow.resources[{index}]", has_key=_has_key(task.node, index)))
     return tuple(needs)
 
 
-def _need(entry: Mapping[str, JsonValue]) -> Need:
-    mode, key, weight = entry.get("mode"), entry.get("key"), entry.get("weight")
-    return Need(
-        str(entry.get("name")),
-        weight if isinstance(weight, int) and weight > 0 else 1,
-        "exclusive" if mode == "exclusive" else "shared" if mode == "shared" else None,
-        "" if key is None else java_text(key),
+def _has_key(node: Node, index: int) -> bool:
+    """Whether the definition gives a key, whatever it comes to now."""
+    uses = setting(node.task, "resources")
+    return isinstance(uses, list) and uses[index].key is not None
+
+
+def _need(entry: Mapping[str, JsonValue], where: str, *, has_key: bool) -> Need:
+    name, mode, key, weight = entry.get("name"), entry.get("mode"), entry.get("key"), entry.get("weight", 1)
+    if not isinstance(name, str) or not name:
+        raise InvalidInput(f"names no resource: {_shown(name)}", field=f"{where}.name")
+    if isinstance(weight, str) and weight.isdigit():
+        weight = int(weight)
+    if not isinstance(weight, int) or isinstance(weight, bool) or weight < 1:
+        raise InvalidInput(f"at least 1 expected, got {_shown(weight)}", field=f"{where}.weight")
+    if has_key and not isinstance(key, str | int | float | bool):
+        raise InvalidInput(f"gives no text: {_shown(key)}", field=f"{where}.key")
+    if mode not in _MODES:
+        raise InvalidInput(f"shared or exclusive expected, got {_shown(mode)}", field=f"{where}.mode")
+    return Need(name, weight, _MODES[mode], "" if key is None else java_text(key))
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else repr(value)[:80]
+
+
+def granted_needs(grants: list[list[JsonValue]]) -> tuple[Need, ...]:
+    """The needs that a recorded grant met; nothing is resolved again."""
+    return tuple(
+        Need(str(name), weight if isinstance(weight, int) else 1, _MODES.get(mode), str(key))
+        for name, weight, mode, key in grants
     )
 
 
@@ -72,7 +100,11 @@ def registered_limit(definition: TaskDefinition) -> ResourceLimit | None:
 
 
 def priority_of(state: ExecutionState, task: TaskState) -> int:
-    """0 to 99: the task's own, else the workflow definition's, else that of the execution."""
+    """0 to 99: the task's own, else the workflow definition's, else that of the execution.
+
+    Raises:
+        InvalidInput: the task's own is an expression that gives no number.
+    """
     template = task.node.extra.get("priority")
     value: JsonValue = None
     if template is not None:
@@ -81,5 +113,8 @@ def priority_of(state: ExecutionState, task: TaskState) -> int:
         value = state.graph.definition.extension.priority
     if isinstance(value, str) and value.isdigit():
         value = int(value)
-    chosen = value if isinstance(value, int) and not isinstance(value, bool) else state.priority
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if template is not None and not is_number:
+        raise InvalidInput(f"0 to 99 expected, got {_shown(value)}", field="asyncflow.priority")
+    chosen = value if isinstance(value, int) and is_number else state.priority
     return max(0, min(_HIGHEST, chosen))

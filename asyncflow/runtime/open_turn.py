@@ -1,6 +1,7 @@
 """The turn that is being decided: what it recorded, whom it owes an answer, what it stores first.
 
-It is filled by `runtime/turns`, handed to the journal whole, and released or refused whole.
+It is filled by `runtime/turns`, handed to the journal whole by `runtime/commits`, and released or
+refused whole.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ Answer = asyncio.Future[ExecutionState]
 Watcher = Callable[[StreamEvents, Moment], None]
 """Told of the events of one stream once they are durable; never awaited."""
 
+MOST_EVENTS = 20_000
+MOST_BYTES = 4 << 20
+"""A turn of more is committed before anything is added: encoding 4 MiB takes 10 ms of the loop."""
+
 
 @dataclass(slots=True)
 class OpenTurn:
@@ -26,6 +31,7 @@ class OpenTurn:
 
     All of it happened at one `moment`, that of its first input, so that a replay, which knows
     the turn's moment only, makes the very same state. `done` is fulfilled when it is durable.
+    `bytes` are those of the payloads that came in, as far as they are known.
     """
 
     moment: Moment | None = None
@@ -35,6 +41,12 @@ class OpenTurn:
     ended: dict[str, ExecutionState] = field(default_factory=dict)
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     count: int = 0
+    bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what comes now belongs to the next turn."""
+        return self.count >= MOST_EVENTS or self.bytes >= MOST_BYTES
 
     def add(self, stream: str, first_seq: int, events: list[Event]) -> None:
         """Record events of a stream behind those it has in this turn."""
@@ -51,7 +63,7 @@ class OpenTurn:
 
     def close(self, number: int) -> Turn:
         """What the journal gets."""
-        assert self.moment is not None  # noqa: S101 - set with the first input
+        assert self.moment is not None  # set with the first input
         return Turn(number, self.moment, list(self.entries.values()), self.definitions)
 
     def release(self) -> None:

@@ -1,28 +1,32 @@
 """Views kept up with the journal: what changed, as rows, a fifth of a second behind at most.
 
 Rows are made at the end of a turn, where the state is exactly what the turn makes true, and
-written after its commit. Nothing waits for a view except those who ask SQL; see `caught_up`.
+written after its commit. Nothing waits for a view except those who ask SQL; see `caught_up`. The
+rows themselves are in `runtime/rows`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 
-from pydantic_core import to_json
-
-from asyncflow.decide.scope import task_type
 from asyncflow.errors import StoreError
 from asyncflow.ids import task_id
-from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.state import ExecutionState
+from asyncflow.runtime.rows import execution_row, task_row
 from asyncflow.store.journal import Views
 from asyncflow.store.records import ExecutionRow, TaskRow, ViewBatch
+
+__all__ = ["Projection", "execution_row", "task_row"]
 
 log = logging.getLogger("asyncflow.projection")
 
 _EVERY_S = 0.1
-_ROWS = 5_000  # rows made at the end of one turn; more wait for the next
+_AGAIN_S = 1.0  # after the views could not be written
+_ROWS = 2_000  # rows made at a time: some 10 ms of the loop
+_UNWRITTEN = 4  # batches; no rows are made for more
 
 
 class Projection:
@@ -30,26 +34,34 @@ class Projection:
 
     `touched` is called as executions change, `close_turn` at the end of each turn, `committed`
     after its commit. `run` writes.
+
+    Attributes:
+        turn: the number of the turn up to which the views show everything.
+        trouble: why they cannot be written now, or empty.
     """
 
-    def __init__(
-        self, views: Views, states: dict[str, ExecutionState], *, is_idle: Callable[[], bool]
-    ) -> None:
+    def __init__(self, views: Views, *, is_idle: Callable[[], bool]) -> None:
         """Nothing has changed yet; `is_idle` says that all that is decided is durable."""
-        self._views = views
-        self._states = states
-        self._is_idle = is_idle
-        self._alarm: asyncio.TimerHandle | None = None
+        self.turn = 0
+        self.trouble = ""
+        self._views, self._is_idle = views, is_idle
+        self._alarm: asyncio.Handle | None = None
         self._changed: dict[str, ExecutionState] = {}
+        self._anew: set[str] = set()  # executions whose rows may be of a state long gone
         self._closed: ViewBatch | None = None
-        self._ready: list[ViewBatch] = []
+        self._ready: deque[ViewBatch] = deque()
+        self._turn_open = 0  # the newest turn whose changes are all known here
+        self._covered = 0  # the newest turn whose changes have all become rows
         self._next_s = 0.0
         self._force = False
         self._wake = asyncio.Event()
-        self._rested = asyncio.Event()
-        self._rested.set()
-        self.turn = 0
-        self._turn_open = 0
+        self._moved = asyncio.Event()
+        self._closing = asyncio.Event()
+
+    def begin(self, projected: int, last: int) -> None:
+        """Go on where the views are, in a journal that ends with this turn."""
+        self.turn = self._covered = projected
+        self._turn_open = last
 
     def touched(self, state: ExecutionState) -> None:
         """The execution changed in the turn that is open."""
@@ -57,90 +69,91 @@ class Projection:
         if self._alarm is None:
             self._alarm = asyncio.get_running_loop().call_later(_EVERY_S, self._look)
 
+    def make_anew(self, state: ExecutionState) -> None:
+        """All rows of this execution are to be made anew: what the views show of it may be anything."""
+        state.changed.update(dict.fromkeys(state.tasks))
+        self._anew.add(state.execution_id)
+        self.touched(state)
+
     def _look(self) -> None:
         """No turn may come by itself to take along what changed: do it now if all is durable."""
         self._alarm = None
         if not self._changed:
             return
-        if self._is_idle():
-            self.flush(self._turn_open)
+        loop = asyncio.get_running_loop()
+        if self._is_idle() and len(self._ready) < _UNWRITTEN:
+            self._hand_over(self._batch(self._turn_open))
+            if self._changed:
+                self._alarm = loop.call_soon(self._look)
         else:
-            self._alarm = asyncio.get_running_loop().call_later(_EVERY_S, self._look)
+            self._alarm = loop.call_later(_EVERY_S, self._look)
 
     def close_turn(self, number: int) -> None:
         """Make rows of what changed, if it is time to."""
         self._turn_open = number
-        now_s = asyncio.get_running_loop().time()
-        if not self._changed or (now_s < self._next_s and not self._force):
+        if not self._changed or len(self._ready) >= _UNWRITTEN:
             return
-        self._next_s = now_s + _EVERY_S
-        self._closed = self._batch(number)
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._next_s or self._force:
+            self._closed = self._batch(number)
+            self._next_s = 0.0 if self._changed else now_s + _EVERY_S
 
     def _batch(self, number: int) -> ViewBatch:
-        batch = ViewBatch(number, [], [], [], [])
-        done: list[str] = []
-        for stream, state in self._changed.items():
-            if len(batch.tasks) >= _ROWS:
-                break
-            batch.executions.append(execution_row(state))
-            if self._tasks(state, batch):
-                done.append(stream)
-        for stream in done:
-            del self._changed[stream]
-        return batch
-
-    @staticmethod
-    def _tasks(state: ExecutionState, batch: ViewBatch) -> bool:
-        """Rows of the changed records of an execution, up to the bound; whether that was all."""
-        changed = state.changed
-        while changed:
-            if len(batch.tasks) >= _ROWS:
-                return False
-            number = next(iter(changed))
-            del changed[number]
-            task = state.tasks.get(number)
-            if task is None:
-                batch.removed_tasks.append(task_id(state.execution_id, number))
-            else:
-                batch.tasks.append(task_row(state, task))
-        return True
+        """Rows of what changed, up to the bound; of this turn only if nothing is left over."""
+        executions: list[ExecutionRow] = []
+        tasks: list[TaskRow] = []
+        removed: list[str] = []
+        anew: list[str] = []
+        while self._changed and len(tasks) < _ROWS and len(executions) < _ROWS:
+            stream, state = next(iter(self._changed.items()))
+            executions.append(execution_row(state))
+            if stream in self._anew:
+                self._anew.discard(stream)
+                anew.append(stream)
+            changed = state.changed
+            while changed and len(tasks) < _ROWS:
+                task_number = next(iter(changed))
+                del changed[task_number]
+                task = state.tasks.get(task_number)
+                if task is None:
+                    removed.append(str(task_id(stream, task_number)))
+                else:
+                    tasks.append(task_row(state, task))
+            if not changed:
+                del self._changed[stream]
+        if not self._changed:
+            self._covered = number
+        return ViewBatch(self._covered, executions, tasks, removed, anew)
 
     def committed(self) -> None:
         """What the closed turn made true may be written now."""
         if self._closed is not None:
-            self._ready.append(self._closed)
+            self._hand_over(self._closed)
             self._closed = None
-            self._rested.clear()
-            self._wake.set()
+        elif self._force:
+            self._tell()
+
+    def _hand_over(self, batch: ViewBatch) -> None:
+        self._ready.append(batch)
+        self._wake.set()
+
+    def _tell(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
     @property
     def is_behind(self) -> bool:
         """Whether something is changed, closed or being written."""
-        return bool(self._changed or self._closed or self._ready or not self._rested.is_set())
-
-    def flush(self, number: int) -> None:
-        """Make rows of everything now: the caller knows that all of it is durable up to this turn."""
-        while self._changed:
-            self._ready.append(self._batch(number))
-        if self._ready:
-            self._rested.clear()
-            self._wake.set()
+        return bool(self._changed or self._closed or self._ready)
 
     async def caught_up(self, number: int) -> None:
         """Wait until the views show everything up to this turn."""
-        while self.is_behind and self.turn < number:
-            if self._is_idle():
-                self.flush(number)
+        while self.turn < number and self.is_behind:
             self._force = True
-            if self._rested.is_set():
-                await asyncio.sleep(_EVERY_S / 10)
-            else:
-                await self._rested.wait()
+            if self._changed and self._is_idle() and len(self._ready) < _UNWRITTEN:
+                self._hand_over(self._batch(self._turn_open))
+            await self._moved.wait()
         self._force = False
-
-    async def rested(self) -> None:
-        """Wait until everything that was handed over is written."""
-        await self._rested.wait()
 
     async def run(self) -> None:
         """Write batches as they come, for ever; cancelled by the engine's end."""
@@ -148,71 +161,32 @@ class Projection:
             await self._wake.wait()
             self._wake.clear()
             while self._ready:
-                batch = self._ready.pop(0)
-                try:
-                    await self._views.write_views(batch)
-                except StoreError as error:
-                    log.warning("views not written", extra={"turn": batch.turn_number, "reason": str(error)})
-                    self._ready.insert(0, batch)
-                    break
-                self.turn = batch.turn_number
-            if not self._ready:
-                self._rested.set()
+                await self._write(self._ready[0])
 
+    async def _write(self, batch: ViewBatch) -> None:
+        try:
+            await self._views.write_views(batch)
+        except StoreError as error:
+            self.trouble = str(error)
+            log.warning("views not written", extra={"turn": batch.turn_number, "reason": str(error)})
+            try:
+                async with asyncio.timeout(_AGAIN_S):
+                    await self._closing.wait()
+            except TimeoutError:
+                return
+            self._ready.clear()  # no time is left; the next start sees what they lack
+        else:
+            self.trouble = ""
+            self._ready.popleft()
+            self.turn = batch.turn_number
+        self._tell()
 
-def execution_row(state: ExecutionState) -> ExecutionRow:
-    """The row of the view `execution` for a state."""
-    given, output = to_json(state.input).decode(), to_json(state.output).decode()
-    parent = task_id(state.parent_id, state.parent_number) if state.parent_id else ""
-    return ExecutionRow(
-        state.execution_id,
-        state.name,
-        state.version,
-        state.status,
-        0 if state.is_ended else 1,
-        state.graph.hash,
-        state.correlation_id or "",
-        state.parent_id or "",
-        parent,
-        state.priority,
-        state.created_ms,
-        state.updated_ms,
-        state.ended_ms,
-        state.reason or "",
-        len(given),
-        len(output),
-        to_json(list(state.failed_refs)).decode() if state.failed_refs else "[]",
-        state.epoch,
-        state.seq,
-        given,
-        output,
-    )
-
-
-def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
-    """The row of the view `task` for a record."""
-    size = task.output_bytes
-    if not size and task.output:
-        size = len(to_json(task.output))
-    return TaskRow(
-        task_id(state.execution_id, task.number),
-        state.execution_id,
-        task.number,
-        task.seq,
-        task.ref,
-        task.name or task.node.name,
-        task_type(task),
-        task.status,
-        task.state or task.status,
-        task.retry_count,
-        task.iteration,
-        task.scheduled_ms,
-        task.started_ms,
-        task.updated_ms,
-        task.ended_ms,
-        task.worker_id,
-        task.reason or "",
-        task.input_bytes,
-        size,
-        1 if task.superseded else 0,
-    )
+    async def close(self, number: int) -> None:
+        """Write what is left, which is durable up to this turn; what cannot be is left to the next start."""
+        self._closing.set()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        while self.is_behind and not self.trouble:
+            if self._changed and len(self._ready) < _UNWRITTEN:
+                self._hand_over(self._batch(number))
+            await self._moved.wait()

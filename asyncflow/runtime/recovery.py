@@ -1,42 +1,98 @@
 """Start-up: every execution that goes on, folded from the journal; the same code loads one later.
 
 There is no second path for crashes: a clean stop and a kill are read alike. What was in flight
-is taken up by `runtime/carry`, attempts of this process are declared interrupted.
+is taken up by `runtime/engine`, attempts of this process are declared interrupted.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic_core import from_json
 
 from asyncflow.decide.catalog import DefinitionCatalog, evolve_catalog
 from asyncflow.decide.evolve import evolve, new_state
-from asyncflow.errors import StoreError
+from asyncflow.errors import AsyncflowError, NotFound, StoreError
 from asyncflow.model import events as ev
 from asyncflow.model.definition import parse_workflow
 from asyncflow.model.state import ExecutionState
-from asyncflow.model.turn import Recorded
+from asyncflow.model.turn import Recorded, Turn
+from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.loading import Loaded
 from asyncflow.store.journal import Journal
 from asyncflow.store.records import Recovery
 
 CATALOG_STREAM = "catalog"
 
-_SLICE = 2_000  # events folded before others get the loop
+_SLICE = 1_000  # events folded before others get the loop
 _STREAMS = 500  # streams read in one call
 _NAMING = (ev.ExecutionStarted, ev.ExecutionRestarted, ev.DefinitionMigrated, ev.WorkflowRegistered)
+
+History = list[Recorded]
 
 
 @dataclass(slots=True)
 class Recovered:
-    """What a start found: live executions, those whose rows in the views are behind, quarantined ones."""
+    """What a start found.
+
+    `states` go on; `behind` are those whose rows in the views are behind; `quarantined` could not
+    be read or folded. `starts` are the times at which attempts took something of a resource, as
+    far back as turns are held, oldest first.
+    """
 
     position: Recovery
     states: dict[str, ExecutionState] = field(default_factory=dict)
     behind: dict[str, ExecutionState] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
+    starts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+
+class _Gathered:
+    """Histories read from the turns, without those that nobody needs: ended, and shown by the views."""
+
+    def __init__(self, found: Recovered) -> None:
+        self.histories: dict[str, History] = {}
+        self.behind: set[str] = set()
+        self.incomplete: set[str] = set()
+        self._found = found
+
+    def add(self, turn: Turn) -> None:
+        at_ms = turn.moment.elapsed_ms
+        is_shown = turn.number <= self._found.position.projected_turn
+        for stream, first_seq, events in turn.entries:
+            if not is_shown:
+                self.behind.add(stream)
+            history = self.histories.get(stream)
+            if history is None:
+                history = self.histories[stream] = []
+                if first_seq > 1:
+                    self.incomplete.add(stream)
+            self._count(events, at_ms)
+            history += [Recorded(first_seq + i, at_ms, event) for i, event in enumerate(events)]
+            if is_shown and isinstance(events[-1], ev.ExecutionEnded):
+                del self.histories[stream]
+
+    def _count(self, events: Sequence[ev.Event], at_ms: int) -> None:
+        for event in events:
+            if type(event) is ev.AttemptStarted and event.grants:
+                for grant in event.grants:
+                    self._found.starts[str(grant[0])].append(at_ms)
+
+
+class _Slices:
+    """Lets others have the loop after so many events, whatever they belong to."""
+
+    def __init__(self) -> None:
+        self._left = _SLICE
+
+    async def after(self, events: int) -> None:
+        self._left -= events
+        if self._left <= 0:
+            self._left = _SLICE
+            await breathe()
 
 
 async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
@@ -49,69 +105,125 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
     """
     position = await journal.recover()
     found = Recovered(position)
-    histories: dict[str, list[Recorded]] = {}
-    behind: set[str] = set()
+    gathered = _Gathered(found)
+    slices = _Slices()
     async for batch in journal.read_turns(position.first_turn - 1):
         for turn in batch:
-            for entry in turn.entries:
-                at_ms = turn.moment.elapsed_ms
-                history = histories.setdefault(entry.stream, [])
-                history += [Recorded(entry.first_seq + i, at_ms, e) for i, e in enumerate(entry.events)]
-                if turn.number > position.projected_turn:
-                    behind.add(entry.stream)
+            gathered.add(turn)
+            await slices.after(sum(len(entry.events) for entry in turn.entries) // 4)
+    gathered.behind.discard(CATALOG_STREAM)
+    gathered.incomplete.discard(CATALOG_STREAM)
+    histories = gathered.histories
     await _fold_catalog(journal, catalog, histories.pop(CATALOG_STREAM, []))
-    behind.discard(CATALOG_STREAM)
-    partial = [s for s, h in histories.items() if h[0].seq > 1]
+    partial = [*(s for s in gathered.incomplete if s in histories)]
     wanted = dict.fromkeys([*partial, *(s for s in position.open_streams if s != CATALOG_STREAM)])
     for chunk in _chunks(list(wanted)):
-        for stream, older in (await _segments(journal, chunk, found)).items():
+        for stream, older in (await _read(journal, chunk, found, segments_only=True)).items():
             histories[stream] = _joined(older, histories.get(stream, []))
-    todo = {
-        s: h
-        for s, h in histories.items()
-        if h and s not in found.quarantined and (s in behind or not _ended(h))
-    }
-    await _know_definitions(journal, catalog, todo.values())
-    for stream, history in todo.items():
-        try:
-            state = await fold(stream, history, catalog)
-        except Exception as fault:  # noqa: BLE001 - one damaged history must not keep all from starting
-            found.quarantined[stream] = f"{type(fault).__name__}: {fault}"
+    await _complete(journal, histories, found)
+    await _know_definitions(journal, catalog, histories.values())
+    for stream, history in histories.items():
+        if not history or stream in found.quarantined or (stream not in gathered.behind and _ended(history)):
             continue
-        if not state.is_ended or state.wanted:
-            found.states[stream] = state
-        if stream in behind:
-            found.behind[stream] = state
+        await _take_in(found, stream, history, catalog=catalog, is_behind=stream in gathered.behind)
+        await slices.after(len(history) + 10)
+        history.clear()
     return found
 
 
-async def _segments(journal: Journal, streams: list[str], found: Recovered) -> dict[str, list[Recorded]]:
-    """What segments hold of the streams; a damaged one is set aside and the others are read."""
+async def _take_in(
+    found: Recovered, stream: str, history: History, *, catalog: DefinitionCatalog, is_behind: bool
+) -> None:
+    """Fold one execution; one that cannot be folded does not keep the others from starting."""
     try:
-        return await journal.read_streams(streams, segments_only=True)
+        state = await fold(stream, history, catalog)
+    except Exception as fault:  # noqa: BLE001 - whatever is wrong with it is wrong with it alone
+        found.quarantined[stream] = f"{type(fault).__name__}: {fault}"
+        return
+    if not state.is_ended or state.wanted:
+        found.states[stream] = state
+    if is_behind:
+        found.behind[stream] = state
+    else:
+        state.changed.clear()
+
+
+async def _complete(journal: Journal, histories: dict[str, History], found: Recovered) -> None:
+    """Read whole the histories whose beginning was passed over: they ended, and were opened again."""
+    torn = [s for s, h in histories.items() if h and h[0].seq > 1 and s not in found.quarantined]
+    for chunk in _chunks(torn):
+        histories.update(await _read(journal, chunk, found, segments_only=False))
+
+
+async def _read(
+    journal: Journal, streams: list[str], found: Recovered, *, segments_only: bool
+) -> dict[str, History]:
+    """What is recorded of the streams; a damaged one is set aside and the others are read."""
+    try:
+        return await journal.read_streams(streams, segments_only=segments_only)
     except StoreError:
-        read: dict[str, list[Recorded]] = {}
+        read: dict[str, History] = {}
         for stream in streams:
             try:
-                read.update(await journal.read_streams([stream], segments_only=True))
+                read.update(await journal.read_streams([stream], segments_only=segments_only))
             except StoreError as damage:
                 found.quarantined[stream] = str(damage)
         return read
 
 
-def _joined(older: list[Recorded], newer: list[Recorded]) -> list[Recorded]:
+def _joined(older: History, newer: History) -> History:
     """Segments, then what turns hold beyond them; the two may overlap."""
     last = older[-1].seq if older else 0
+    if newer and newer[0].seq > last + 1:
+        return newer  # there is more between the two, see `_complete`
     return older + [recorded for recorded in newer if recorded.seq > last]
 
 
 async def load(journal: Journal, catalog: DefinitionCatalog, stream: str) -> ExecutionState | None:
-    """One execution from the journal, or None if nothing is recorded of it."""
-    history = (await journal.read_streams([stream]))[stream]
-    if not history or not isinstance(history[0].event, ev.ExecutionStarted):
+    """One execution from the journal, or None if nothing is recorded of it.
+
+    Raises:
+        StoreError: its history cannot be read.
+    """
+    found = (await load_many(journal, catalog, [stream]))[stream]
+    if isinstance(found, ExecutionState):
+        return found
+    if isinstance(found, NotFound):
         return None
-    await _know_definitions(journal, catalog, [history])
-    return await fold(stream, history, catalog)
+    raise found
+
+
+async def load_many(
+    journal: Journal, catalog: DefinitionCatalog, streams: Sequence[str]
+) -> dict[str, Loaded]:
+    """Executions from the journal; for one that is not there, or cannot be read, the error.
+
+    Cost: as `Journal.read_streams`, once for all of them.
+    """
+    try:
+        histories = await journal.read_streams(streams)
+        await _know_definitions(journal, catalog, histories.values())
+    except StoreError as error:
+        if len(streams) == 1:
+            return {streams[0]: error}
+        one_by_one = [await load_many(journal, catalog, [stream]) for stream in streams]
+        return {stream: loaded for found in one_by_one for stream, loaded in found.items()}
+    found: dict[str, Loaded] = {}
+    for stream, history in histories.items():
+        if not history or not isinstance(history[0].event, ev.ExecutionStarted):
+            found[stream] = NotFound("execution", stream)
+            continue
+        try:
+            state = found[stream] = await fold(stream, history, catalog)
+        except AsyncflowError as error:
+            found[stream] = error
+        except Exception as fault:  # noqa: BLE001 - as at the start: it concerns this one alone
+            found[stream] = StoreError(
+                f"execution {stream} cannot be folded: {type(fault).__name__}: {fault}"
+            )
+        else:
+            state.changed.clear()
+    return found
 
 
 async def fold(stream: str, history: Sequence[Recorded], catalog: DefinitionCatalog) -> ExecutionState:
@@ -121,18 +233,22 @@ async def fold(stream: str, history: Sequence[Recorded], catalog: DefinitionCata
         StoreError: the history does not begin with its start.
     """
     first = history[0].event
-    if not isinstance(first, ev.ExecutionStarted):
-        raise StoreError(f"stream {stream} begins with {type(first).__name__}, not with ExecutionStarted")
+    if not isinstance(first, ev.ExecutionStarted) or history[0].seq != 1:
+        raise StoreError(f"stream {stream} begins with {type(first).__name__} at {history[0].seq}")
+    if first.definition not in catalog.graphs:
+        raise StoreError(f"stream {stream}: its definition {first.definition} is missing or damaged")
     state = new_state(stream, catalog.graphs, first.definition)
     for count, recorded in enumerate(history):
         evolve(state, recorded.event, recorded.at_ms)
         if count % _SLICE == _SLICE - 1:
-            await asyncio.sleep(0)
+            await breathe()
+    if state.seq != history[-1].seq:
+        raise StoreError(f"stream {stream}: {len(history)} events up to {history[-1].seq}, some are missing")
     state.dirty.clear()
     return state
 
 
-async def _fold_catalog(journal: Journal, catalog: DefinitionCatalog, recent: list[Recorded]) -> None:
+async def _fold_catalog(journal: Journal, catalog: DefinitionCatalog, recent: History) -> None:
     history = recent
     if not recent or recent[0].seq > 1:
         history = (await journal.read_streams([CATALOG_STREAM]))[CATALOG_STREAM]
@@ -147,10 +263,15 @@ async def _know_definitions(
     journal: Journal, catalog: DefinitionCatalog, histories: Iterable[Sequence[Recorded]]
 ) -> None:
     """Compile what the histories name by hash and the catalog does not hold yet."""
-    named = {r.event.definition for h in histories for r in h if isinstance(r.event, _NAMING)}
+    named = dict.fromkeys(r.event.definition for h in histories for r in h if isinstance(r.event, _NAMING))
     missing = [name for name in named if name not in catalog.graphs]
     for chunk in _chunks(missing):
-        add_bodies(catalog, await journal.read_definitions(chunk))
+        try:
+            add_bodies(catalog, await journal.read_definitions(chunk))
+        except StoreError:
+            for name in chunk:
+                with contextlib.suppress(StoreError):  # who names it cannot be folded, and says so
+                    add_bodies(catalog, await journal.read_definitions([name]))
 
 
 def add_bodies(catalog: DefinitionCatalog, bodies: Mapping[str, str]) -> None:
@@ -164,6 +285,6 @@ def _ended(history: Sequence[Recorded]) -> bool:
     return isinstance(history[-1].event, ev.ExecutionEnded)
 
 
-def _chunks(streams: list[str]) -> Iterable[list[str]]:
+def _chunks(streams: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(streams), _STREAMS):
         yield streams[start : start + _STREAMS]

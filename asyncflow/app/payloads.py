@@ -1,0 +1,53 @@
+"""What callers hand in, checked before it reaches the deciding core: JSON, and not too large.
+
+Whatever passes can be recorded: a value without a JSON form would stop the journal, and with it
+everybody else. Shapes are the business of `model/` and of the surfaces.
+"""
+
+from __future__ import annotations
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from asyncflow.errors import InvalidInput, LimitExceeded
+from asyncflow.model.json_values import find_fault
+from asyncflow.model.limits import Limits
+from asyncflow.model.values import JsonObject
+
+_TEXT_DEPTH = 8
+
+
+def check_payload(value: JsonObject, field: str, limits: Limits) -> tuple[JsonObject, int]:
+    """A copy of a payload, and its size in bytes of JSON.
+
+    Raises:
+        InvalidInput: something in it has no JSON form, or it is no object.
+        LimitExceeded: it is larger than `payload_bytes`.
+    """
+    fault = find_fault(value, depth=limits.document_depth)
+    if fault is not None:
+        raise InvalidInput(str(fault), field=field)
+    try:
+        text = to_json(value)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidInput(f"not JSON: {error}", field=field) from error
+    if len(text) > limits.payload_bytes:
+        raise LimitExceeded(
+            f"payload_too_large: {field} in bytes", allowed=limits.payload_bytes, actual=len(text)
+        )
+    copied = from_json(text)
+    if not isinstance(copied, dict):
+        raise InvalidInput("must be an object", field=field)
+    return copied, len(text)
+
+
+def check_texts(**values: object) -> None:
+    """Refuse texts, and small maps of texts, that could not be recorded: a lone surrogate is enough.
+
+    Raises:
+        InvalidInput: something is not JSON; the message names it.
+    """
+    for field, value in values.items():
+        if value:
+            fault = find_fault({field: value}, depth=_TEXT_DEPTH)
+            if fault is not None:
+                raise InvalidInput(str(fault), field=field)

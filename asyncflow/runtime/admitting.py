@@ -1,0 +1,206 @@
+"""Tasks that run here on their way to a slot: what each needs, whether it is there, who is next.
+
+It asks `decide/admission`, which owns all counts, and turns grants into inputs of the turn; what
+cannot begin at all is reported as failed, by name. It starts nothing: see `runtime/carry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+from pydantic_core import to_json
+
+from asyncflow.decide.admission import Admission
+from asyncflow.errors import AsyncflowError, LimitExceeded
+from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded, Message
+from asyncflow.model.limits import Limits
+from asyncflow.model.resources import Grant, Need, ResourceLimit, Waiter
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.statuses import FAILED_TERMINALLY, IN_PROGRESS
+from asyncflow.runtime.clock import Clock
+from asyncflow.runtime.needs import granted_needs, implicit_limit, implicit_resource, needs_of, priority_of
+
+_FUNCTIONS = frozenset({"loop", "thread", "process"})
+_KEPT_BYTES = 64 << 10  # an input above is encoded again when its attempt starts
+
+Key = tuple[str, int]
+
+
+class Admitting:
+    """The requests of this engine's attempts.
+
+    Attributes:
+        unloaded: the tasks that wait for a function of this name to be loaded, by key.
+        is_draining: nothing is admitted any more; what waits asks again after the next start.
+    """
+
+    def __init__(
+        self, clock: Clock, admission: Admission, *, functions: Container[str], limits: Limits
+    ) -> None:
+        """Nobody asked yet; `functions` are the names that can be performed in this process."""
+        self.admission = admission
+        self.unloaded: dict[Key, str] = {}
+        self.is_draining = False
+        self._clock, self._functions, self._limits = clock, functions, limits
+        self._requested: set[Key] = set()
+        self._payloads: dict[Key, bytes] = {}
+        self._limited: set[str] = set()  # task names whose limits are in force
+        self._settled: set[str] = set()  # task names whose limits a definition need not bring any more
+        self._met: set[str] = set()
+        self._fence = 0
+        self._starts: Mapping[str, Sequence[int]] = {}
+
+    # --- limits -----------------------------------------------------------------------------------
+
+    def remember(self, fence: int, starts: Mapping[str, Sequence[int]]) -> None:
+        """Go on from an earlier process: no fence below this one, and these starts count for rates.
+
+        Fences of an earlier process are below its last moment in milliseconds: each began at the
+        last moment of the one before, and nobody grants a thousand leases of one resource a second
+        for ever. So the moment is a high-water mark that needs no storing.
+        """
+        self._fence, self._starts = fence, starts
+
+    def set_limit(self, resource: str, limit: ResourceLimit | None) -> Iterable[Message]:
+        """Change a limit while it is in use; what fits now begins."""
+        name = resource.removeprefix("task:")
+        if name != resource:
+            self._settled.add(name)
+            (self._limited.discard if limit is None else self._limited.add)(name)
+        self._meet(resource)
+        grants = self.admission.set_limit(resource, limit, self._clock.now().elapsed_ms)
+        return [self._admitted(grant) for grant in grants]
+
+    def _know_limit(self, task: TaskState) -> None:
+        """Take up a limit that a definition brought; registered ones are set when they change."""
+        name = task.name or task.node.name
+        if name in self._settled:
+            return
+        self._settled.add(name)
+        limit = implicit_limit(task.node)
+        if limit is not None:
+            self._limited.add(name)
+            self._meet(implicit_resource(name))
+            self.admission.set_limit(implicit_resource(name), limit, self._clock.now().elapsed_ms)
+
+    def _meet(self, resource: str) -> None:
+        """Tell admission what earlier processes gave of a resource, before it gives anything."""
+        if resource not in self._met:
+            self._met.add(resource)
+            starts = self._starts.get(resource, ())
+            self.admission.restore_history(resource, starts_ms=starts, fence=self._fence)
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def request(self, state: ExecutionState, number: int) -> Iterable[Message]:
+        """Ask for what a record needs; one that needs nothing may begin."""
+        if self.is_draining:
+            return ()
+        task = state.tasks[number]
+        key = (state.execution_id, number)
+        name = task.name or task.node.name
+        if task.executor in _FUNCTIONS and name not in self._functions:
+            self.unloaded[key] = name
+            return ()
+        payload = b"{}" if not task.input else to_json(task.input)
+        size = len(payload)
+        if size > self._limits.payload_bytes:
+            limit = LimitExceeded(
+                "payload_too_large: task input in bytes", allowed=self._limits.payload_bytes, actual=size
+            )
+            return (_refusal(key, limit),)
+        if size <= _KEPT_BYTES:
+            self._payloads[key] = payload
+        self._know_limit(task)
+        try:
+            needs = needs_of(state, task, is_limited=name in self._limited)
+            if not needs:
+                return (Message(key[0], AttemptAdmitted(number, input_bytes=size)),)
+            grant = self._ask(key, needs, state, task)
+        except AsyncflowError as refusal:
+            self._requested.discard(key)
+            return (_refusal(key, refusal),)
+        return () if grant is None else (self._admitted(grant, size),)
+
+    def _ask(self, key: Key, needs: tuple[Need, ...], state: ExecutionState, task: TaskState) -> Grant | None:
+        for need in needs:
+            self._meet(need.resource)
+        self._requested.add(key)
+        since_ms = max(task.scheduled_ms, task.due_ms)
+        waiter = Waiter(key, needs, priority_of(state, task), state.execution_id, since_ms)
+        return self.admission.request(waiter, self._clock.now().elapsed_ms)
+
+    def _admitted(self, grant: Grant, size: int | None = None) -> Message:
+        stream, number = grant.waiter.key
+        grants: list[list[object]] = [[n.resource, n.weight, n.mode, n.key] for n in grant.waiter.needs]
+        if size is None:
+            size = len(self._payloads.get((stream, number), b""))
+        return Message(stream, AttemptAdmitted(number, grants, grant.fence, input_bytes=size))
+
+    def holds(self, key: Key) -> bool:
+        """Whether a grant that is on its way is still good: it may have been given back meanwhile."""
+        return key in self._requested
+
+    def take_payload(self, key: Key, task: TaskState) -> bytes:
+        """The input of an attempt that starts, as JSON."""
+        payload = self._payloads.pop(key, None)
+        return to_json(task.input) if payload is None else payload
+
+    # --- giving back --------------------------------------------------------------------------------
+
+    def withdraw(self, key: Key, task: TaskState | None) -> Iterable[Message]:
+        """A record does not ask any more: it was admitted, or is not wanted."""
+        if self.unloaded:
+            self.unloaded.pop(key, None)
+        if task is not None and not task.is_ended and task.starts and task.status == IN_PROGRESS:
+            return ()  # it holds now what it asked for, until its attempt ends
+        self._payloads.pop(key, None)
+        return self.release(key)
+
+    def release(self, key: Key) -> Iterable[Message]:
+        """An attempt is over, or a request given up: what it held or waited for goes to the next."""
+        if key not in self._requested:
+            return ()
+        self._requested.discard(key)
+        now_ms = self._clock.now().elapsed_ms
+        grants = self.admission.release(key, now_ms) + self.admission.withdraw(key, now_ms)
+        return [self._admitted(grant) for grant in grants]
+
+    def restore(self, state: ExecutionState) -> None:
+        """What an execution held when its process ended, it holds until its attempts are ended."""
+        for task in state.tasks.values():
+            if task.grants and not task.is_ended:
+                key = (state.execution_id, task.number)
+                needs = granted_needs(task.grants)
+                for need in needs:
+                    self._meet(need.resource)
+                self._requested.add(key)
+                self.admission.restore(key, needs, task.fence, None)
+
+    def refilled(self, now_ms: int) -> Iterable[Message]:
+        """Who may begin because a rate allows it again."""
+        due = self.admission.next_due_ms()
+        if due is None or due > now_ms:
+            return ()
+        return [self._admitted(grant) for grant in self.admission.advance(now_ms)]
+
+    def loaded(self) -> list[Key]:
+        """The tasks whose missing function is here now; they wait no more and ask again."""
+        found = [key for key, name in self.unloaded.items() if name in self._functions]
+        for key in found:
+            del self.unloaded[key]
+        return found
+
+    def why(self, key: Key) -> dict[str, object] | None:
+        """What a record that has not begun waits for; None if it does not wait here."""
+        name = self.unloaded.get(key)
+        if name is not None:
+            return {"state": "function_not_loaded", "name": name}
+        if key not in self._requested:
+            return None
+        return self.admission.why(key, self._clock.now().elapsed_ms)
+
+
+def _refusal(key: Key, error: AsyncflowError) -> Message:
+    """The end of an attempt that can never begin."""
+    return Message(key[0], AttemptEnded(key[1], FAILED_TERMINALLY, {}, str(error)))

@@ -1,0 +1,209 @@
+"""The bodies of attempts: a function on the loop, in a thread or a process, a request, a command.
+
+What a body returned or raised becomes a report as data. Nothing here knows which attempts are under
+way; that is `runtime/attempts`. Secrets are put in here, at the last moment, and taken out of
+whatever comes back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic_core import from_json
+
+from asyncflow.decide.wanted import attempt_start
+from asyncflow.errors import LimitExceeded, TerminalTaskFailed
+from asyncflow.ids import attempt_token
+from asyncflow.model.effects import Timer
+from asyncflow.model.inputs import AttemptEnded
+from asyncflow.model.limits import DEFAULT_LIMITS, Limits
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.statuses import COMPLETED, FAILED, FAILED_TERMINALLY
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.attempt_records import AttemptSink
+from asyncflow.runtime.attempt_results import failure_of, freeze_output
+from asyncflow.runtime.binding import Binding
+from asyncflow.runtime.command_task import CommandPolicy, run_command
+from asyncflow.runtime.context import TaskContext
+from asyncflow.runtime.http_task import run_http
+from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.process_executor import ProcessExecutor
+from asyncflow.runtime.secrets_in_use import NO_SECRETS, SecretsInUse
+from asyncflow.runtime.thread_executor import ThreadExecutor
+
+log = logging.getLogger("asyncflow.attempts")
+
+INTERRUPTED = "INTERRUPTED"
+_LEAST_BEAT_S, _MOST_BEAT_S = 0.5, 30.0
+
+
+class LocalFunction(Protocol):
+    """A function of this process that performs tasks of its name."""
+
+    @property
+    def name(self) -> str:
+        """The task name."""
+
+    @property
+    def function(self) -> Callable[..., object]:
+        """The author's function."""
+
+    @property
+    def executor(self) -> str:
+        """loop, thread or process."""
+
+    @property
+    def binding(self) -> Binding:
+        """How inputs become parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt as it was when it began: its record may be reset while it runs.
+
+    `start` tells it from other attempts of its record. `payload` is its input as JSON.
+    """
+
+    stream: str
+    number: int
+    start: int
+    ref: str
+    name: str
+    executor: str
+    payload: bytes
+    token: str
+    beats: bool
+    context: TaskContext | None
+
+    def ended(self, status: str, output: JsonObject, reason: str | None, size: int = 0) -> AttemptEnded:
+        """The report of its end."""
+        return AttemptEnded(self.number, status, output, reason, size, self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Where bodies run and what bounds them; the engine opens and closes them."""
+
+    threads: ThreadExecutor
+    processes: ProcessExecutor
+    outbound: OutboundClient
+    commands: CommandPolicy
+    limits: Limits = DEFAULT_LIMITS
+    installation: str = ""
+
+
+class Performing:
+    """Runs bodies; knows the functions of this process."""
+
+    def __init__(
+        self, functions: Mapping[str, LocalFunction], bodies: Bodies, *, secrets: Mapping[str, str]
+    ) -> None:
+        """Run nothing yet; `secrets` are the values of `${workflow.secrets.NAME}` by name."""
+        self.functions = functions
+        self._bodies, self._secrets = bodies, secrets
+
+    def begin(self, state: ExecutionState, task: TaskState, payload: bytes, *, sink: AttemptSink) -> Begun:
+        """What an attempt is from here on."""
+        name = task.name or task.node.name
+        function = self.functions.get(name)
+        context = None
+        if function is not None and function.binding.context is not None:
+            context = self._context(state, task, sink)
+        token = ""
+        if task.executor == "http":
+            token = attempt_token(
+                self._bodies.installation,
+                state.execution_id,
+                task.ref,
+                attempt=task.retry_count + 1,
+                epoch=task.epoch,
+            )
+        policy = task.node.policy
+        return Begun(
+            state.execution_id,
+            task.number,
+            attempt_start(task),
+            task.ref,
+            name,
+            task.executor,
+            payload,
+            token,
+            bool(policy.heartbeat and policy.response_timeout),
+            context,
+        )
+
+    def _context(self, state: ExecutionState, task: TaskState, sink: AttemptSink) -> TaskContext:
+        dues = [
+            effect.due_ms
+            for effect in state.wanted.get(task.number, ())
+            if isinstance(effect, Timer) and effect.kind in {"timeout", "total"}
+        ]
+        before = state.tasks.get(task.retry_of)
+        beat_s = task.node.policy.response_timeout / 5
+        return TaskContext(
+            state,
+            task,
+            sink=sink,
+            installation=self._bodies.installation,
+            deadline_ms=min(dues, default=None),
+            recovered=before is not None and before.state == INTERRUPTED,
+            beat_every_s=min(_MOST_BEAT_S, max(_LEAST_BEAT_S, beat_s)),
+        )
+
+    async def outcome(self, begun: Begun) -> AttemptEnded:
+        """Run the body to its end; whatever it raised is data, except what breaks the attempt off."""
+        given: JsonObject = {} if begun.payload == b"{}" else from_json(begun.payload)
+        secrets = NO_SECRETS
+        if b"workflow.secrets" in begun.payload:
+            secrets = SecretsInUse(self._secrets)
+            given = secrets.fill(given)
+        try:
+            report = await self._run(begun, given)
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the author's code
+            report = self._failure(begun, error, secrets)
+        return secrets.mask(report)
+
+    def _failure(self, begun: Begun, error: BaseException, secrets: SecretsInUse) -> AttemptEnded:
+        status, reason, output = failure_of(error)
+        facts = {"execution": begun.stream, "task": begun.ref}
+        log.info("attempt failed", extra=facts, exc_info=None if secrets.used else error)
+        return begun.ended(status, output, reason)
+
+    async def _run(self, begun: Begun, given: JsonObject) -> AttemptEnded:
+        bodies = self._bodies
+        if begun.executor == "http":
+            answer = await run_http(given, client=bodies.outbound, idempotency_key=begun.token)
+            return self._built_in(begun, ok=answer.ok, output=answer.output, reason=answer.reason)
+        if begun.executor == "command":
+            outcome = await run_command(given, policy=bodies.commands)
+            return self._built_in(begun, ok=outcome.ok, output=outcome.output, reason=outcome.reason)
+        function = self.functions.get(begun.name)
+        if function is None:
+            raise TerminalTaskFailed(f"no function of this name is loaded: {begun.name}")
+        output, size = freeze_output(
+            await self._call(function, begun, given), limit=bodies.limits.payload_bytes
+        )
+        return begun.ended(COMPLETED, output, None, size)
+
+    def _call(self, function: LocalFunction, begun: Begun, given: JsonObject) -> Awaitable[object]:
+        context = begun.context
+        arguments = function.binding.bind(given, context)
+        if function.executor == "process":
+            return self._bodies.processes.run(function.function, arguments)
+        if function.executor == "thread":
+            return self._bodies.threads.run(
+                lambda: function.function(**arguments),
+                label=f"{begun.ref} of {begun.stream}",
+                on_cancel=None if context is None else context.mark_cancelled,
+            )
+        return function.function(**arguments)  # type: ignore[return-value]  # async, as its executor says
+
+    def _built_in(self, begun: Begun, *, ok: bool, output: JsonObject, reason: str | None) -> AttemptEnded:
+        try:
+            frozen, size = freeze_output(output, limit=self._bodies.limits.payload_bytes)
+        except LimitExceeded as limit:
+            return begun.ended(FAILED_TERMINALLY, {}, str(limit))
+        return begun.ended(COMPLETED if ok else FAILED, frozen, reason, size)

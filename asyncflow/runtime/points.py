@@ -1,0 +1,43 @@
+"""Named points between the steps of the engine where a test may kill the process or hold it up.
+
+In production they do nothing: one comparison each. `tests/crash` installs a hook and checks that
+every point listed here is reached; nothing else may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+AFTER_DECIDE = "after_decide"
+BEFORE_COMMIT = "before_commit"
+AFTER_COMMIT = "after_commit"
+AFTER_RELEASE = "after_release"
+BEFORE_SEGMENTS = "before_segments"
+BEFORE_TRIM = "before_trim"
+AFTER_TRIM = "after_trim"
+
+POINTS = (
+    AFTER_DECIDE,
+    BEFORE_COMMIT,
+    AFTER_COMMIT,
+    AFTER_RELEASE,
+    BEFORE_SEGMENTS,
+    BEFORE_TRIM,
+    AFTER_TRIM,
+)
+"""Every point: decided but not handed to the journal, about to be committed, committed but nobody
+told, and all told; then around the steps of a compaction."""
+
+_hook: Callable[[str], None] | None = None
+
+
+def install(hook: Callable[[str], None] | None) -> None:
+    """Have this called at every point, or nothing any more; for the whole process, so for tests only."""
+    global _hook  # noqa: PLW0603 - a test of a process concerns the whole process
+    _hook = hook
+
+
+def reach(point: str) -> None:
+    """Say that the engine is at this point."""
+    if _hook is not None:
+        _hook(point)

@@ -1,0 +1,145 @@
+"""What is shown of executions: durable at the moment it is given, rendered from the state.
+
+It changes nothing. Commands go through `runtime/turns`; queries over many executions read the views.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from asyncflow.decide.render import render_execution
+from asyncflow.errors import AsyncflowError, NotFound, StoreError
+from asyncflow.model.state import ExecutionState
+from asyncflow.model.turn import Moment, Recorded, StreamEvents
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.loading import Loaded
+from asyncflow.runtime.turns import Turns
+from asyncflow.store.journal import Journal
+
+_BACKLOG = 10_000  # events a slow reader of one execution may be behind
+
+
+class Reading:
+    """Executions for those who look."""
+
+    def __init__(self, turns: Turns, journal: Journal) -> None:
+        """Read what these turns own and this journal holds."""
+        self._turns, self._journal = turns, journal
+
+    async def state(self, stream: str) -> ExecutionState:
+        """The state of an execution as it is in memory, or as it is recorded; do not keep it.
+
+        Raises:
+            NotFound: nothing is recorded under this id.
+            StoreError: its history cannot be read, or it is quarantined.
+        """
+        turns = self._turns
+        state = turns.states.get(stream)
+        if state is not None:
+            return state
+        if stream in turns.quarantined:
+            raise StoreError(f"execution {stream} is quarantined: {turns.quarantined[stream]}")
+        turns.check_running()
+        loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
+        turns.loading.ask(stream, lambda found: None if loaded.done() else loaded.set_result(found))
+        found = await loaded
+        if isinstance(found, AsyncflowError):
+            raise found
+        return turns.states.get(stream, found)
+
+    async def read(self, stream: str, *, include_tasks: bool = True) -> JsonObject:
+        """An execution in Conductor's Workflow shape; what it shows is durable at return."""
+        shown = render_execution(await self.state(stream), include_tasks=include_tasks)
+        await self._turns.settled(stream)
+        return shown
+
+    async def ended(self, stream: str) -> ExecutionState:
+        """Wait until the execution has ended, durably.
+
+        Raises:
+            NotFound: nothing is recorded under this id.
+            StoreError: the engine stopped before.
+            ShuttingDown: the engine was closed before.
+        """
+        done: asyncio.Future[ExecutionState] = asyncio.get_running_loop().create_future()
+
+        def watch(_entry: StreamEvents, _moment: Moment) -> None:
+            current = self._turns.states.get(stream)
+            if current is not None and current.is_ended and not done.done():
+                done.set_result(current)
+
+        with _Watch(self._turns, stream, watch):
+            state = await self.state(stream)
+            if state.is_ended:
+                await self._turns.settled(stream)
+                return state
+            return await self._turns.unless_failed(done)
+
+    async def events(self, stream: str) -> AsyncIterator[Recorded]:
+        """Events of an execution as they become durable, from its first to its end.
+
+        Raises:
+            NotFound: nothing is recorded under this id.
+            StoreError: the reader is too far behind, or the engine stopped.
+            ShuttingDown: the engine was closed before the end.
+        """
+        news = _News(self._turns)
+        with _Watch(self._turns, stream, news.add):
+            await self._turns.settled(stream)
+            history = (await self._journal.read_streams([stream]))[stream]
+            if not history:
+                raise NotFound("execution", stream)
+            last = 0
+            for recorded in history:
+                last = recorded.seq
+                yield recorded
+            while news.waiting or not (await self.state(stream)).is_ended:
+                for recorded in await news.take():
+                    if recorded.seq > last:
+                        last = recorded.seq
+                        yield recorded
+
+
+class _Watch:
+    """A watcher that is registered while its context lasts."""
+
+    def __init__(self, turns: Turns, stream: str, watcher: Callable[[StreamEvents, Moment], None]) -> None:
+        self._turns, self._stream, self._watcher = turns, stream, watcher
+
+    def __enter__(self) -> None:
+        self._turns.watchers.setdefault(self._stream, []).append(self._watcher)
+
+    def __exit__(self, *exc: object) -> None:
+        watchers = self._turns.watchers[self._stream]
+        watchers.remove(self._watcher)
+        if not watchers:
+            del self._turns.watchers[self._stream]
+
+
+class _News:
+    """Durable events for one reader, who may be slow but not endlessly."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.waiting: list[Recorded] = []
+        self._turns = turns
+        self._hope: asyncio.Future[None] | None = None
+        self._lost = False
+
+    def add(self, entry: StreamEvents, moment: Moment) -> None:
+        at_ms = moment.elapsed_ms
+        if len(self.waiting) + len(entry.events) > _BACKLOG:
+            self._lost = True
+        else:
+            self.waiting += [Recorded(entry.first_seq + i, at_ms, e) for i, e in enumerate(entry.events)]
+        if self._hope is not None and not self._hope.done():
+            self._hope.set_result(None)
+
+    async def take(self) -> list[Recorded]:
+        if not self.waiting and not self._lost:
+            self._hope = asyncio.get_running_loop().create_future()
+            await self._turns.unless_failed(self._hope)
+        if self._lost:
+            raise StoreError(f"the reader is more than {_BACKLOG} events behind; read again from the start")
+        taken, self.waiting = self.waiting, []
+        return taken

@@ -1,0 +1,73 @@
+"""Who is in memory: live executions, and for a while those that have ended.
+
+An execution that ended leaves once others have ended after it, unless somebody still needs it
+here. Absent ones are loaded by `runtime/loading`; nothing here reads or decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+
+from asyncflow.model.state import ExecutionState
+
+
+class Residents:
+    """The states in memory, by execution.
+
+    Attributes:
+        states: all of them; changed only here.
+        quarantined: executions that were set aside, and why; none of them is in `states`.
+    """
+
+    def __init__(self, *, keep_ended: int) -> None:
+        """Nobody is here; `keep_ended` executions stay after their end for those who ask right after."""
+        self.states: dict[str, ExecutionState] = {}
+        self.quarantined: dict[str, str] = {}
+        self._ended: dict[str, ExecutionState] = {}
+        self._pins: dict[str, int] = {}
+        self._keep_ended = keep_ended
+
+    def add(self, state: ExecutionState) -> None:
+        """An execution was started or loaded."""
+        self.states[state.execution_id] = state
+
+    def ended(self, states: dict[str, ExecutionState]) -> None:
+        """These have ended, durably; they may leave some time."""
+        for stream, state in states.items():
+            if state.is_ended:
+                self._ended.pop(stream, None)  # the newest end stands last
+                self._ended[stream] = state
+
+    def pin(self, stream: str) -> None:
+        """Keep this execution here, if it is, until as many `unpin`."""
+        self._pins[stream] = self._pins.get(stream, 0) + 1
+
+    def unpin(self, stream: str) -> None:
+        """One who needed it here needs it no more."""
+        left = self._pins.pop(stream, 1) - 1
+        if left:
+            self._pins[stream] = left
+
+    def let_go(self, unsettled: Container[str], left: Callable[[str], None]) -> None:
+        """Forget those that ended a while ago and that nobody needs; `left` is told of each.
+
+        `unsettled` are streams with events that are not durable yet: what is read of them from
+        the journal would be too old.
+        """
+        surplus = len(self._ended) - self._keep_ended
+        if surplus <= 0:
+            return
+        for stream in [*self._ended][:surplus]:
+            state = self._ended[stream]
+            if stream in self._pins or stream in unsettled:
+                continue
+            del self._ended[stream]
+            if state.is_ended and not state.outbox and self.states.get(stream) is state:
+                del self.states[stream]
+                left(stream)
+
+    def quarantine(self, stream: str, why: str) -> None:
+        """Set an execution aside."""
+        self.quarantined[stream] = why
+        self.states.pop(stream, None)
+        self._ended.pop(stream, None)

@@ -1,0 +1,72 @@
+"""The rows of the views, made of states: the one place that says which field shows what.
+
+A row shows a state as it stands; when one is made is `runtime/projection`'s affair. The columns are
+explained in the store's `schema.sql`.
+"""
+
+from __future__ import annotations
+
+from pydantic_core import to_json
+
+from asyncflow.decide.scope import task_type
+from asyncflow.ids import task_id
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.store.records import ExecutionRow, TaskRow
+
+
+def execution_row(state: ExecutionState) -> ExecutionRow:
+    """The row of the view `execution` for a state."""
+    given, output = to_json(state.input).decode(), to_json(state.output).decode()
+    parent = task_id(state.parent_id, state.parent_number) if state.parent_id else ""
+    return ExecutionRow(
+        state.execution_id,
+        state.name,
+        state.version,
+        state.status,
+        0 if state.is_ended else 1,
+        state.graph.hash,
+        state.correlation_id or "",
+        state.parent_id or "",
+        parent,
+        state.priority,
+        state.created_ms,
+        state.updated_ms,
+        state.ended_ms,
+        state.reason or "",
+        len(given),
+        len(output),
+        to_json(list(state.failed_refs)).decode() if state.failed_refs else "[]",
+        state.epoch,
+        state.seq,
+        given,
+        output,
+    )
+
+
+def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
+    """The row of the view `task` for a record."""
+    size = task.output_bytes
+    if not size and task.output:
+        size = len(to_json(task.output))
+    return TaskRow(
+        task_id(state.execution_id, task.number),
+        state.execution_id,
+        task.number,
+        task.seq,
+        task.ref,
+        task.name or task.node.name,
+        task_type(task),
+        task.status,
+        task.state or task.status,
+        task.retry_count,
+        task.iteration,
+        task.scheduled_ms,
+        task.started_ms,
+        task.updated_ms,
+        task.ended_ms,
+        task.worker_id,
+        task.reason or "",
+        task.input_bytes,
+        size,
+        1 if task.superseded else 0,
+    )
