@@ -179,7 +179,6 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.ChildStarted: tasks.child_started,
     ev.TaskReset: resets.task_reset,
     ev.Repaired: resets.repaired,
-    ev.TaskSuperseded: resets.task_superseded,
     ev.TasksRemoved: resets.tasks_removed,
     ev.MessagePublished: tasks.message_published,
     ev.Deferred: _deferred,

@@ -135,8 +135,7 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
         task.executor = event.executor
     if event.input is not None:
         task.input = event.input
-    if not event.keep_output:
-        task.output = {}
+    task.output = {}
     if event.anew:
         _forget_operator(state, task)
     else:
@@ -184,14 +183,6 @@ def _count_forks(state: ExecutionState, gone: Iterable[TaskState]) -> None:
     for task in gone:
         if task.more is not None and task.more.members is not None:
             state.dynamic_forks -= 1
-
-
-def task_superseded(state: ExecutionState, event: ev.TaskSuperseded, at_ms: int) -> None:  # noqa: ARG001 - as every handler
-    """The record stays as history; the flow went on elsewhere."""
-    task = state.tasks[event.number]
-    task.superseded = task.settled = True
-    state.changed[event.number] = None
-    state.counters_stale = True
 
 
 def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> None:  # noqa: ARG001 - as every handler

@@ -134,7 +134,7 @@ class ForkOpened(NamedTuple):
 
     number: int
     form: str
-    count: int
+    count: int  # type: ignore[assignment]  # nobody counts in an event as in a tuple
     prefix: str = ""
     definitions: dict[str, JsonObject] | None = None
 
@@ -260,7 +260,6 @@ class TaskReset(NamedTuple):
     retry_count: int
     input: JsonObject | None = None
     keep_child: bool = False
-    keep_output: bool = False
     executor: str | None = None
     anew: bool = False
     note: str = ""
@@ -272,13 +271,7 @@ class Repaired(NamedTuple):
     What joins and DAG lists wait for is then counted anew.
     """
 
-    count: int
-
-
-class TaskSuperseded(NamedTuple):
-    """A record counts as retried and followed up, because a command put another in its place."""
-
-    number: int
+    count: int  # type: ignore[assignment]  # nobody counts in an event as in a tuple
 
 
 class TasksRemoved(NamedTuple):
@@ -385,7 +378,6 @@ Event = (
     | ChildStarted
     | TaskReset
     | Repaired
-    | TaskSuperseded
     | TasksRemoved
     | MessagePublished
     | Deferred

@@ -169,22 +169,17 @@ class World:
         self.send(state.execution_id, inputs.RetryExecution(resume_children=resume))
 
     def rerun(
-        self, state: ExecutionState, ref: str | None = None, *, task_input: JsonObject | None = None
-    ) -> None:
-        """Rerun an execution from the newest record of a reference name, or from its beginning."""
-        number = 0 if ref is None else self.task(state, ref).number
-        self.send(state.execution_id, inputs.RerunExecution(number, task_input))
-
-    def rerun_number(
         self,
         state: ExecutionState,
-        number: int,
+        task: str | int = 0,
         *,
+        task_input: JsonObject | None = None,
         workflow_input: JsonObject | None = None,
         correlation_id: str | None = None,
     ) -> None:
-        """Rerun an execution from the record with this number, with other inputs of the workflow."""
-        given = inputs.RerunExecution(number, None, workflow_input, correlation_id)
+        """Rerun an execution from a record, by number or newest of a name, or from its beginning."""
+        number = self.task(state, task).number if isinstance(task, str) else task
+        given = inputs.RerunExecution(number, task_input, workflow_input, correlation_id)
         self.send(state.execution_id, given)
 
     def skip(self, state: ExecutionState, ref: str, output: JsonObject | None = None) -> None:

@@ -180,7 +180,7 @@ def test_case_51_rerun_from_a_dynamic_fork_makes_all_branches_anew() -> None:
 def test_case_51_a_dynamic_fork_takes_its_branches_from_what_is_known_now() -> None:
     made, parent, *_ = three_children(dynamic=True)
     number = parent.by_ref["fork"].number
-    made.rerun_number(parent, number, workflow_input={"tasks": [sub("d", "c")]})
+    made.rerun(parent, number, workflow_input={"tasks": [sub("d", "c")]})
 
     assert rows(parent) == ["fork C", "d I", "fork_join I"]
     made.run()

@@ -51,7 +51,7 @@ class Reopening(History):
             elif luck < 0.6:
                 self.world.rerun(state)
             elif state.tasks:
-                self.world.rerun_number(state, self.dice.choice(list(state.tasks)))
+                self.world.rerun(state, self.dice.choice(list(state.tasks)))
 
     def settle(self, most: int = 2_000) -> None:
         """Let everything come to an end; a timer that came to be wanted after it was due fires at once."""

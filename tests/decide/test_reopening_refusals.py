@@ -74,7 +74,7 @@ def test_restart_under_an_unknown_definition_is_refused() -> None:
 def test_rerun_from_an_unknown_task_is_refused() -> None:
     made, state = failed()
     with pytest.raises(InvalidInput):
-        made.rerun_number(state, 99)
+        made.rerun(state, 99)
 
     assert (state.status, state.epoch) == ("FAILED", 0)
 
@@ -84,7 +84,7 @@ def test_rerun_replaces_workflow_input_and_correlation() -> None:
     state = made.start("w", {"x": 1})
     made.end(state, "t1")
     made.fail(state, "t2")
-    made.rerun_number(state, 1, workflow_input={"x": 2}, correlation_id="c2")
+    made.rerun(state, 1, workflow_input={"x": 2}, correlation_id="c2")
     made.end(state, "t1")
 
     assert (state.input, state.correlation_id) == ({"x": 2}, "c2")
@@ -96,7 +96,7 @@ def test_rerun_keeps_the_stored_input_of_the_task_itself() -> None:
     made = world(workflow("w", simple("t1", inputParameters={"x": "${workflow.input.x}"})))
     state = made.start("w", {"x": 1})
     made.fail(state, "t1")
-    made.rerun_number(state, 1, workflow_input={"x": 2})
+    made.rerun(state, 1, workflow_input={"x": 2})
 
     assert state.by_ref["t1"].input == {"x": 1}
 
@@ -137,7 +137,7 @@ def test_rerun_from_an_attempt_that_was_superseded_takes_its_place_back() -> Non
     made.retry(state)
     made.run()
     assert rows(state) == ["t1 F*", "t1 C", "t2 C"]
-    made.rerun_number(state, 1)
+    made.rerun(state, 1)
 
     assert rows(state) == ["t1 S"]
     assert (state.by_ref["t1"].number, state.by_ref["t1"].superseded) == (1, False)
