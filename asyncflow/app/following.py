@@ -131,6 +131,15 @@ class Following:
         for listener in self._listeners:
             listener(seen, old)
 
+    def check_sound(self) -> None:
+        """Do nothing while every execution followed can go on.
+
+        Raises:
+            RuntimeError: one was set aside, because deciding it broke: a bug, and nobody else would tell.
+        """
+        for stream in self.streams.keys() & self._engine.turns.quarantined.keys():
+            raise RuntimeError(f"execution {stream} was set aside: {self._engine.turns.quarantined[stream]}")
+
     # --- who can go on ----------------------------------------------------------------------------
 
     def needs_someone(self, seen: TaskSeen) -> bool:

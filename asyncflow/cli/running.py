@@ -24,6 +24,7 @@ from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.values import JsonObject
 
 _LOOK_AGAIN_S = 0.2
+_LOOK_ANYWAY_S = 1.0
 _FAILURE_WORKFLOW = "conductor.failure_workflow"
 
 
@@ -86,13 +87,18 @@ async def perform(job: Job, stop: anyio.Event) -> Finished:
         await register_all(service, job.bundle.workflows, job.bundle.tasks)
         progress = Progress(job.progress)
         with progress:
-            return await _Run(job, service, progress, stop).finish()
+            return await LocalRun(job, service, progress, stop).finish()
 
 
-class _Run:
-    """One run, while its engine is open."""
+class LocalRun:
+    """One run, while its engine is open.
+
+    Attributes:
+        following: what is watched: the execution, those below it, and its failure workflow.
+    """
 
     def __init__(self, job: Job, service: Service, progress: Progress, stop: anyio.Event) -> None:
+        """Start nothing yet; the event asks for an orderly stop."""
         self._job, self._service, self._progress, self._stop = job, service, progress, stop
         self._rehearsal = (
             None if job.outcomes is None else Rehearsal(service, job.outcomes, worker=job.outcomes_name)
@@ -100,7 +106,7 @@ class _Run:
         listeners: list[Listener] = [progress.seen, self._changed]
         if self._rehearsal is not None:
             listeners.append(self._rehearsal.seen)
-        self._following = Following(service, *listeners)
+        self.following = Following(service, *listeners)
         self._news = anyio.Event()
         self._needy: dict[tuple[str, int], TaskSeen] = {}
         self._named: set[str] = set()
@@ -113,13 +119,13 @@ class _Run:
         identity, taken_up = await start_or_take_up(service, job.definition, job.given, anew=job.anew)
         if taken_up:
             self._progress.note(f"taking up execution {identity}")
-        with self._following:
-            self._following.follow(identity)
+        with self.following:
+            self.following.follow(identity)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._await_stop, group.cancel_scope)
-                group.start_soon(self._await_helpless, group.cancel_scope)
+                group.start_soon(self._watch_over, group.cancel_scope)
                 if self._rehearsal is not None:
-                    group.start_soon(self._rehearsal.run, self._following)
+                    group.start_soon(self._rehearsal.run, self.following)
                 await self._await_end(identity)
                 group.cancel_scope.cancel()
             shown = await service.get(identity)
@@ -132,7 +138,7 @@ class _Run:
         compensation = state.output.get(_FAILURE_WORKFLOW)
         if isinstance(compensation, str):
             try:
-                self._following.follow(compensation)
+                self.following.follow(compensation)
                 await self._service.ended(compensation)
             except NotFound:
                 return  # it could not be started, and the output says why
@@ -153,26 +159,28 @@ class _Run:
             self._needy.pop(key, None)
         self._news.set()
 
-    async def _await_helpless(self, scope: anyio.CancelScope) -> None:
-        """Give up once only somebody else could go on."""
-        if self._job.waits:
-            return
+    async def _watch_over(self, scope: anyio.CancelScope) -> None:
+        """Give up once only somebody else could go on, or an execution was set aside."""
         while True:
             # What stands still now may have been about to move: nothing tells when the engine comes to rest.
-            with anyio.move_on_after(_LOOK_AGAIN_S if self._needy else None):
+            with anyio.move_on_after(_LOOK_AGAIN_S if self._needy else _LOOK_ANYWAY_S):
                 await self._news.wait()
             self._news = anyio.Event()
-            if not self._needy or (self._rehearsal is not None and self._rehearsal.is_busy):
-                continue
-            helpless = self._following.stranded()
-            if helpless and all(self._needs_someone(seen) for seen in helpless):
-                self._helpless, self._end = helpless, End.STRANDED
-                scope.cancel()
+            self.following.check_sound()
+            if self._needy and not self._job.waits and not self._is_answering:
+                helpless = self.following.stranded()
+                if helpless and all(self._needs_someone(seen) for seen in helpless):
+                    self._helpless, self._end = helpless, End.STRANDED
+                    scope.cancel()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._rehearsal is not None and self._rehearsal.is_busy
 
     def _needs_someone(self, seen: TaskSeen) -> bool:
         if self._job.outcomes is not None and self._job.outcomes.of(seen) is not None:
             return False
-        return self._following.needs_someone(seen)
+        return self.following.needs_someone(seen)
 
     def _name(self, seen: TaskSeen) -> None:
         """Say of each name once that somebody is waited for, as it may take long until the end says so."""
