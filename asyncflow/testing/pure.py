@@ -178,8 +178,8 @@ class World:
         correlation_id: str | None = None,
     ) -> None:
         """Rerun an execution from a record, by number or newest of a name, or from its beginning."""
-        number = self.task(state, task).number if isinstance(task, str) else task
-        self.send(state.execution_id, inputs.RerunExecution(number, task_input, workflow_input, correlation_id))
+        at = self.task(state, task).number if isinstance(task, str) else task
+        self.send(state.execution_id, inputs.RerunExecution(at, task_input, workflow_input, correlation_id))
 
     def skip(self, state: ExecutionState, ref: str, output: JsonObject | None = None) -> None:
         """Declare a task done before it is scheduled."""
