@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from asyncflow.model.turn import Moment
 from asyncflow.runtime.engine import Engine
 
+_LOOK_AGAIN_S = 0.002
+
 START_MS = 1_893_456_000_000
 """Where virtual time begins unless told otherwise: 1 January 2030, 00:00 UTC."""
 
@@ -66,6 +68,7 @@ class VirtualClock:
         self._at_rest: list[Callable[[], bool]] = []
         self._passage: _Passage | None = None
         self._engine: Engine | None = None
+        self._look_again: asyncio.TimerHandle | None = None
 
     # --- what the engine asks -------------------------------------------------------------------
 
@@ -160,12 +163,21 @@ class VirtualClock:
 
     def _is_under_way(self) -> bool:
         engine = self._engine
-        return engine is not None and (engine.attempts.count > self._sleeping or engine.carry.waiting > 0)
+        if engine is None:
+            return False
+        is_so = engine.attempts.count > self._sleeping or engine.carry.waiting > 0
+        if is_so and self._look_again is None:
+            # An attempt that was broken off ends without a report, so nobody would look again.
+            self._look_again = asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._wake)
+        return is_so
 
     def detach(self, look: Callable[[], bool]) -> None:
         """Let the engine go, and with it what was asked at its moments of rest and what was due."""
         self._engine = None
         self._dues.clear()
+        if self._look_again is not None:
+            self._look_again.cancel()
+            self._look_again = None
         self._at_rest.remove(look)
 
     def on_rest(self, look: Callable[[], bool]) -> None:
@@ -245,6 +257,7 @@ class VirtualClock:
         return due
 
     def _wake(self) -> None:
+        self._look_again = None
         if self._engine is not None:
             self._engine.turns.wake()
 

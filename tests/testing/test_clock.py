@@ -192,7 +192,7 @@ async def test_engine_that_stops_is_told_of_instead_of_a_hang(monkeypatch: pytes
         opened.enter_context(pytest.raises((StoreError, ExceptionGroup)))  # of the engine's own end
         await opened.enter_async_context(engine)
         await engine.begin(WAIT)
-        monkeypatch.setattr(engine.service.engine.turns._journal, "append", fail)
+        monkeypatch.setattr(engine.service.engine._store, "append", fail)
 
         with pytest.raises(StoreError, match="the disk is gone"):
             await engine.clock.run()

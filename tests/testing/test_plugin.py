@@ -38,7 +38,7 @@ async def test_what_nobody_answers_is_a_failure(asyncflow_kit):
 
 def run_pytest(folder: Path, checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Without plugins found by themselves: the package may or may not be installed here."""
-    plugins = ["-p", "pytest_asyncio", "-p", "asyncflow.testing.plugin"]
+    plugins = ["-p", "pytest_asyncio.plugin", "-p", "asyncflow.testing.plugin"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", *plugins, *options, str(folder)],
         cwd=folder,
