@@ -183,10 +183,8 @@ def find_task(state: ExecutionState, number: int, ref: str) -> TaskState:
     Raises:
         NotFound: there is none.
     """
-    if number:
-        task = state.tasks.get(number)
-    else:
-        task = state.by_ref.get(ref) or state.latest.get(ref)
+    by_name = state.by_ref.get(ref) or state.latest.get(ref)
+    task = state.tasks.get(number) if number else by_name
     if task is None:
         raise NotFound("task", ref or str(number))
     return task

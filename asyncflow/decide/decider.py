@@ -85,7 +85,8 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
         _cannot_go_on(step, refusal)
     except AsyncflowError as error:
         _cannot_go_on(step, error)
-    _end_long_history(step)
+    if state.seq > context.limits.history_events:
+        _end_long_history(step)
     return step
 
 
@@ -110,5 +111,5 @@ def _cannot_go_on(step: Step, error: AsyncflowError) -> None:
 def _end_long_history(step: Step) -> None:
     """End an execution that has recorded all it may; its end, and what it cancels, comes on top."""
     state, limit = step.state, step.context.limits.history_events
-    if state.seq > limit and not state.is_ended:
+    if not state.is_ended:
         end_execution(step, FAILED, f"limit_exceeded: history_events: at most {limit}, got {state.seq}")

@@ -84,7 +84,7 @@ def _too_heavy(state: ExecutionState) -> str | None:
     return f"Failed weight {share:.3g} is above {threshold:g}: {', '.join(names[:20])}"
 
 
-def end_execution(
+def end_execution(  # noqa: PLR0913 - the ways an end differs, each named where it is asked for
     step: Step,
     status: str,
     reason: str | None,

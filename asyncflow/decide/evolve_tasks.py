@@ -39,25 +39,27 @@ def _move(task: TaskState, status: str) -> None:
 
 
 def task_scheduled(state: ExecutionState, event: ev.TaskScheduled, at_ms: int) -> None:
+    """A record is made, with the node it runs and the input it has."""
     node = _node_of(state, event)
     given = event.input
     if given is None:  # a constant; templates give objects, because inputParameters is one
         given = node.input.resolve(None)  # type: ignore[assignment]
     if event.status not in TASK_BEGINNINGS:
         raise IllegalTransition(f"task {event.ref}{event.suffix}: begins as {event.status}")
-    task = TaskState(
-        number=event.number,
-        seq=state.next_seq,
-        ref=event.ref + event.suffix,
-        node=node,
-        status=event.status,
-        input=given,  # type: ignore[arg-type]
-        suffix=event.suffix,
-        iteration=0 if node.type == "DO_WHILE" else event.iteration,  # a loop in a loop counts its own
-        loop=event.loop,
-        epoch=state.epoch,
-        retry_count=event.retry_count,
-        retry_of=event.retry_of,
+    task = TaskState(  # by place where the order is obvious: this is the hottest line of a chain
+        event.number,
+        state.next_seq,
+        event.ref + event.suffix,
+        node,
+        event.status,
+        given,  # type: ignore[arg-type]
+        {},
+        event.suffix,
+        0 if node.type == "DO_WHILE" else event.iteration,  # a loop in a loop counts its own
+        event.loop,
+        state.epoch,
+        event.retry_count,
+        event.retry_of,
         executor=event.executor,
         due_ms=event.due_ms,
         first_scheduled_ms=at_ms,
@@ -118,6 +120,7 @@ def add_record(state: ExecutionState, task: TaskState) -> None:
 
 
 def fork_opened(state: ExecutionState, event: ev.ForkOpened, at_ms: int) -> None:
+    """A dynamic fork knows its branches; they are made from its recorded input."""
     task = state.tasks[event.number]
     task.more = task.more or Operator()
     state.dynamic_forks += 1
@@ -128,6 +131,7 @@ def fork_opened(state: ExecutionState, event: ev.ForkOpened, at_ms: int) -> None
 
 
 def branches_scheduled(state: ExecutionState, event: ev.BranchesScheduled, at_ms: int) -> None:
+    """Records of a run of branches, all alike but for their numbers and inputs."""
     fork = state.tasks[event.fork]
     more = fork.more
     assert more is not None  # ForkOpened made it
@@ -158,6 +162,7 @@ def branches_scheduled(state: ExecutionState, event: ev.BranchesScheduled, at_ms
 
 
 def attempt_started(state: ExecutionState, event: ev.AttemptStarted, at_ms: int) -> None:
+    """An attempt begins and holds its grants."""
     task = state.tasks[event.number]
     _move(task, IN_PROGRESS)
     task.started_ms = task.started_ms or at_ms
@@ -172,6 +177,7 @@ def attempt_started(state: ExecutionState, event: ev.AttemptStarted, at_ms: int)
 
 
 def task_updated(state: ExecutionState, event: ev.TaskUpdated, at_ms: int) -> None:
+    """An open task was changed from outside; back in its queue it waits for its callback."""
     task = state.tasks[event.number]
     _move(task, event.status)
     task.updated_ms = at_ms
@@ -191,12 +197,14 @@ def task_updated(state: ExecutionState, event: ev.TaskUpdated, at_ms: int) -> No
 
 
 def lease_extended(state: ExecutionState, event: ev.LeaseExtended, at_ms: int) -> None:
+    """A sign of life: silence counts from now."""
     task = state.tasks[event.number]
     task.updated_ms = at_ms
     refresh(state, task)
 
 
 def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
+    """A record is closed; if it settled, everything that counts on it is told."""
     number = event.number
     task = state.tasks[number]
     _move(task, event.status)
@@ -221,6 +229,7 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
 
 
 def case_chosen(state: ExecutionState, event: ev.CaseChosen, at_ms: int) -> None:
+    """What a SWITCH chose stands in its record, and in its input as Conductor shows it."""
     task = state.tasks[event.number]
     task.more = task.more or Operator()
     task.more.case, task.more.branch = event.case, event.branch
@@ -232,6 +241,7 @@ def case_chosen(state: ExecutionState, event: ev.CaseChosen, at_ms: int) -> None
 
 
 def loop_advanced(state: ExecutionState, event: ev.LoopAdvanced, at_ms: int) -> None:
+    """A loop is in another iteration."""
     task = state.tasks[event.number]
     task.more = task.more or Operator()
     task.iteration = event.iteration
@@ -243,6 +253,7 @@ def loop_advanced(state: ExecutionState, event: ev.LoopAdvanced, at_ms: int) -> 
 
 
 def condition_asked(state: ExecutionState, event: ev.ConditionAsked, at_ms: int) -> None:
+    """A script is asked."""
     task = state.tasks[event.number]
     task.more = task.more or Operator()
     task.more.asking = True
@@ -250,6 +261,7 @@ def condition_asked(state: ExecutionState, event: ev.ConditionAsked, at_ms: int)
 
 
 def task_skipped(state: ExecutionState, event: ev.TaskSkipped, at_ms: int) -> None:
+    """A record that is done before it began; listed first, it takes no place."""
     node = state.graph.nodes[event.ref]
     task = TaskState(event.number, 0, event.ref, node, SKIPPED, event.input, event.output)
     task.first_scheduled_ms = task.scheduled_ms = task.updated_ms = task.ended_ms = at_ms
@@ -261,6 +273,7 @@ def task_skipped(state: ExecutionState, event: ev.TaskSkipped, at_ms: int) -> No
 
 
 def child_started(state: ExecutionState, event: ev.ChildStarted, at_ms: int) -> None:
+    """A SUB_WORKFLOW task has its child."""
     task = state.tasks[event.number]
     task.more = task.more or Operator()
     task.more.child_id = event.child_id

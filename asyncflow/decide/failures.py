@@ -42,10 +42,7 @@ def retry_or_fail(
         the next attempt where there is one, or None.
     """
     output = {} if output is None else output
-    if _may_be_tried_again(task, status):
-        tolerated = None
-    else:
-        tolerated = _tolerated_status(step, task, status)
+    tolerated = None if _may_be_tried_again(task, status) else _tolerated_status(step, task, status)
     if tolerated is not None:
         step.emit(TaskEnded(task.number, tolerated, output, reason))
         return task

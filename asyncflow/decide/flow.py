@@ -77,17 +77,15 @@ def _work_off(step: Step) -> None:
     state, pending = step.state, step.pending
     finish_join = step.beginnings["*join"]
     looked: set[int] = set()  # joins that were found not ready after all are left to a later step
-    while not state.is_ended:
-        join = None if pending else next((n for n in state.ready_joins if n not in looked), None)
-        if not pending and join is None:
-            return
-        if state.status == PAUSED or step.is_full:
+    while pending or not state.ready_joins.keys() <= looked:
+        if state.status != RUNNING or step.is_full:
             break
-        if join is None:
+        if pending:
             task = pending.popleft()
             if state.tasks.get(task.number) is task:  # a loop may have removed it meanwhile
                 _follow(step, task)
         else:
+            join = next(number for number in state.ready_joins if number not in looked)
             looked.add(join)
             finish_join(step, state.tasks[join])
     numbers = [task.number for task in pending if state.tasks.get(task.number) is task]

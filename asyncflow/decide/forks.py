@@ -65,9 +65,8 @@ def _listed_tasks(task: WorkflowTask, given: JsonMapping) -> list[JsonValue]:
             raise BadFork(f"{bad}: element {index} has no taskReferenceName")
     inputs = given.get(task.dynamic_fork_tasks_input_param_name or "")
     if not isinstance(inputs, Mapping) and not (inputs is None and not listed):
-        raise BadFork(
-            f"Input to the dynamically forked tasks is not a map: '{task.dynamic_fork_tasks_input_param_name}'"
-        )
+        named = task.dynamic_fork_tasks_input_param_name
+        raise BadFork(f"Input to the dynamically forked tasks is not a map: '{named}'")
     return listed
 
 

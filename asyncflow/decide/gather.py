@@ -26,7 +26,7 @@ def output_of(state: ExecutionState, task: TaskState) -> JsonMapping:
 
 
 def input_of(task: TaskState) -> JsonMapping:
-    """The input of a record as users see it, with what need not be stored: a fork's branches, an inline child.
+    """The input of a record as users see it, with what is not stored in it: branches, an inline child.
 
     Cost: linear in the branches, for a dynamic fork.
     """

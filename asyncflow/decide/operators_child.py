@@ -73,10 +73,11 @@ def _texts(domains: Mapping[str, JsonValue]) -> dict[str, str]:
 
 
 def _child_graph(step: Step, task: TaskState) -> Graph | str:
-    """The definition of the child: inline, by an expression that gives one, or registered; or what is wrong."""
+    """The definition of the child: inline, by an expression, or registered; or why there is none."""
     param = task.node.task.sub_workflow_param
     if param is None:
-        return f"subWorkflowParam field is required for taskType: SUB_WORKFLOW taskName: {task.node.name}"
+        asked = f"taskType: SUB_WORKFLOW taskName: {task.node.name}"
+        return f"subWorkflowParam field is required for {asked}"
     if isinstance(param.workflow_definition, WorkflowDefinition):
         return step.context.catalog.inline(param.workflow_definition)
     body, name = task.input.get("subWorkflowDefinition"), task.input.get("subWorkflowName")

@@ -74,7 +74,8 @@ def go_on_forking(step: Step, task: TaskState) -> None:
     join = task.node.follower
     assert join is not None  # checked when the fork began
     if join.ref + task.suffix not in step.state.by_ref:
-        opened = _open_dynamic(step, task) if task.node.type == "FORK_JOIN_DYNAMIC" else _open_static(step, task)
+        open_branches = _open_dynamic if task.node.type == "FORK_JOIN_DYNAMIC" else _open_static
+        opened = open_branches(step, task)
         if step.state.is_ended:
             return
         if not opened:

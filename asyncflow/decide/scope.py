@@ -109,7 +109,7 @@ class StateScope:
             return value if found else MISSING
         container = self.field(head, name)
         if isinstance(container, Mapping) and key in container:
-            return container[key]  # type: ignore[no-any-return]
+            return container[key]
         return MISSING
 
     def _workflow(self, name: str | None) -> JsonValue:

@@ -98,18 +98,17 @@ def script_round(task: TaskState) -> int:
 def _attempt_effects(task: TaskState, *, paused: bool) -> tuple[Effect, ...]:
     """An attempt here: to be admitted, unless the execution is paused, and then to be performed."""
     policy = task.node.policy
+    effects: tuple[Effect, ...]
     if task.status == SCHEDULED:
-        waiting: tuple[Effect, ...] = _NOTHING if paused else (Admit(task.number, task.due_ms),)
+        effects = _NOTHING if paused else (Admit(task.number, task.due_ms),)
         if policy.poll_timeout:
-            waiting = (*waiting, _poll_timer(task))
-        return (*waiting, *_limits(task)) if policy.total_timeout or policy.timeout else waiting
-    effects: tuple[Effect, ...] = (RunAttempt(task.number, attempt_start(task)), *_limits(task))
-    if policy.heartbeat and policy.response_timeout:
-        return (
-            *effects,
-            Timer(task.number, "response", task.updated_ms + int(policy.response_timeout * 1000)),
-        )
-    return effects
+            effects = (*effects, _poll_timer(task))
+    else:
+        effects = (RunAttempt(task.number, attempt_start(task)),)
+        if policy.heartbeat and policy.response_timeout:
+            due_ms = task.updated_ms + int(policy.response_timeout * 1000)
+            effects = (*effects, Timer(task.number, "response", due_ms))
+    return (*effects, *_limits(task)) if policy.total_timeout or policy.timeout else effects
 
 
 def _remote_effects(task: TaskState) -> tuple[Effect, ...]:

@@ -6,7 +6,7 @@ changes after that. What belongs to one execution is in `model/state`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -23,8 +23,9 @@ class CompiledTemplate(Protocol):
     def is_constant(self) -> bool:
         """Whether it holds no expression."""
 
-    def resolve(self, scope: object) -> JsonValue:
-        """The value with every expression replaced by what the scope holds."""
+    @property
+    def resolve(self) -> Callable[..., JsonValue]:
+        """Gives, for a scope, the value with every expression replaced by what the scope holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def task(ref: str, kind: str = "SIMPLE", /, **more: object) -> Json:
     return {"name": ref, "taskReferenceName": ref, "type": kind, **more}
 
 
-def fork(ref: str, *branches: list[Json], join: list[str] | None = None, **more: object) -> list[Json]:
+def fork(ref: str, *branches: list[Json], join: object = None, **more: object) -> list[Json]:
     """A FORK_JOIN and its JOIN, which waits for the last task of each branch unless told."""
     last = [str(branch[-1]["taskReferenceName"]) for branch in branches if branch]
     return [
@@ -51,7 +51,7 @@ def switch(ref: str, on: object, cases: Mapping[str, list[Json]], default: list[
     )
 
 
-def loop(ref: str, *body: Json, times: int = 2, **more: object) -> Json:
+def loop(ref: str, *body: Json, times: object = 2, **more: object) -> Json:
     """A DO_WHILE that goes round so many times."""
     condition = f"$.{ref}.iteration < {times}"
     return task(ref, "DO_WHILE", **{"loopCondition": condition, "loopOver": list(body), **more})

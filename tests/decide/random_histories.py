@@ -107,7 +107,7 @@ class Author:
 
     def _inputs(self, kind: str) -> Json:
         dice = self.dice
-        return {
+        known: dict[str, Json] = {
             "SET_VARIABLE": {f"v{dice.randint(1, 3)}": "${workflow.input.n}"},
             "INLINE": {"expression": dice.choice(["true", "1", "throw bad", ""])},
             "LAMBDA": {"scriptExpression": dice.choice(["return 1", "throw bad"])},
@@ -117,7 +117,8 @@ class Author:
             "DYNAMIC": {"name": dice.choice(["plain", "far"])},
             "START_WORKFLOW": {"startWorkflow": {"name": dice.choice(["cleanup", "nobody"])}},
             "TERMINATE": {"terminationStatus": dice.choice(["COMPLETED", "FAILED", "TERMINATED"])},
-        }.get(kind, {"n": "${workflow.input.n}", "seen": f"${{t{dice.randint(1, 9)}.output.r}}"})
+        }
+        return known.get(kind, {"n": "${workflow.input.n}", "seen": f"${{t{dice.randint(1, 9)}.output.r}}"})
 
     def _branching(self, kind: str, depth: int) -> list[Json]:
         ref = self.ref()
@@ -162,7 +163,7 @@ class Author:
             return dynamic_fork(ref, {"forkTaskInputs": listed, **kind})
         names = [self.ref() for _ in range(count)]
         forked = [task(name, dice.choice(["SIMPLE", "NOOP", "HTTP"]), name="retried") for name in names]
-        given = {"tasks": forked, "inputs": {name: {"n": 1} for name in names}}
+        given: Json = {"tasks": forked, "inputs": {name: {"n": 1} for name in names}}
         params = {"dynamicForkTasksParam": "tasks", "dynamicForkTasksInputParamName": "inputs"}
         return dynamic_fork(ref, given, **params)
 

@@ -136,27 +136,31 @@ def joined(**branches: tuple[str, Json]) -> tuple[World, ExecutionState]:
     return made, state
 
 
-P: Json = {"permissive": True}
-O: Json = {"optional": True}
+PERMISSIVE: Json = {"permissive": True}
+OPTIONAL: Json = {"optional": True}
 
 
 @pytest.mark.parametrize(
     ("branches", "join", "execution"),
     [
         ({"a": ("COMPLETED", {}), "b": ("COMPLETED", {})}, "COMPLETED", "COMPLETED"),
-        ({"a": ("FAILED", O), "b": ("COMPLETED", {})}, "COMPLETED_WITH_ERRORS", "COMPLETED"),
+        ({"a": ("FAILED", OPTIONAL), "b": ("COMPLETED", {})}, "COMPLETED_WITH_ERRORS", "COMPLETED"),
         (
-            {"a": ("FAILED_WITH_TERMINAL_ERROR", O), "b": ("COMPLETED", O)},
+            {"a": ("FAILED_WITH_TERMINAL_ERROR", OPTIONAL), "b": ("COMPLETED", OPTIONAL)},
             "COMPLETED_WITH_ERRORS",
             "COMPLETED",
         ),
-        ({"a": ("FAILED", P), "b": ("COMPLETED", {})}, "FAILED", "FAILED"),
-        ({"a": ("FAILED", P), "b": ("FAILED", O)}, "FAILED", "FAILED"),
-        ({"a": ("FAILED", {**P, **O}), "b": ("COMPLETED", {})}, "COMPLETED_WITH_ERRORS", "COMPLETED"),
-        ({"a": ("CANCELED", P), "b": ("CANCELED", P)}, "CANCELED", "TERMINATED"),
-        ({"a": ("CANCELED", P), "b": ("COMPLETED", {})}, "CANCELED", "TERMINATED"),
-        ({"a": ("CANCELED", P), "b": ("FAILED", P)}, "FAILED", "FAILED"),
-        ({"a": ("TIMED_OUT", P), "b": ("COMPLETED", {})}, "FAILED", "FAILED"),
+        ({"a": ("FAILED", PERMISSIVE), "b": ("COMPLETED", {})}, "FAILED", "FAILED"),
+        ({"a": ("FAILED", PERMISSIVE), "b": ("FAILED", OPTIONAL)}, "FAILED", "FAILED"),
+        (
+            {"a": ("FAILED", {**PERMISSIVE, **OPTIONAL}), "b": ("COMPLETED", {})},
+            "COMPLETED_WITH_ERRORS",
+            "COMPLETED",
+        ),
+        ({"a": ("CANCELED", PERMISSIVE), "b": ("CANCELED", PERMISSIVE)}, "CANCELED", "TERMINATED"),
+        ({"a": ("CANCELED", PERMISSIVE), "b": ("COMPLETED", {})}, "CANCELED", "TERMINATED"),
+        ({"a": ("CANCELED", PERMISSIVE), "b": ("FAILED", PERMISSIVE)}, "FAILED", "FAILED"),
+        ({"a": ("TIMED_OUT", PERMISSIVE), "b": ("COMPLETED", {})}, "FAILED", "FAILED"),
     ],
 )
 def test_join_ends_as_its_members_did(
@@ -179,13 +183,13 @@ def test_permissive_failure_waits_for_all_members() -> None:
 
 
 def test_failed_join_joins_the_reasons_of_its_members() -> None:
-    made, state = joined(a=("FAILED", P), b=("COMPLETED", {}), c=("FAILED", P))
+    made, state = joined(a=("FAILED", PERMISSIVE), b=("COMPLETED", {}), c=("FAILED", PERMISSIVE))
 
     assert made.task(state, "f_join").reason == "a broke c broke"
 
 
 def test_join_with_errors_names_its_members() -> None:
-    made, state = joined(a=("FAILED", O), b=("COMPLETED", {}))
+    made, state = joined(a=("FAILED", OPTIONAL), b=("COMPLETED", {}))
     reason = made.task(state, "f_join").reason
 
     assert reason is not None

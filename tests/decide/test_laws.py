@@ -132,7 +132,7 @@ def number_of(given_input: Input) -> int:
 
 @given(SEEDS)
 def test_everything_comes_to_an_end(seed: int) -> None:
-    """Once nothing disturbs it any more an execution ends, and its children with it; nothing is left wanted."""
+    """Once nothing disturbs it an execution ends, and its children with it; nothing is left wanted."""
     for offset in range(SEEDS_AN_EXAMPLE):
         world, history = begin(seed + offset)
         for _ in range(STEPS // 2):

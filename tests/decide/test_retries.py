@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from asyncflow.decide.policy import retry_delay_s
@@ -60,7 +62,7 @@ def test_attempts_follow_at_the_delays_in_virtual_time() -> None:
         starts.append(made.now_ms)
     made.fail(state, "a")
 
-    assert [later - sooner for sooner, later in zip(starts, starts[1:], strict=False)] == [300_000, 600_000]
+    assert [later - sooner for sooner, later in pairwise(starts)] == [300_000, 600_000]
     assert state.status == "FAILED"
     assert [t.retry_count for t in state.tasks.values()] == [0, 1, 2]
 

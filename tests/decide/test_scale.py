@@ -45,7 +45,7 @@ def opened(width: int, slice_size: int = 2_000) -> tuple[World, ExecutionState, 
     """A dynamic fork of this width with all its branches, and how many calls opening it took."""
     made = world("w", slice_size=slice_size)
     listed: list[object] = [{"k": n} for n in range(width)]
-    given = {"forkTaskInputs": "${workflow.input.l}", "forkTaskName": "w"}
+    given: Json = {"forkTaskInputs": "${workflow.input.l}", "forkTaskName": "w"}
     state = made.start(workflow(task("first"), *dynamic_fork("f", given)), {"l": listed})
     number = made.task(state, "first").number
 

@@ -10,7 +10,6 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.testing.pure import World
 from tests.decide.definitions import Json, task, workflow, world
 
-
 TIMED: Json = {"timeoutSeconds": 10}
 
 

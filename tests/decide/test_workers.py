@@ -25,10 +25,10 @@ def test_simple_task_follows_its_transitions_to_completion() -> None:
     record = made.task(state, "a")
 
     assert (record.status, record.input, record.executor) == ("SCHEDULED", {"x": 1}, "loop")
-    assert state.wanted[1] == (Admit(1, 0),)
+    assert list(state.wanted[1]) == [Admit(1, 0)]
     made.begin(state, "a")
     assert (record.status, record.starts) == ("IN_PROGRESS", 1)
-    assert state.wanted[1] == (RunAttempt(1, 1),)
+    assert list(state.wanted[1]) == [RunAttempt(1, 1)]
     made.send(state.execution_id, inputs.AttemptEnded(1, "COMPLETED", {"y": 2}))
     assert (record.status, record.output) == ("COMPLETED", {"y": 2})
     assert (state.status, state.output) == ("COMPLETED", {"y": 2})
