@@ -6,9 +6,10 @@ its worker, in the journal too. Nothing is answered that this process can perfor
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import cast
 
 import anyio
@@ -21,6 +22,7 @@ from asyncflow.model.statuses import COMPLETED, IN_PROGRESS, TASK_ENDED
 from asyncflow.model.values import JsonObject
 
 ANY = "*"
+_BATCH = 1_000
 _KEYS = frozenset({"status", "output", "reason"})
 _STATUSES = TASK_ENDED - {"SKIPPED", "CANCELED", "TIMED_OUT"}
 
@@ -99,14 +101,14 @@ class Rehearsal:
     def __init__(self, service: Service, outcomes: Outcomes, *, worker: str) -> None:
         """Answer nothing yet; `worker` is the name under which it is recorded."""
         self._service, self._outcomes, self._worker = service, outcomes, worker
-        self._todo: deque[TaskSeen] = deque()
+        self._todo: dict[tuple[str, int], TaskSeen] = {}
         self._wake = anyio.Event()
         self.answered: Counter[str] = Counter()
 
     def seen(self, seen: TaskSeen, _: TaskSeen | None) -> None:
         """Take note of a record that may have to be answered."""
         if not seen.is_over:
-            self._todo.append(seen)
+            self._todo[seen.execution_id, seen.number] = seen
             self._wake.set()
 
     async def run(self, following: Following) -> None:
@@ -115,10 +117,12 @@ class Rehearsal:
             await self._wake.wait()
             self._wake = anyio.Event()
             while self._todo:
-                seen = self._todo.popleft()
-                outcome = self._outcomes.of(seen)
-                if outcome is not None and following.needs_someone(seen):
-                    await self._answer(seen, outcome)
+                batch = [self._todo.pop(key) for key in list(islice(self._todo, _BATCH))]
+                async with anyio.create_task_group() as group:  # so that a commit takes many answers along
+                    for seen in batch:
+                        outcome = self._outcomes.of(seen)
+                        if outcome is not None and following.needs_someone(seen):
+                            group.start_soon(self._answer, seen, outcome)
 
     @property
     def is_busy(self) -> bool:
