@@ -205,7 +205,7 @@ class VirtualClock:
         passage = self._passage = _Passage(limit_ms, stop or _never, done)
         self._engine.turns.wake()
         try:
-            await self._engine.turns.unless_failed(done)  # type: ignore[arg-type] # only that it is done counts
+            await self._engine.turns.unless_failed(done)
         finally:
             if self._passage is passage:
                 self._passage = None

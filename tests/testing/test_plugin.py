@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
+
+from tests.testing.running import run_pytest
 
 SUITE = """
 from asyncflow.testing.outcomes import Outcome
@@ -34,21 +34,6 @@ async def test_engine_stands_in_virtual_time(virtual_engine):
 async def test_what_nobody_answers_is_a_failure(asyncflow_kit):
     await asyncflow_kit.run(WORKFLOW)
 """
-
-
-def run_pytest(folder: Path, checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Without plugins found by themselves: the package may or may not be installed here."""
-    plugins = ["-p", "pytest_asyncio.plugin", "-p", "asyncflow.testing.plugin"]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", *plugins, *options, str(folder)],
-        cwd=folder,
-        env={"PYTHONPATH": str(checkout), "PATH": "/usr/bin:/bin", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 def test_fixtures_serve_a_suite_elsewhere(tmp_path: Path, checkout: Path) -> None:

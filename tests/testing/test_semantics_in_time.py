@@ -349,3 +349,35 @@ async def test_workflow_timeout_stands_during_a_pause_and_begins_anew() -> None:
 
     assert paused.status == "PAUSED"
     assert (run.status, run.duration) == ("TIMED_OUT", 1050)
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+LIMITS: dict[str, tuple[JsonObject, list[float]]] = {
+    "one at a time": ({"concurrentExecLimit": 1}, [0, 5, 10, 15]),
+    "two at a time": ({"concurrentExecLimit": 2}, [0, 0, 5, 5]),
+    "one each ten seconds": (
+        {"rateLimitPerFrequency": 1, "rateLimitFrequencyInSeconds": 10},
+        [0, 10, 20, 30],
+    ),
+    "three each ten seconds": (
+        {"rateLimitPerFrequency": 3, "rateLimitFrequencyInSeconds": 10},
+        [0, 0, 0, 10],
+    ),
+}
+
+
+@pytest.mark.parametrize(("limit", "expected"), LIMITS.values(), ids=LIMITS.keys())
+async def test_attempts_wait_for_their_limits(limit: JsonObject, expected: list[float]) -> None:
+    limited = [
+        simple(f"a{n}", on="HTTP", definition={**limit, "name": "a"}, fields={"name": "a"}) for n in range(4)
+    ]
+    fork: JsonObject = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN"}
+    fork["forkTasks"] = [[task] for task in limited]
+    join: JsonObject = {"name": "j", "taskReferenceName": "j", "type": "JOIN"}
+    join["joinOn"] = [task["taskReferenceName"] for task in limited]
+    run = await run_definition(workflow(fork, join), outcomes={"a": Outcome.delayed(5)})
+
+    assert sorted(run.task(f"a{n}").started or 0 for n in range(4)) == expected
+    assert run.status == "COMPLETED"
