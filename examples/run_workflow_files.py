@@ -39,7 +39,9 @@ def main() -> int:
 
 def jobs(file: Path) -> Iterator[Job]:
     """The ways in which a file is run."""
-    commands = f"*={sys.executable} {TOOL} run --program {{program}} --inputs {{inputs}} --outputs {{outputs}}"
+    commands = (
+        f"*={sys.executable} {TOOL} run --program {{program}} --inputs {{inputs}} --outputs {{outputs}}"
+    )
     executing = ["--execute", "--map", commands]
     if file.name.startswith("wfformat-"):
         yield file.name, ["--format", "wfformat", "--time-scale", f"{scale_of(file):.6f}"], []
@@ -70,7 +72,7 @@ def run(file: Path, title: str, importing: list[str], running: list[str]) -> int
         asyncflow("import", str(file), *importing, *workdir, "--out", str(definition))
         if workdir:
             command = [sys.executable, str(TOOL), "--folder", str(sky), "prepare", str(definition)]
-            subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+            subprocess.run(command, check=True, capture_output=True)
         allowed = [f"{option}={sky}" if option == "--allow-commands" else option for option in running]
         began = time.perf_counter()
         shown = asyncflow("run", str(definition), *allowed, "--progress", "off", "-o", "json", fail=False)
@@ -80,13 +82,13 @@ def run(file: Path, title: str, importing: list[str], running: list[str]) -> int
     print(f"{title:42} {len(execution['tasks']):>6} {status:10} {took_s:>7.2f}", flush=True)
     if status != "COMPLETED":
         print(f"    {execution.get('reasonForIncompletion')}")
-    return status != "COMPLETED"
+    return int(status != "COMPLETED")
 
 
 def asyncflow(*words: str, fail: bool = True) -> str:
     """What a command of ours printed."""
     command = [sys.executable, "-m", "asyncflow", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and (fail or not done.stdout):
         raise SystemExit(f"{' '.join(words)}\nexit {done.returncode}\n{done.stderr}")
     return done.stdout

@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 import asyncflow
+from asyncflow.lazy import PUBLIC
 
 MOST = 25
 
@@ -35,3 +36,7 @@ def test_root_holds_no_logic(checkout: Path) -> None:
     lines = (checkout / "asyncflow" / "__init__.py").read_text(encoding="utf-8").splitlines()
 
     assert not [line for line in lines if line.startswith(("def ", "class ", "async def "))]
+
+
+def test_public_names_are_found_where_they_are_told_to_be() -> None:
+    assert sorted(PUBLIC) == sorted(asyncflow.__all__)
