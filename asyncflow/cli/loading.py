@@ -226,11 +226,9 @@ def load_module(name: str) -> ModuleType:
         if name.endswith(".py") or "/" in name:
             return _load_file(Path(name))
         return importlib.import_module(name)
-    except AsyncflowError:
+    except (AsyncflowError, CommandFailed):
         raise
-    except CommandFailed:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may end the process while it is imported
         raise CommandFailed(f"cannot load {name}: {type(error).__name__}: {error}") from error
 
 

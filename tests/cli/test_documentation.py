@@ -48,3 +48,18 @@ def test_rehearsal_of_the_page_does_what_the_page_says(
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["output"] == {"url": "https://example.org/film"}
     assert len(json.loads(done.stdout)["tasks"]) == 3
+
+
+def test_workflow_of_the_readme_can_be_run_from_its_file(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (script,) = re.findall(
+        r"```python\n(.*?)```", (checkout / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    Path("words.py").write_text(script, encoding="utf-8")
+
+    done = call("run", "words.py", "--input", '{"text": "durable means written"}', "-o", "json")
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["output"] == {"answer": "durable is the longest"}

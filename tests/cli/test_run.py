@@ -141,6 +141,21 @@ def test_run_takes_functions_and_workflows_and_nothing_else_of_a_module(here: Pa
     assert result("more.py", "--load", "functions", "--input", '{"value": 1}')["workflowName"] == "more"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("raise SystemExit(0)", "SystemExit"), ("1 +", "SyntaxError"), ("import nothing_here", "nothing_here")],
+)
+def test_run_says_why_a_module_cannot_be_loaded(here: Path, text: str, said: str) -> None:
+    (here / "broken.py").write_text(text, encoding="utf-8")
+
+    done = call("run", "double.json", "--load", "broken.py")
+
+    assert done.exit_code == 2
+    assert "cannot load broken.py" in done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_run_refuses_two_functions_of_one_name(here: Path) -> None:
     (here / "other.py").write_text(FUNCTIONS, encoding="utf-8")
 
