@@ -138,7 +138,8 @@ class Outcomes:
     A task is looked up by its exact reference (`poll__2` in the second iteration), then its plain
     reference, then its task name; then it gets `default`, if there is one. A list gives one outcome
     per attempt, over all iterations and executions that share its key; its last one repeats unless
-    `repeat_last` is off. A function gets the input, returns an outcome or an output, or raises.
+    `repeat_last` is off. The table remembers: take a new one for another run. A function gets the
+    input, returns an outcome or an output, or raises.
 
     Attributes:
         calls: what was answered, by plain reference name, in order.

@@ -10,12 +10,14 @@ import pytest
 import asyncflow as af
 from asyncflow.errors import DefinitionError, InvalidInput, NotFound
 from asyncflow.model.values import JsonObject
+from asyncflow.runtime.command_task import CommandPolicy
+from asyncflow.runtime.engine import EngineSettings
 from asyncflow.testing.kit import Unanswered, VirtualEngine, run_definition
 from asyncflow.testing.outcomes import Outcome, Outcomes
 from tests.testing.making import child, loop, switch, task, workflow
 
 HTTP: JsonObject = {"http_request": {"uri": "http://service.invalid/", "method": "GET"}}
-COMMAND: JsonObject = {"command": ["true"]}
+COMMAND: JsonObject = {"executable": "true"}
 
 
 @af.task
@@ -77,6 +79,23 @@ async def test_functions_run_for_real_unless_they_have_an_outcome_of_their_own()
     run = await run_definition(built, outcomes=Outcomes({"second": {"result": 40}}, default=Outcome.fail()))
 
     assert [task.output for task in run.tasks] == [{"result": 2}, {"result": 40}]
+
+
+async def test_what_is_live_is_carried_out_unless_it_has_an_outcome(tmp_path: Path) -> None:
+    real, scripted = (
+        task(ref, "COMMAND", inputParameters={"executable": "echo", "args": ["truly"]})
+        for ref in ("real", "scripted")
+    )
+    run = await run_definition(
+        workflow(real, scripted),
+        outcomes={"scripted": {"stdout": "as scripted"}},
+        live=["COMMAND"],
+        settings=EngineSettings(commands=CommandPolicy(enabled=True, root=None)),
+    )
+
+    assert run.status == "COMPLETED", run.reason
+    assert str(run.task("real").output["stdout"]).strip() == "truly"
+    assert run.task("scripted").output == {"stdout": "as scripted"}
 
 
 async def test_output_and_input_are_copies() -> None:
