@@ -26,7 +26,7 @@ from asyncflow.decide.step import Step
 from asyncflow.model.events import Advanced, Deferred, TaskEnded
 from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import TaskState
-from asyncflow.model.statuses import COMPLETED, FAILED, PAUSED, RUNNING, SKIPPED, TASK_UNSUCCESSFUL
+from asyncflow.model.statuses import COMPLETED, FAILED, RUNNING, SKIPPED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject
 
 # The queue of follow-ups is `step.pending`, and it is worked off by one loop. Nothing below calls
@@ -77,7 +77,7 @@ def _work_off(step: Step) -> None:
     state, pending = step.state, step.pending
     finish_join = step.beginnings["*join"]
     looked: set[int] = set()  # joins that were found not ready after all are left to a later step
-    while pending or not state.ready_joins.keys() <= looked:
+    while pending or (state.ready_joins and not state.ready_joins.keys() <= looked):
         if state.status != RUNNING or step.is_full:
             break
         if pending:

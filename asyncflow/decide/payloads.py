@@ -29,6 +29,17 @@ def payload_fault(value: JsonMapping, limits: Limits) -> str | None:
 
     Cost: linear in the value, but never more than the limit allows, however often its parts are shared.
     """
+    size = 2 + 4 * len(value)
+    for key, member in value.items():  # most values have one level, and are measured here
+        size += len(key)
+        if type(member) is str:
+            size += len(member)
+        elif type(member) is dict or type(member) is list:
+            return _nested_fault(value, limits)
+    return None if size <= limits.payload_bytes else "payload_bytes"
+
+
+def _nested_fault(value: JsonMapping, limits: Limits) -> str | None:
     level: list[object] = [value]
     size = depth = 0
     while level:

@@ -19,7 +19,16 @@ from asyncflow.model import events as ev
 from asyncflow.model import inputs
 from asyncflow.model.effects import Timer
 from asyncflow.model.state import TaskState
-from asyncflow.model.statuses import CANCELED, COMPLETED, IN_PROGRESS, PAUSED, SCHEDULED, TIMED_OUT
+from asyncflow.model.statuses import (
+    CANCELED,
+    COMPLETED,
+    EXECUTION_ENDED,
+    IN_PROGRESS,
+    PAUSED,
+    SCHEDULED,
+    TASK_ENDED,
+    TIMED_OUT,
+)
 
 INTERRUPTED = "INTERRUPTED"
 
@@ -168,5 +177,6 @@ def _timer(step: Step, number: int, kind: str) -> Timer | None:
 
 
 def _open(step: Step, number: int) -> TaskState | None:
-    task = step.state.tasks.get(number)
-    return None if task is None or task.is_ended or step.state.is_ended else task
+    state = step.state
+    task = state.tasks.get(number)
+    return None if task is None or task.status in TASK_ENDED or state.status in EXECUTION_ENDED else task

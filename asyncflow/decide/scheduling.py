@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncflow.decide.payloads import check_payload
+from asyncflow.decide.payloads import check_payload, payload_fault
 from asyncflow.decide.policy import setting
 from asyncflow.decide.step import Step
 from asyncflow.decide.templates import apply_input_template
@@ -37,6 +37,12 @@ OPERATORS = frozenset(
         "START_WORKFLOW",
     }
 )
+_EXECUTORS = {
+    **dict.fromkeys(OPERATORS, ""),
+    **dict.fromkeys(SCRIPTED, "script"),
+    **BUILT_IN_EXECUTORS,
+    "SUB_WORKFLOW": "child",
+}
 NO_DOMAIN = "NO_DOMAIN"
 _STARTED_AT_ONCE = OPERATORS | SCRIPTED | {"WAIT", "HUMAN"}
 _NAMED_BY_TASK = frozenset({"SIMPLE", "DYNAMIC"})
@@ -78,15 +84,9 @@ def worker_name(node: Node) -> str:
 
 def executor_of(step: Step, node: Node, name: str) -> str:
     """Where an attempt of this node is performed; see `model/events.TaskScheduled`."""
-    kind = node.type
-    if kind in BUILT_IN_EXECUTORS:
-        return BUILT_IN_EXECUTORS[kind]
-    if kind in SCRIPTED:
-        return "script"
-    if kind in OPERATORS:
-        return ""
-    if kind == "SUB_WORKFLOW":
-        return "child"
+    known = _EXECUTORS.get(node.type)
+    if known is not None:
+        return known
     task = node.task
     plain = task.extension is None and task.task_definition is None
     asked = None if plain else setting(task, "executor")
@@ -132,7 +132,8 @@ def complete_input(step: Step, node: Node, number: int, resolved: JsonObject) ->
         resolved = apply_input_template(dict(resolved), template)
     if node.type == "SUB_WORKFLOW":
         resolved = child_request(step, node, number, resolved)
-    check_payload(resolved, step.context.limits, f"input of task {node.ref}")
+    if payload_fault(resolved, step.context.limits) is not None:
+        check_payload(resolved, step.context.limits, f"input of task {node.ref}")
     return resolved
 
 
@@ -178,7 +179,7 @@ def schedule(step: Step, node: Node, frame: Frame) -> TaskState:
     name = dynamic_name(node, given) if kind == "DYNAMIC" else None
     worker = name or (node.name if kind == "SIMPLE" else kind)
     executor = executor_of(step, node, worker)
-    delay_ms = start_delay_ms(node)
+    delay_ms = start_delay_ms(node) if node.task.start_delay else 0
     step.emit(
         TaskScheduled(
             number,

@@ -43,14 +43,12 @@ def _plain(value: object) -> object:
     return value
 
 
-
-
 def _compare(name: str, one: object, other: object) -> list[str]:
     if one == other:
         return []
     if isinstance(one, dict) and isinstance(other, dict):
         keys = [*one, *(key for key in other if key not in one)]
-        return [
-            line for key in keys for line in _compare(f"{name}.{key}", one.get(key), other.get(key))
-        ] or [f"{name}: order of keys"]
+        return [line for key in keys for line in _compare(f"{name}.{key}", one.get(key), other.get(key))] or [
+            f"{name}: order of keys"
+        ]
     return [f"{name}: {one!r} is not {other!r}"]
