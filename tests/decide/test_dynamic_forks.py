@@ -12,7 +12,6 @@ from asyncflow.model.state import ExecutionState
 from tests.decide.definitions import Json, dynamic_fork, loop, task, workflow, world
 
 TASKS = {"dynamicForkTasksParam": "tasks", "dynamicForkTasksInputParamName": "inputs"}
-LEGACY = {"dynamicForkJoinTasksParam": "listed"}
 
 
 def inputs_fork(ref: str, listed: object, **more: object) -> list[Json]:
