@@ -57,6 +57,7 @@ class _Gathered:
         self.histories: dict[str, History] = {}
         self.behind: set[str] = set()
         self.incomplete: set[str] = set()
+        self.over: set[str] = set()  # passed over; an open segment of theirs is older than their end
         self._found = found
 
     def add(self, turn: Turn) -> None:
@@ -74,6 +75,7 @@ class _Gathered:
             history += [Recorded(first_seq + i, at_ms, event) for i, event in enumerate(events)]
             if is_shown and isinstance(events[-1], ev.ExecutionEnded):
                 del self.histories[stream]
+                self.over.add(stream)
 
     def _count(self, events: Sequence[ev.Event], at_ms: int) -> None:
         for event in events:
@@ -115,8 +117,9 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
     gathered.incomplete.discard(CATALOG_STREAM)
     histories = gathered.histories
     await _fold_catalog(journal, catalog, histories.pop(CATALOG_STREAM, []))
-    partial = [*(s for s in gathered.incomplete if s in histories)]
-    wanted = dict.fromkeys([*partial, *(s for s in position.open_streams if s != CATALOG_STREAM)])
+    partial = [s for s in gathered.incomplete if s in histories]
+    is_over = {CATALOG_STREAM, *(s for s in gathered.over if s not in histories)}
+    wanted = dict.fromkeys([*partial, *(s for s in position.open_streams if s not in is_over)])
     for chunk in _chunks(list(wanted)):
         for stream, older in (await _read(journal, chunk, found, segments_only=True)).items():
             histories[stream] = _joined(older, histories.get(stream, []))
