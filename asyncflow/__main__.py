@@ -5,9 +5,7 @@ Nothing else may live here; the commands are in `asyncflow.cli`.
 
 from __future__ import annotations
 
-import sys
-
 from asyncflow.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from asyncflow.app.build import MEMORY, open_service
+from asyncflow.app.options import Clock, Durability, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.service import Service, StartRequest
 from asyncflow.errors import ExecutionFailed
 from asyncflow.model.definition import WorkflowDefinition, parse_workflow
@@ -22,12 +23,8 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
-from asyncflow.runtime.attempts import LocalFunction
-from asyncflow.runtime.clock import Clock
-from asyncflow.runtime.engine import EngineSettings
 from asyncflow.sdk.tasks import TaskFunction
 from asyncflow.sdk.workflow import Workflow
-from asyncflow.store.records import Durability, StoreSettings
 
 AnyWorkflow = Workflow | WorkflowDefinition | JsonObject | str
 """What can be run: a built workflow, a definition, its JSON, or the name of a registered one."""

@@ -16,7 +16,7 @@ from asyncflow.cli.exits import BUG, STORAGE, USAGE, WORKFLOW_FAILED, CommandFai
 from asyncflow.cli.root import COMMANDS
 from tests.cli.making import call, environment
 
-HEAVY = {"aiohttp", "jq", "quickjs", "rich", "uvloop", "yaml"}
+HEAVY = {"aiohttp", "aiosqlite", "jq", "pydantic", "quickjs", "rich", "uvloop", "yaml"}
 
 
 def commands(group: click.Group = cli, path: str = "asyncflow") -> Iterator[tuple[str, click.Command]]:

@@ -324,7 +324,8 @@ async def test_http_compressed_body_is_bounded(serve: Serve, size: int, reason: 
 
 
 @pytest.mark.parametrize(
-    ("body", "encoding"), [(gzip.compress(b"abc" * 99, mtime=0)[:-9], "gzip"), (b"plain", "gzip"), (b"x", "br")]
+    ("body", "encoding"),
+    [(gzip.compress(b"abc" * 99, mtime=0)[:-9], "gzip"), (b"plain", "gzip"), (b"x", "br")],
 )
 async def test_http_broken_encoding_fails(
     serve: Serve, client: OutboundClient, body: bytes, encoding: str
