@@ -43,6 +43,11 @@ _UPDATES = frozenset(
 _REASON_LENGTH = 500
 
 
+# A command is judged before it emits anything: whoever is refused finds the state as it was. What it
+# leads to beyond itself (the next task cannot be made, a limit is hit) is no refusal any more but the
+# end of the execution, and the caller is answered that the command was done.
+
+
 def start(step: Step, command: inputs.StartExecution) -> None:
     """Begin. A second start of the same execution changes nothing."""
     state = step.state

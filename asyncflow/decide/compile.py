@@ -20,6 +20,11 @@ _AD_HOC = Policy()
 WORKER_TYPES = frozenset({"SIMPLE", "DYNAMIC", "USER_DEFINED"})
 
 
+# Everything that depends on the definition alone is settled here: who follows whom, how long a retry
+# waits, which input is a constant. Deciding then walks from node to node without looking anything up
+# by name; an execution of a definition that was seen before shares its graph and compiles nothing.
+
+
 def compile_definition(definition: WorkflowDefinition, content_hash: str) -> Graph:
     """The graph of a whole definition.
 

@@ -34,6 +34,11 @@ _TASKS_HANDED_ON = 1_000
 """A failure workflow gets the task records of an execution with at most so many."""
 
 
+# An end is one event, however much was open: the tasks it cancels are not recorded one by one, since
+# `evolve` finds them. What it has to tell others goes out in the same step, so parent, children and
+# failure workflow learn of it in the same commit or not at all. Nothing is sent for what never began.
+
+
 def finish(step: Step) -> None:
     """End an execution that has nothing left to do: COMPLETED, or FAILED by what was tolerated."""
     state = step.state

@@ -32,6 +32,17 @@ from asyncflow.model.statuses import (
 Handler = Callable[[ExecutionState, Any, int], None]  # each takes the one kind of event it stands under
 
 
+# Three kinds of fields stand in a state. *Recorded*: what events say, such as a status or an output.
+# *Derived*: what follows from the recorded ones and is kept so that nobody has to look for it:
+# `wanted`, `joins`, `countdown`, `ready_joins`, `open_count`. *Transient*: `dirty` and `changed`, which
+# their readers empty. A fold of the journal gives the first two exactly, whatever way the state came
+# about, because nothing but the events goes into them; `tests/decide/test_laws` holds this.
+#
+# A change of status is looked up in the tables of `model/statuses` here, once, for live events and for
+# replayed ones alike. A journal that breaks a table was written by a bug, and going on from it would
+# only spread that bug, so it stops the execution instead.
+
+
 def new_state(execution_id: str, graphs: Mapping[str, Graph], definition: str) -> ExecutionState:
     """An execution before its first event; `graphs` finds every definition it may come to name."""
     return ExecutionState(execution_id=execution_id, graph=graphs[definition], graphs=graphs)

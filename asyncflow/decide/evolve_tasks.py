@@ -32,6 +32,11 @@ from asyncflow.model.statuses import (
 _FAILURES = frozenset({FAILED, FAILED_TERMINALLY})
 
 
+# The order inside a handler matters in one place: a record is entered before it is counted, because
+# a JOIN that is made when all its members have settled is ready there and then. Closing comes before
+# settling for the same reason: a join never finds a member settled and still counted as open.
+
+
 def _move(task: TaskState, status: str) -> None:
     if status not in TASK_TRANSITIONS[task.status]:  # the common case, without a call
         check_transition(TASK_TRANSITIONS, task.status, status, what=f"task {task.ref}")

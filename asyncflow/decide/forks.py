@@ -32,6 +32,11 @@ INPUTS, TASKS, LEGACY = "inputs", "tasks", "legacy"
 _TASK_KEYS = frozenset({"optional", "permissive", "retryCount", "startDelay", "asyncComplete"})
 
 
+# `open_members` is called twice for every fork: to see whether all branches can be made, before the
+# event is recorded, and to make them, when it is. The second time must not fail, so everything that
+# can be wrong with a branch is looked at in the first: its shape, its names, the order inside it.
+
+
 class BadFork(ValueError):
     """The input of a dynamic fork gives no branches; the text is the reason for the user."""
 

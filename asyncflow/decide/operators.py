@@ -24,6 +24,11 @@ SCRIPT_EVALUATORS = frozenset({"javascript", "graaljs"})
 _TERMINATE_STATUSES = frozenset({COMPLETED, FAILED, TERMINATED})
 
 
+# An operator that can end at once does so in the step that makes its record, as in Conductor, where
+# a start request returns after all leading operators are done. Scripts cannot: evaluating one takes
+# time and may be hostile, so it is an effect, and its value an event; the record stays open meanwhile.
+
+
 def begin_noop(step: Step, task: TaskState) -> None:
     """NOOP: done."""
     complete(step, task, {})

@@ -24,6 +24,13 @@ from asyncflow.model.validation import validate_workflow
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 
 
+# The record's input says everything about the child that expressions could change, so beginning it
+# reads the record and resolves nothing: held back by a delay, or begun again after a recovery, it
+# starts the same child. The id is derived from the record and its epoch; a start that is delivered
+# twice finds the execution there. A child that was started is either open, and then its task is, or
+# it was told to end: `ending.release_child` sees to tasks that end before their child does.
+
+
 def begin_child(step: Step, task: TaskState) -> None:
     """SUB_WORKFLOW: start the child in the same commit."""
     state = step.state

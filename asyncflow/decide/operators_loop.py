@@ -21,6 +21,13 @@ from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY, PAUSED, TASK_UNS
 from asyncflow.model.values import JsonObject, JsonValue
 
 
+# The life of a loop: enter, run the body, ask, and again. Entering is a follow-up and not part of
+# the record's making, so that what is made together with the loop (a fork's JOIN) comes before its
+# body. Asking is an effect; its answer names the iteration it was asked in. Records of an iteration
+# are told apart by their suffix, `ref__2`, and in a loop within a loop by two, `ref__2__1`; gathered
+# outputs are found through the same names, which is why an iteration costs what is in it, and no more.
+
+
 def begin_loop(step: Step, task: TaskState) -> None:
     """Have the first iteration entered, after what is made together with the loop's record."""
     if task.node.body is None or not task.node.body.nodes:

@@ -33,6 +33,12 @@ from asyncflow.model.statuses import (
 INTERRUPTED = "INTERRUPTED"
 
 
+# Staleness is decided by the state, never by remembering reports: a report counts if what it answers
+# is still open and still the same. An attempt and a script say which one they were (`start`,
+# `iteration`), a timer has to be wanted and due, a child has to be the one the record waits for. So
+# a report that arrives twice, or after a timeout, a reset or an end, gives no event at all.
+
+
 def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
     """Admission let the task begin."""
     state = step.state

@@ -18,6 +18,16 @@ DUE = "due"
 _NOTHING: tuple[Effect, ...] = ()
 
 
+# What is wanted is a function of the record alone, so starting, cancelling, pausing, resuming and
+# recovering need no code of their own: the runtime compares what is wanted with what is under way.
+#   SCHEDULED here        Admit, unless paused: a grant must not be held by what may not begin
+#   SCHEDULED elsewhere   nothing but timeouts; the worker's poll is what begins it
+#   SCHEDULED operator    a timer, where a delay holds it back; otherwise it began in its own step
+#   IN_PROGRESS           the attempt, the script, or the point in time; and the timeouts that count
+# An effect that is equal to the one before is the same thing still under way. That is why an attempt
+# and a question to a script carry the epoch: what was asked before a reset is not what is asked after.
+
+
 def wanted(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
     """Everything that should be under way, by record number; 0 is the execution itself.
 
