@@ -14,7 +14,6 @@ from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 
-
 # A JOIN of a hundred thousand members, or a loop of as many rounds, would otherwise be recorded twice:
 # once in the records gathered from, once in what gathers them, and again at every level around it.
 # The price is that the output of a member that is removed (`keepLastN`) is gone from here as well,

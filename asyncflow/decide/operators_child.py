@@ -23,7 +23,6 @@ from asyncflow.model.statuses import CANCELED, COMPLETED, FAILED, FAILED_TERMINA
 from asyncflow.model.validation import validate_workflow
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 
-
 # The record's input says everything about the child that expressions could change, so beginning it
 # reads the record and resolves nothing: held back by a delay, or begun again after a recovery, it
 # starts the same child. The id is derived from the record and its epoch; a start that is delivered

@@ -20,7 +20,6 @@ from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY, PAUSED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject, JsonValue
 
-
 # The life of a loop: enter, run the body, ask, and again. Entering is a follow-up and not part of
 # the record's making, so that what is made together with the loop (a fork's JOIN) comes before its
 # body. Asking is an effect; its answer names the iteration it was asked in. Records of an iteration
