@@ -52,12 +52,19 @@ class Attempts:
         performing: Performing,
         scripts: ScriptRunner,
         context: Callable[[], Context],
+        over: Callable[[], None],
         grace_s: float = GRACE_S,
     ) -> None:
-        """Perform nothing yet; `context` is what expressions of scripts see."""
+        """Perform nothing yet.
+
+        Args:
+            context: what expressions of scripts see.
+            over: called when something ended without a report.
+            grace_s: see `GRACE_S`.
+        """
         self._report, self._performing = report, performing
         self._scripts, self._context = scripts, context
-        self._grace_s = grace_s
+        self._told_over, self._grace_s = over, grace_s
         self._running: dict[Key, _Running] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._scripting: set[asyncio.Task[None]] = set()
@@ -99,6 +106,7 @@ class Attempts:
         self._scripting.discard(work)
         if not work.cancelled() and work.exception() is not None:
             log.error("an attempt broke", exc_info=work.exception())
+        self._told_over()
         if not self.count:
             self._rested.set()
 
@@ -149,6 +157,9 @@ class Attempts:
             value, error = None, str(fault)
         except ShuttingDown:
             return
+        except Exception as bug:  # the task must not wait for ever for an answer that cannot come
+            log.exception("script broke", extra={"execution": stream, "task": number})
+            value, error = None, f"{type(bug).__name__}: {bug}"
         if not self._closing:
             self._report(stream, ScriptEnded(number, value, error, iteration))
 

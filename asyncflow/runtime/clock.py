@@ -57,7 +57,7 @@ class SystemClock:
         delay_s = max(0.0, (at_ms - self.now().elapsed_ms) / 1000)
         return asyncio.get_running_loop().call_later(delay_s + 0.0005, wake.set)
 
-    def idle(self, until_ms: int | None) -> bool:
+    def idle(self, until_ms: int | None) -> bool:  # noqa: ARG002 - the protocol's
         """Real time passes by itself."""
         return False
 

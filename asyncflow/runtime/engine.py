@@ -151,6 +151,7 @@ class Engine:
             performing=Performing(self.functions, bodies, secrets=settings.secrets),
             scripts=await stack.enter_async_context(ScriptRunner(settings.scripts)),
             context=self._context,
+            over=self.turns.wake,
         )
         self.carry = Carry(
             self.clock,

@@ -7,6 +7,7 @@ whatever comes back.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Protocol
 from pydantic_core import from_json
 
 from asyncflow.decide.wanted import attempt_start
-from asyncflow.errors import LimitExceeded, TerminalTaskFailed
+from asyncflow.errors import LimitExceeded, ShuttingDown, TerminalTaskFailed
 from asyncflow.ids import attempt_token
 from asyncflow.model.effects import Timer
 from asyncflow.model.inputs import AttemptEnded
@@ -162,7 +163,9 @@ class Performing:
             given = secrets.fill(given)
         try:
             report = await self._run(begun, given)
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the author's code
+        except (asyncio.CancelledError, KeyboardInterrupt, ShuttingDown):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the author's code: sys.exit() ends the task alone
             report = self._failure(begun, error, secrets)
         return secrets.mask(report)
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple, Protocol
 
 from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.errors import NotFound
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime import recovery
 from asyncflow.runtime.rows import execution_row, task_row
@@ -53,7 +54,7 @@ async def rebuild_views(store: RebuildStore) -> Rebuilt:
             catalog = DefinitionCatalog()
         for state in (await recovery.load_many(store, catalog, names)).values():
             if not isinstance(state, ExecutionState):
-                if not isinstance(state, recovery.NotFound):
+                if not isinstance(state, NotFound):
                     raise state
                 continue
             executions, tasks = executions + 1, tasks + len(state.tasks)

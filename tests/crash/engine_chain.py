@@ -58,16 +58,18 @@ def log_ends(engine: af.Engine) -> None:
     turns.committed = committed
 
 
+def read_acknowledged(log: Path) -> dict[str, str]:
+    """The executions whose start was acknowledged in an earlier life, by index."""
+    lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
+    return {words[1]: words[2] for words in lines if words[0] == "ack"}
+
+
 async def live(database: str, log: Path, wanted: int) -> None:
     """Start what is not acknowledged yet, and wait for the ends of all that is."""
     mixed.log_to(log)
     async with af.Engine(database, tasks=mixed.FUNCTIONS, durability="normal", settings=SETTINGS) as engine:
         log_ends(engine)
-        acknowledged = dict(
-            (words[1], words[2])
-            for line in log.read_text().splitlines()
-            if (words := line.split())[0] == "ack"
-        )
+        acknowledged = read_acknowledged(log)
         for definition in mixed.WORKFLOWS:
             await engine.register(definition)
 
