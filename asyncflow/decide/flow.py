@@ -38,7 +38,6 @@ from asyncflow.model.values import JsonObject
 # together, so that they stand side by side in the list that users see.
 
 
-_ROOTS = frozenset({"root", "branch"})  # lists whose end is seen elsewhere: no open record, a JOIN
 
 
 def complete(
@@ -197,6 +196,15 @@ def _body_done(step: Step, loop: TaskState) -> bool:
     return body is not None and list_done(step.state, body, f"{loop.suffix}__{loop.iteration}")
 
 
+def _after_branch(step: Step, frame: Frame) -> None:
+    """Let a loop look again whose iteration was done but for this branch, which no JOIN waits for."""
+    loop = step.state.tasks.get(frame.loop)
+    if loop is None or loop.is_ended or loop.iteration != frame.iteration:
+        return
+    if _body_done(step, loop):
+        step.beginnings["*loop"](step, loop)
+
+
 def after_fork(step: Step, task: TaskState) -> None:
     """Schedule what else depends on a fork whose branches and JOIN are there (in a DAG)."""
     _after(step, task.node, Frame.of(task))
@@ -218,9 +226,12 @@ def _after(step: Step, node: Node, frame: Frame) -> None:
                 current = current.next
             if current.next is not None:
                 launch(step, current.next, frame)
-        if home.kind in _ROOTS or not (
+        if home.kind == "root" or not (
             list_ended(state, current, frame.suffix) and list_done(state, home, frame.suffix)
         ):
+            return
+        if home.kind == "branch":
+            _after_branch(step, frame)
             return
         if home.kind == "loop":
             loop = state.tasks.get(frame.loop)  # a task in it that was skipped by name is in no iteration

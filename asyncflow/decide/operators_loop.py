@@ -46,7 +46,21 @@ def go_on_looping(step: Step, loop: TaskState) -> None:
         else:
             _enter(step, loop, 1, items)
         return
-    _body_ended(step, loop)
+    if not _has_strays(step, loop):
+        _body_ended(step, loop)
+
+
+def _has_strays(step: Step, loop: TaskState) -> bool:
+    """Whether something of this iteration goes on although its list is done: a branch no JOIN waits for.
+
+    Whatever it is, the end of its branch comes back here.
+    """
+    state = step.state
+    deferred = (state.tasks.get(number) for number in state.agenda)
+    if any(task is not None and task.loop == loop.number for task in (*step.pending, *deferred)):
+        return True
+    suffix = f"{loop.suffix}__{loop.iteration}"
+    return any(not record.is_ended for record in _records(state, _nodes(loop.node.body), suffix))
 
 
 def _body_ended(step: Step, loop: TaskState) -> None:

@@ -230,6 +230,23 @@ def test_keep_last_n_forgets_older_iterations_with_all_that_was_in_them() -> Non
     assert {ref.split("__")[1] for ref in refs(state) if "__" in ref} == {"3", "4"}
 
 
+def test_iteration_waits_for_branches_that_no_join_waits_for() -> None:
+    made = world()
+    stray = [task("s"), task("t")]
+    body = fork("f", [task("a")], stray, join=["a"])
+    state = made.start(workflow(loop("l", *body, times=2, inputParameters={"keepLastN": 1})))
+    made.end(state, "a__1")
+    assert made.task(state, "l").iteration == 1
+    made.end(state, "s__1")
+    assert made.task(state, "l").iteration == 1
+    made.end(state, "t__1")
+
+    assert made.task(state, "l").iteration == 2
+    for ref in ("s__2", "t__2", "a__2"):
+        made.end(state, ref)
+    assert state.status == "COMPLETED"
+
+
 def test_loop_in_a_loop_suffixes_twice() -> None:
     made = world("b")
     state = made.start(workflow(loop("l", loop("m", task("b"), times=2), task("n", "NOOP"), times=2)))
