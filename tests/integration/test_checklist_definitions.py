@@ -183,7 +183,7 @@ KITCHEN = workflow(
     task("NOOP", "noop"),
     task("SET_VARIABLE", "set", inputParameters={"v": "${workflow.input.n}"}),
     gives("${workflow.variables.v}", "inline"),
-    task("JSON_JQ_TRANSFORM", "jq", inputParameters={"queryExpression": ".n + 1", "n": "${inline.output.result}"}),
+    task("JSON_JQ_TRANSFORM", "jq", inputParameters={"queryExpression": ".n + 1", "n": "${set.input.v}"}),
     task(
         "SWITCH", "switch", evaluatorType="value-param", expression="k", inputParameters={"k": "x"},
         decisionCases={"x": [task("LAMBDA", "lambda", inputParameters={"scriptExpression": "return 5"})]},

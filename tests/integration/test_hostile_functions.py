@@ -84,7 +84,7 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "InterruptedByHand": InterruptedByHand,
     "MuteError: its message cannot be shown": MuteError,
     "EndingError: its message cannot be shown": EndingError,
-    "CancelledError: mine": lambda: asyncio.CancelledError("mine"),
+    "CancelledError": lambda: asyncio.CancelledError("mine"),
     "GeneratorExit": GeneratorExit,
     "StopIteration": StopIteration,
     "StopAsyncIteration": StopAsyncIteration,
