@@ -199,6 +199,11 @@ class Carry:
         for key in self.admitting.loaded():
             self._ask_again(key)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether no attempt begins any more."""
+        return self.admitting.is_draining
+
     def drain(self) -> None:
         """Begin no attempt any more; what runs goes on."""
         self.admitting.is_draining = True

@@ -47,6 +47,10 @@ class Carrier(Protocol):
     def changed(self, state: ExecutionState) -> Iterable[Message]:
         """Take note of `state.dirty`; give what admission lets begin, for any execution."""
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether no attempt begins any more."""
+
     def is_scripting(self, stream: str) -> bool:
         """Whether the execution wants a script evaluated."""
 
@@ -120,6 +124,7 @@ class Deciding:
         self._commits, self._settings = commits, settings
         self._messages = Messages(self, residents, loading, self.closures)
         self._going_on: set[str] = set()
+        self._known: Context | None = None
         self._slice_end = 0
         self._entropy = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
@@ -263,14 +268,20 @@ class Deciding:
                 self.inbox.append(Waiting(admitted.to, admitted.input, None))
 
     def _context(self) -> Context:
-        settings = self._settings
-        return Context(
-            self.moment(),
-            self._entropy.getrandbits(64),
-            self._catalog,
-            settings.limits,
-            environment=settings.environment,
-        )
+        """What deciding knows, the same for all inputs of a moment."""
+        moment = self.moment()
+        known = self._known
+        if known is None or known.moment is not moment or known.begins is self.carrier.is_draining:
+            settings = self._settings
+            known = self._known = Context(
+                moment,
+                self._entropy.getrandbits(64),
+                self._catalog,
+                settings.limits,
+                environment=settings.environment,
+                begins=not self.carrier.is_draining,
+            )
+        return known
 
     def _proceed(self, state: ExecutionState) -> None:
         """Something was left for another turn: see to it that there is one."""

@@ -157,11 +157,15 @@ class Projection:
 
     async def run(self) -> None:
         """Write batches as they come, for ever; cancelled by the engine's end."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._ready:
-                await self._write(self._ready[0])
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._ready:
+                    await self._write(self._ready[0])
+        finally:
+            self.trouble = self.trouble or "nobody writes them any more"
+            self._tell()
 
     async def _write(self, batch: ViewBatch) -> None:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.errors import AsyncflowError, NotCommitted, ShuttingDown, StoreError
+from asyncflow.errors import AsyncflowError, NotCommitted, OutcomeUnknown, ShuttingDown, StoreError
 from asyncflow.model.events import Event, WorkflowRegistered
 from asyncflow.model.inputs import Input
 from asyncflow.model.state import ExecutionState
@@ -209,19 +209,21 @@ class Turns:
 
     async def _run(self, next_due: Callable[[], int | None], on_time: OnTime) -> None:
         deciding, commits = self._deciding, self.commits
-        while self.failure is None:
-            if not self._closing:
-                on_time(deciding.moment())
-            self._decide()
-            if deciding.turn.entries and commits.under_way is None:
-                self._begin_commit()
-            if self._closing and self._is_at_rest:
-                break
-            if self._inbox and not deciding.turn.is_full and not (self._closing and not self._to_decide):
-                await breathe()
-            else:
-                await self._wait(next_due)
-        self._at_rest.set()
+        try:
+            while self.failure is None:
+                if not self._closing:
+                    on_time(deciding.moment())
+                self._decide()
+                if deciding.turn.entries and commits.under_way is None:
+                    self._begin_commit()
+                if self._closing and self._is_at_rest:
+                    break
+                if self._inbox and not deciding.turn.is_full and not (self._closing and not self._to_decide):
+                    await breathe()
+                else:
+                    await self._wait(next_due)
+        finally:
+            self._at_rest.set()  # also when the whole loop is being torn down around us
 
     def _decide(self) -> None:
         """Decide a slice of what is there; once closing, only what was there when it began."""
@@ -263,7 +265,12 @@ class Turns:
         self._deciding.carrier.close_turn()
 
     async def _commit(self) -> None:
-        self.fail(await self.commits.run(self._release))
+        try:
+            self.fail(await self.commits.run(self._release))
+        except asyncio.CancelledError:
+            if not self._at_rest.is_set():
+                self.fail(OutcomeUnknown("the commit under way was cancelled"))
+            raise
 
     def _release(self, turn: OpenTurn, record: Turn) -> None:
         """The turn is durable: start what it wants, answer, tell watchers."""

@@ -53,8 +53,15 @@ async def held_engine(
 
 
 def simple(name: str, *, ref: str = "", **fields: object) -> JsonObject:
-    """A SIMPLE task."""
-    return {"name": name, "taskReferenceName": ref or name, "type": "SIMPLE", **fields}
+    """A SIMPLE task, tried once."""
+    once = {"name": name, "retryCount": 0}
+    return {
+        "name": name,
+        "taskReferenceName": ref or name,
+        "type": "SIMPLE",
+        "taskDefinition": once,
+        **fields,
+    }
 
 
 def waiting(ref: str = "wait") -> JsonObject:
