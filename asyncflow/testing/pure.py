@@ -258,14 +258,22 @@ class World:
         dues = sorted({timer.due_ms for _, timer in self.timers()} | set(self._held_back()))
         future = [due for due in dues if due > self.now_ms]
         if until_ms is None:
+            if self._fire_due():  # such as what came due while its execution was paused
+                return True
             if not future:
                 return False
             until_ms = future[0]
         self.now_ms = max(self.now_ms, until_ms)
+        self._fire_due()
+        return True
+
+    def _fire_due(self) -> bool:
+        """Report every timer that is due; whether anything came of it."""
+        before = sum(map(len, self.journal.values()))
         for state, timer in list(self.timers()):
             if timer.due_ms <= self.now_ms:
                 self.send(state.execution_id, inputs.TimerDue(timer.number, timer.kind))
-        return True
+        return sum(map(len, self.journal.values())) > before
 
     def timers(self) -> Iterator[tuple[ExecutionState, Timer]]:
         """Every timer that is wanted."""

@@ -193,7 +193,7 @@ def test_prefixes_of_a_journal_fold_without_the_rest(seed: int) -> None:
             assert differences(then, world.fold(identity, upto)) == []
 
 
-@pytest.mark.parametrize("seed", [8, 108, 492, 639, 70008529])
+@pytest.mark.parametrize("seed", [8, 108, 492, 639, 35595, 35601, 70008529])
 def test_kept_seed_holds_every_law(seed: int) -> None:
     """Seeds that once broke a law."""
     world, history = begin(seed)
