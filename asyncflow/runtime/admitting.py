@@ -102,13 +102,11 @@ class Admitting:
         if task.executor in _FUNCTIONS and name not in self._functions:
             self.unloaded[key] = name
             return ()
-        payload = b"{}" if not task.input else to_json(task.input)
+        try:
+            payload = self._encoded(task)
+        except LimitExceeded as limit:
+            return (refusal_of(key, limit),)
         size = len(payload)
-        if size > self._limits.payload_bytes:
-            limit = LimitExceeded(
-                "payload_too_large: task input in bytes", allowed=self._limits.payload_bytes, actual=size
-            )
-            return (_refusal(key, limit),)
         if size <= _KEPT_BYTES:
             self._payloads[key] = payload
         self._know_limit(task)
@@ -119,7 +117,7 @@ class Admitting:
             grant = self._ask(key, needs, state, task)
         except AsyncflowError as refusal:
             self._requested.discard(key)
-            return (_refusal(key, refusal),)
+            return (refusal_of(key, refusal),)
         return () if grant is None else (self._admitted(grant, size),)
 
     def _ask(self, key: Key, needs: tuple[Need, ...], state: ExecutionState, task: TaskState) -> Grant | None:
@@ -142,9 +140,24 @@ class Admitting:
         return key in self._requested
 
     def take_payload(self, key: Key, task: TaskState) -> bytes:
-        """The input of an attempt that starts, as JSON."""
+        """The input of an attempt that starts, as JSON.
+
+        Raises:
+            LimitExceeded: it is too large: one that began with its record was not asked for before.
+        """
         payload = self._payloads.pop(key, None)
-        return to_json(task.input) if payload is None else payload
+        return self._encoded(task) if payload is None else payload
+
+    def _encoded(self, task: TaskState) -> bytes:
+        if not task.input:
+            return b"{}"
+        payload = to_json(task.input)
+        allowed = self._limits.payload_bytes
+        if len(payload) > allowed:
+            raise LimitExceeded(
+                "payload_too_large: task input in bytes", allowed=allowed, actual=len(payload)
+            )
+        return payload
 
     # --- giving back --------------------------------------------------------------------------------
 
@@ -201,6 +214,6 @@ class Admitting:
         return self.admission.why(key, self._clock.now().elapsed_ms)
 
 
-def _refusal(key: Key, error: AsyncflowError) -> Message:
+def refusal_of(key: Key, error: AsyncflowError) -> Message:
     """The end of an attempt that can never begin."""
     return Message(key[0], AttemptEnded(key[1], FAILED_TERMINALLY, {}, str(error)))

@@ -13,13 +13,14 @@ from collections.abc import Container, Iterable
 from typing import Protocol
 
 from asyncflow.decide.admission import Admission
+from asyncflow.errors import LimitExceeded
 from asyncflow.model.effects import Admit, Effect, Proceed, RunAttempt, RunScript, Timer
 from asyncflow.model.inputs import Message, TimerDue
 from asyncflow.model.limits import Limits
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.turn import Moment
-from asyncflow.runtime.admitting import Admitting
+from asyncflow.runtime.admitting import Admitting, refusal_of
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.timers import TimerKey
@@ -239,8 +240,13 @@ class Carry:
             if self.admitting.is_draining:
                 continue  # the next start finds it begun and not ended
             task = state.tasks[effect.number]
-            payload = self.admitting.take_payload((stream, effect.number), task)
-            self._performer.start(state, task, payload)
+            key = (stream, effect.number)
+            try:
+                payload = self.admitting.take_payload(key, task)
+            except LimitExceeded as limit:
+                self._report_all((refusal_of(key, limit),))
+            else:
+                self._performer.start(state, task, payload)
         if starting:
             asyncio.get_running_loop().call_soon(self._start_some)
         else:

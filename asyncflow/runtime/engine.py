@@ -11,7 +11,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -21,7 +21,7 @@ from asyncflow.decide.step import Context
 from asyncflow.decide.wanted import attempt_start
 from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.effects import RunAttempt
-from asyncflow.model.events import Event
+from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resources import ResourceLimit
@@ -149,7 +149,7 @@ class Engine:
         self.attempts = Attempts(
             self.turns.report,
             performing=Performing(self.functions, bodies, secrets=settings.secrets),
-            scripts=await stack.enter_async_context(ScriptRunner(settings.scripts)),
+            scripts=await stack.enter_async_context(ScriptRunner(_bounded_scripts(settings))),
             context=self._context,
             over=self.turns.wake,
         )
@@ -299,7 +299,20 @@ class Engine:
         """
         self.turns.check_open()
         evolve_catalog(self.catalog, event, definitions or {})
+        if isinstance(event, TaskRegistered | TaskUnregistered):
+            self.limits_changed(event.name)
         await asyncio.shield(self.turns.record_catalog([event], recovery.CATALOG_STREAM))
 
 
 _MANY = 10_000  # executions; a collection of as many takes a second
+
+
+def _bounded_scripts(settings: EngineSettings) -> ScriptSettings:
+    """The settings of scripts with the limits that hold in this engine."""
+    limits = settings.limits
+    return replace(
+        settings.scripts,
+        wall_seconds=limits.script_seconds,
+        memory_bytes=limits.script_memory_bytes,
+        output_bytes=limits.script_output_bytes,
+    )
