@@ -72,6 +72,13 @@ class DefinitionCatalog:
         """The registered task definition of this name."""
         return self.tasks.get(name)
 
+    def is_limited(self, name: str) -> bool:
+        """Whether a registered task definition limits tasks of this name."""
+        definition = self.tasks.get(name)
+        return definition is not None and bool(
+            definition.concurrent_exec_limit or definition.rate_limit_per_frequency
+        )
+
     def has_function(self, name: str) -> str | None:
         """Where a function of this name runs in this process, or None."""
         return self.functions.get(name)

@@ -12,7 +12,7 @@ from asyncflow.decide.counters import closed, count_settled, register_join
 from asyncflow.decide.forks import INPUTS as INPUTS_FORM
 from asyncflow.decide.forks import make_known, open_members
 from asyncflow.decide.shape import JOINS, PASSIVE
-from asyncflow.decide.wanted import forget, refresh
+from asyncflow.decide.wanted import LOCAL_EXECUTORS, forget, refresh
 from asyncflow.model import events as ev
 from asyncflow.model.graph import Node
 from asyncflow.model.state import ExecutionState, Operator, TaskState
@@ -78,6 +78,8 @@ def task_scheduled(state: ExecutionState, event: ev.TaskScheduled, at_ms: int) -
     )
     if event.status == IN_PROGRESS:
         task.started_ms = at_ms
+        if event.executor in LOCAL_EXECUTORS:
+            task.starts = 1  # it needs nothing of anybody and begins with its record
     if event.retry_of:
         _supersede(state, task, state.tasks[event.retry_of])
     elif event.fork_index >= 0:
@@ -163,6 +165,8 @@ def branches_scheduled(state: ExecutionState, event: ev.BranchesScheduled, at_ms
             fork=fork.number,
             fork_index=index,
         )
+        if event.begun:
+            task.status, task.started_ms, task.starts = IN_PROGRESS, at_ms, 1
         add_record(state, task)
 
 
@@ -291,5 +295,3 @@ def child_started(state: ExecutionState, event: ev.ChildStarted, at_ms: int) -> 
 
 def message_published(state: ExecutionState, event: ev.MessagePublished, at_ms: int) -> None:
     """Nothing of the execution changes: the message is for those who read events."""
-
-

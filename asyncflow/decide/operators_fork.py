@@ -11,6 +11,7 @@ from asyncflow.decide.flow import after_fork, begin_list, begin_task, complete
 from asyncflow.decide.scheduling import (
     BUILT_IN_EXECUTORS,
     Frame,
+    begins_at_once,
     complete_input,
     domain_of,
     dynamic_name,
@@ -165,11 +166,11 @@ def _schedule_run(step: Step, task: TaskState, members: ForkMembers, first: int)
     inputs: list[JsonObject] | None = None
     if _is_resolved_each(members, first, last):
         inputs = [_resolve(step, members, index, number + index - first) for index in range(first, last)]
-    step.emit(BranchesScheduled(task.number, first, last, number, placed[0], inputs, placed[1]))
+    step.emit(BranchesScheduled(task.number, first, last, number, placed[0], inputs, placed[1], placed[2]))
 
 
-def _place(step: Step, node: Node) -> tuple[str, str | None] | None:
-    """Executor and domain of a branch that only waits for them, or None for one that begins by itself."""
+def _place(step: Step, node: Node) -> tuple[str, str | None, bool] | None:
+    """Executor and domain of a branch, and whether its attempt begins with it; None for other operators."""
     if node.type == "DYNAMIC" or (
         node.type not in BUILT_IN_EXECUTORS and step.beginnings.get(node.type) is not None
     ):
@@ -178,7 +179,8 @@ def _place(step: Step, node: Node) -> tuple[str, str | None] | None:
     executor = executor_of(step, node, name)
     if executor not in _IN_BULK or start_delay_ms(node):
         return None
-    return executor, domain_of(step, name) if executor == "remote" else None
+    domain = domain_of(step, name) if executor == "remote" else None
+    return executor, domain, begins_at_once(step, node, executor)
 
 
 def _is_resolved_each(members: ForkMembers, first: int, last: int) -> bool:

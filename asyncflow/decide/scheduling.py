@@ -12,6 +12,7 @@ from asyncflow.decide.payloads import check_payload, payload_fault
 from asyncflow.decide.policy import setting
 from asyncflow.decide.step import Step
 from asyncflow.decide.templates import apply_input_template
+from asyncflow.decide.wanted import LOCAL_EXECUTORS
 from asyncflow.errors import DefinitionError, Violation
 from asyncflow.model.events import TaskScheduled
 from asyncflow.model.graph import Node
@@ -180,6 +181,7 @@ def schedule(step: Step, node: Node, frame: Frame) -> TaskState:
     worker = name or (node.name if kind == "SIMPLE" else kind)
     executor = executor_of(step, node, worker)
     delay_ms = start_delay_ms(node) if node.task.start_delay else 0
+    at_once = not delay_ms and (kind in _STARTED_AT_ONCE or begins_at_once(step, node, executor, name=name))
     step.emit(
         TaskScheduled(
             number,
@@ -196,10 +198,23 @@ def schedule(step: Step, node: Node, frame: Frame) -> TaskState:
             0,
             -1,
             domain_of(step, worker) if executor == "remote" and state.task_to_domain else None,
-            IN_PROGRESS if kind in _STARTED_AT_ONCE and not delay_ms else SCHEDULED,
+            IN_PROGRESS if at_once else SCHEDULED,
         )
     )
     return state.tasks[number]
+
+
+def begins_at_once(step: Step, node: Node, executor: str, *, name: str | None = None) -> bool:
+    """Whether the attempt of a record begins with it: here, and limited by nothing and nobody.
+
+    Such an attempt holds no grant, so admission has nothing to decide and nothing to count. `name`
+    is that of a DYNAMIC task's worker.
+    """
+    if executor not in LOCAL_EXECUTORS or not step.context.begins:
+        return False
+    policy = node.policy
+    limited = policy.concurrency or policy.rate or "resources" in node.extra
+    return not limited and not step.context.catalog.is_limited(name or node.name)
 
 
 def first_status(node: Node, *, held: bool) -> str:

@@ -38,6 +38,9 @@ class Catalog(Protocol):
     def task_definition(self, name: str) -> TaskDefinition | None:
         """The registered task definition of this name."""
 
+    def is_limited(self, name: str) -> bool:
+        """Whether a registered task definition limits tasks of this name."""
+
     def has_function(self, name: str) -> str | None:
         """Where a function of this name runs in this process (loop, thread, process), or None."""
 
@@ -47,7 +50,8 @@ class Context:
     """All that `decide` knows beside the state; drawn, read and looked up by its caller.
 
     `entropy` is a random number below 2^64, new for every turn. `active_domains` are, by task
-    name, the domains whose workers asked for work lately.
+    name, the domains whose workers asked for work lately. `begins`: tasks that run here and need
+    nothing of anybody begin as they are scheduled, without asking admission.
     """
 
     moment: Moment
@@ -57,6 +61,7 @@ class Context:
     environment: Mapping[str, str] = field(default_factory=dict)
     slice_size: int = 2_000
     active_domains: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    begins: bool = False
 
 
 Begin = Callable[["Step", TaskState], None]

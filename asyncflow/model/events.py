@@ -143,7 +143,8 @@ class BranchesScheduled(NamedTuple):
     """Branches `first` to `last - 1` of a dynamic fork were scheduled, numbered in a row.
 
     `inputs` are their resolved inputs, or None where each is its element of the fork's list.
-    `executor` and `domain` are the same for all of them.
+    `executor` and `domain` are the same for all of them, and `begun` says that their attempts
+    begin with them.
     """
 
     fork: int
@@ -153,6 +154,7 @@ class BranchesScheduled(NamedTuple):
     executor: str
     inputs: list[JsonObject] | None = None
     domain: str | None = None
+    begun: bool = False
 
 
 class AttemptStarted(NamedTuple):

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from asyncflow.errors import StoreError
 from asyncflow.ids import task_id
@@ -67,7 +68,11 @@ class Projection:
         """The execution changed in the turn that is open."""
         self._changed[state.execution_id] = state
         if self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_later(_EVERY_S, self._look)
+            # What changes first after a rest waits its time too: most short tasks end within it,
+            # and their rows are then made and written once instead of twice.
+            loop = asyncio.get_running_loop()
+            self._next_s = loop.time() + _EVERY_S
+            self._alarm = loop.call_later(_EVERY_S, self._look)
 
     def make_anew(self, state: ExecutionState) -> None:
         """All rows of this execution are to be made anew: what the views show of it may be anything."""
@@ -104,16 +109,18 @@ class Projection:
         tasks: list[TaskRow] = []
         removed: list[str] = []
         anew: list[str] = []
-        while self._changed and len(tasks) < _ROWS and len(executions) < _ROWS:
-            stream, state = next(iter(self._changed.items()))
+        # Not `next(iter(...))` with `del`: a dict passes over all its deleted entries each time.
+        for stream in list(islice(self._changed, _ROWS)):
+            if len(tasks) >= _ROWS:
+                break
+            state = self._changed[stream]
             executions.append(execution_row(state))
             if stream in self._anew:
                 self._anew.discard(stream)
                 anew.append(stream)
             changed = state.changed
             while changed and len(tasks) < _ROWS:
-                task_number = next(iter(changed))
-                del changed[task_number]
+                task_number, _ = changed.popitem()
                 task = state.tasks.get(task_number)
                 if task is None:
                     removed.append(str(task_id(stream, task_number)))

@@ -48,6 +48,9 @@ def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
     size = task.output_bytes
     if not size and task.output:
         size = len(to_json(task.output))
+    input_bytes = task.input_bytes
+    if not input_bytes and task.input:
+        input_bytes = len(to_json(task.input))
     return TaskRow(
         task_id(state.execution_id, task.number),
         state.execution_id,
@@ -66,7 +69,7 @@ def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
         task.ended_ms,
         task.worker_id,
         task.reason or "",
-        task.input_bytes,
+        input_bytes,
         size,
         1 if task.superseded else 0,
     )
