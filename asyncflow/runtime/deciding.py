@@ -325,6 +325,9 @@ class Deciding:
         if graph.hash not in self.stored:
             self.stored.add(graph.hash)
             turn.store(graph.hash, graph.definition)
+        tenth = self._settings.limits.history_events // 10
+        if state.seq - len(events) < tenth <= state.seq:
+            log.warning("a tenth of its history is used up", extra={"execution": state.execution_id})
 
     # --- leaving ------------------------------------------------------------------------------------
 

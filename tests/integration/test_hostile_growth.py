@@ -243,3 +243,13 @@ async def test_r96_history_counts_over_restarts() -> None:
         assert ends[0] == COMPLETED
         assert ends[-1] == FAILED
         assert TERMINATED not in ends
+
+
+async def test_r96_history_warns_once_at_a_tenth(caplog: pytest.LogCaptureFixture) -> None:
+    body = workflow(loop(task("NOOP", "n"), condition="$.l['iteration'] < 30"))
+    async with hostile_engine(limits=Limits(history_events=1_000)) as engine:
+        state = await end_of(engine, body)
+
+    warned = [record for record in caplog.records if "a tenth of its history" in record.message]
+    assert (state.status, len(warned)) == (COMPLETED, 1)
+    assert warned[0].execution == state.execution_id  # type: ignore[attr-defined]

@@ -13,7 +13,6 @@ from asyncflow.errors import AsyncflowError, InvalidInput, LimitExceeded
 from asyncflow.model.limits import Limits
 from asyncflow.model.statuses import COMPLETED, FAILED
 from asyncflow.runtime.engine import EngineSettings
-from asyncflow.runtime.scripts.evaluator import ScriptSettings
 from tests.integration.hostile import Json, end_of, gives, hostile_engine, is_well, task, workflow
 
 TEXTS = [
@@ -27,7 +26,7 @@ TEXTS = [
     "ﷺ" * 100,
     "%2e%2e/../",
 ]
-QUICK = EngineSettings(scripts=ScriptSettings(wall_seconds=0.5))
+QUICK = EngineSettings(limits=Limits(script_seconds=0.5))
 
 
 def script(source: str, **given: object) -> Json:
