@@ -10,7 +10,8 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from asyncflow.errors import InvalidInput, LimitExceeded
 from asyncflow.model.json_values import find_fault
-from asyncflow.model.limits import Limits
+from asyncflow.model.limits import DEFAULT_LIMITS, Limits
+from asyncflow.model.shape import path_of
 from asyncflow.model.values import JsonObject
 
 _TEXT_DEPTH = 8
@@ -25,7 +26,7 @@ def check_payload(value: JsonObject, field: str, limits: Limits) -> tuple[JsonOb
     """
     fault = find_fault(value, depth=limits.document_depth)
     if fault is not None:
-        raise InvalidInput(str(fault), field=field)
+        raise InvalidInput(fault.message, field=path_of((field, *fault.parts)))
     try:
         text = to_json(value)
     except (PydanticSerializationError, ValueError) as error:
@@ -45,9 +46,14 @@ def check_texts(**values: object) -> None:
 
     Raises:
         InvalidInput: something is not JSON; the message names it.
+        LimitExceeded: a text is longer than `text_characters`.
     """
+    limit = DEFAULT_LIMITS.text_characters
     for field, value in values.items():
-        if value:
-            fault = find_fault({field: value}, depth=_TEXT_DEPTH)
-            if fault is not None:
-                raise InvalidInput(str(fault), field=field)
+        if not value:
+            continue
+        fault = find_fault({field: value}, depth=_TEXT_DEPTH)
+        if fault is not None:
+            raise InvalidInput(fault.message, field=path_of(fault.parts))
+        if isinstance(value, str) and len(value) > limit:
+            raise LimitExceeded(f"text_characters: {field}", allowed=limit, actual=len(value))

@@ -104,7 +104,6 @@ class Service(Definitions):
     async def pause(self, execution_id: str, reason: str = "") -> None:
         """Schedule no follow-ups from here on; what runs goes on."""
         check_texts(reason=reason)
-        check_texts(reason=reason)
         await self.engine.submit(execution_id, inputs.PauseExecution(reason))
 
     async def resume(self, execution_id: str) -> None:
@@ -113,7 +112,6 @@ class Service(Definitions):
 
     async def terminate(self, execution_id: str, reason: str = "", *, failure_workflow: bool = False) -> None:
         """End it TERMINATED, with its children; the failure workflow only if asked for."""
-        check_texts(reason=reason)
         check_texts(reason=reason)
         await self.engine.submit(execution_id, inputs.TerminateExecution(reason, failure_workflow))
 
