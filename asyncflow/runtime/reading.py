@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 from asyncflow.decide.render import render_execution
 from asyncflow.errors import AsyncflowError, NotFound, StoreError
+from asyncflow.model.events import ExecutionEnded
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Moment, Recorded, StreamEvents
 from asyncflow.model.values import JsonObject
@@ -64,7 +65,10 @@ class Reading:
         """
         done: asyncio.Future[ExecutionState] = asyncio.get_running_loop().create_future()
 
-        def watch(_entry: StreamEvents, _moment: Moment) -> None:
+        def watch(entry: StreamEvents, _moment: Moment) -> None:
+            # The state may have ended in a later turn already, which is not durable yet.
+            if not any(isinstance(event, ExecutionEnded) for event in entry.events):
+                return
             current = self._turns.states.get(stream)
             if current is not None and current.is_ended and not done.done():
                 done.set_result(current)

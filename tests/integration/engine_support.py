@@ -24,15 +24,18 @@ class HeldStore(SqliteStore):
     arrived: asyncio.Event
     failures: list[StoreError]
     fails_after: bool
+    one_by_one: bool
 
     def prepare(self) -> None:
         self.gate, self.arrived = asyncio.Event(), asyncio.Event()
         self.gate.set()
-        self.failures, self.fails_after = [], False
+        self.failures, self.fails_after, self.one_by_one = [], False, False
 
     async def append(self, turn: Turn) -> None:
         self.arrived.set()
         await self.gate.wait()
+        if self.one_by_one:
+            self.gate.clear()
         if self.failures and not self.fails_after:
             raise self.failures.pop(0)
         await super().append(turn)

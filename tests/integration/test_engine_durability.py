@@ -48,6 +48,31 @@ async def test_read_waits_until_what_it_shows_is_durable(tmp_path: Path) -> None
         assert (await read)["status"] == "PAUSED"
 
 
+async def test_end_is_told_only_after_its_own_commit(tmp_path: Path) -> None:
+    async with held_engine(tmp_path / "a.db") as (service, store):
+        identity = await service.start(StartRequest(definition=WAITS))
+        end = asyncio.ensure_future(service.ended(identity))
+        await asyncio.wait([end], timeout=0.01)
+        store.gate.clear()
+        store.arrived.clear()
+        store.one_by_one = True
+        changed = asyncio.ensure_future(service.set_variables(identity, {"a": 1}))
+        await store.arrived.wait()
+        signalled = asyncio.ensure_future(service.signal(identity, "wait"))
+        await until(lambda: service.engine.turns.states[identity].is_ended)
+        store.gate.set()
+        await changed
+        await asyncio.wait([end, signalled], timeout=0.05)
+        early = end.done() or signalled.done()
+        store.gate.set()
+
+        assert not early
+        assert (await end).status == "COMPLETED"
+        store.one_by_one = False
+        store.gate.set()
+        await signalled
+
+
 async def test_attempt_begins_only_after_the_commit_that_admits_it(tmp_path: Path) -> None:
     called = asyncio.Event()
 
