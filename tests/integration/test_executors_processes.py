@@ -267,7 +267,7 @@ async def test_function_without_an_address_is_refused(
 
 
 async def test_integer_beyond_json_fails_the_call_alone(processes: ProcessExecutor) -> None:
-    with pytest.raises(InvalidInput, match="not JSON"):
+    with pytest.raises(TaskFailed, match="not JSON"):
         await processes.run(tasks.huge, {})
     with pytest.raises(TaskFailed):
         await processes.run(tasks.add, {"a": 10**5000, "b": 1})
