@@ -22,6 +22,7 @@ from bench.w2 import FAN_OUT, branch
 
 Shape = Callable[[af.Engine], Coroutine[object, object, str]]
 LOOP_ITERATIONS = 10_000
+CONDITION = f"if ($.loop['iteration'] < {LOOP_ITERATIONS}) {{ true; }} else {{ false; }}"
 NESTING = 20
 
 
@@ -67,7 +68,7 @@ async def long_loop(engine: af.Engine) -> str:
                 "name": "loop",
                 "taskReferenceName": "loop",
                 "type": "DO_WHILE",
-                "loopCondition": f"if ($.loop['iteration'] < {LOOP_ITERATIONS}) {{ true; }} else {{ false; }}",
+                "loopCondition": CONDITION,
                 "loopOver": [{"name": "body", "taskReferenceName": "body", "type": "NOOP"}],
             }
         ],

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import asyncflow as af
+from asyncflow.app.process import tune_process
 from bench.floors import on_uvloop
 from bench.harness import Case, Measured
 
@@ -70,6 +71,7 @@ def measure(folder: Path, *, outstanding: int) -> Measured:
         await run_many(warm, workflows=200, outstanding=outstanding)
         return await run_many(folder, workflows=WORKFLOWS, outstanding=outstanding)
 
+    tune_process()
     return on_uvloop(main)
 
 

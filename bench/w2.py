@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import asyncflow as af
+from asyncflow.app.process import tune_process
 from bench.floors import on_uvloop
 from bench.harness import Case, Measured
 
@@ -64,6 +65,7 @@ def measure(folder: Path, width: int) -> Measured:
         await fan_out(warm, 500)
         return await fan_out(folder, width)
 
+    tune_process()
     return on_uvloop(main)
 
 

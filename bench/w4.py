@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import asyncflow as af
+from asyncflow.app.process import tune_process
 from bench.calibrate import sync_ms
 from bench.floors import on_uvloop
 from bench.harness import Case, Measured
@@ -61,6 +62,7 @@ def measure(folder: Path) -> Measured:
         await through_limit(warm, 500)
         return await through_limit(folder, TASKS)
 
+    tune_process()
     took_s = on_uvloop(main)
     ideal_s = TASKS / SLOTS * (SLEEP_S + commit_s)
     return Measured(took_s / ideal_s, {"seconds": took_s, "ideal_s": ideal_s})

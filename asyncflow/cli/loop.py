@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 
 def in_loop(function: Callable[[], Awaitable[T]]) -> T:
-    """What the coroutine function gives, run in a loop of its own."""
+    """What the coroutine function gives, run in a loop of its own, in a process that is ours."""
+    from asyncflow.app.process import tune_process  # noqa: PLC0415  # app is not for a help text
+
+    tune_process()
     return anyio.run(function, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 

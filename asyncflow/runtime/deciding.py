@@ -145,7 +145,13 @@ class Deciding:
         for decided in range(wanted):
             if turn.count >= self._slice_end or turn.is_full:
                 return decided
-            self._decide_one(inbox.popleft())
+            waiting = inbox.popleft()
+            try:
+                self._decide_one(waiting)
+            except BaseException as bug:
+                # The engine stops; whoever waits for just this input is in no queue any more.
+                refuse(waiting.answer, StoreError(f"the engine stopped: {type(bug).__name__}: {bug}"))
+                raise
         return wanted
 
     @property
