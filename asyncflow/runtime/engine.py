@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
@@ -32,7 +32,7 @@ from asyncflow.runtime import recovery
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import Attempts, LocalFunction
 from asyncflow.runtime.carry import Carry
-from asyncflow.runtime.clock import Clock, SystemClock
+from asyncflow.runtime.clock import Clock, SystemClock, breathe
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
@@ -163,7 +163,11 @@ class Engine:
             limits=settings.limits,
         )
         self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.waiting > 0)
-        await self._recover()
+        stack.enter_context(_frozen())
+        with _without_collections():
+            await self._recover()
+            if len(self.turns.states) >= _MANY:
+                gc.freeze()  # what lives for long need not be looked through at every collection
         await stack.enter_async_context(self.supervisor)
         self.supervisor.start("views", self.projection.run)
         self.supervisor.start("compaction", self.compaction.run)
@@ -216,12 +220,11 @@ class Engine:
         self.projection.begin(position.projected_turn, position.last_turn)
         for state in found.behind.values():
             self.projection.make_anew(state)
-        for state in found.states.values():
+        for count, state in enumerate(found.states.values()):
             turns.residents.add(state)
             self._take_up(state)
-        if len(found.states) >= _MANY:
-            gc.collect()
-            gc.freeze()  # what lives for long need not be looked through at every collection
+            if count % _SLICE == _SLICE - 1:
+                await breathe()
 
     def _set_limits(self) -> None:
         for name, limit in self.settings.resources.items():
@@ -304,7 +307,29 @@ class Engine:
         await asyncio.shield(self.turns.record_catalog([event], recovery.CATALOG_STREAM))
 
 
-_MANY = 10_000  # executions; a collection of as many takes a second
+_MANY = 1_000  # executions
+_SLICE = 200  # executions taken up before others get the loop
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Nothing is garbage while a start folds: collecting meanwhile costs two thirds of it, in long stops."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """What was frozen for this engine is garbage like any other after its end."""
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _bounded_scripts(settings: EngineSettings) -> ScriptSettings:
