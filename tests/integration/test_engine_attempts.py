@@ -1,4 +1,4 @@
-"""Laws: an attempt ends once, by name, within its limits; what it is given and gives is bounded and masked."""
+"""Laws: an attempt ends once, by name, within its limits; what it is given and gives is masked."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncflow as af
 from asyncflow.decide.render import render_execution
 from asyncflow.model.turn import Recorded
+from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import EngineSettings
 from asyncflow.store.sqlite import SqliteStore
 from tests.integration.engine_support import noop, simple, waiting, workflow
@@ -57,20 +58,20 @@ async def test_log_stays_short_and_histories_stay_whole(tmp_path: Path) -> None:
 
 
 async def test_large_execution_gets_segments_when_it_ends(tmp_path: Path) -> None:
-    fork = {
+    fork: JsonObject = {
         "name": "fork",
         "taskReferenceName": "fork",
         "type": "FORK_JOIN_DYNAMIC",
         "inputParameters": {"forkTaskName": "noop", "forkTaskInputs": [{} for _ in range(1_100)]},
     }
-    join = {"name": "join", "taskReferenceName": "join", "type": "JOIN"}
+    join: JsonObject = {"name": "join", "taskReferenceName": "join", "type": "JOIN"}
     database = tmp_path / "a.db"
     async with af.Engine(database, tasks=[noop], durability="normal") as engine:
         execution = await engine.start(workflow("wide", [fork, join]))
         state = await execution.ended()
         seq = state.seq
-        while engine.service.engine.compaction._ended or not engine.service.engine.compaction._at_rest.is_set():
-            await engine.service.engine.views_caught_up()
+        compaction = engine.service.engine.compaction
+        while compaction._ended or not compaction._at_rest.is_set():
             await history_of(engine, execution.id)
 
     async with SqliteStore.open(database) as store:

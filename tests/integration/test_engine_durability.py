@@ -95,7 +95,7 @@ async def test_attempt_begins_only_after_the_commit_that_admits_it(tmp_path: Pat
 
 
 async def test_unknown_outcome_of_a_commit_stops_everything(tmp_path: Path) -> None:
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError):  # noqa: PT012 - leaving the context raises
         async with held_engine(tmp_path / "a.db") as (service, store):
             identity = await service.start(StartRequest(definition=WAITS))
             end = asyncio.ensure_future(service.ended(identity))
@@ -111,8 +111,8 @@ async def test_unknown_outcome_of_a_commit_stops_everything(tmp_path: Path) -> N
             assert isinstance(await service.engine.turns.failed(), OutcomeUnknown)
 
 
-async def test_commit_that_happened_though_it_seemed_to_fail_is_found_by_the_next_start(tmp_path: Path) -> None:
-    with pytest.raises(StoreError):
+async def test_commit_that_only_seemed_to_fail_is_found_by_the_next_start(tmp_path: Path) -> None:
+    with pytest.raises(StoreError):  # noqa: PT012 - leaving the context raises
         async with held_engine(tmp_path / "a.db") as (service, store):
             identity = await service.start(StartRequest(definition=WAITS))
             store.failures.append(OutcomeUnknown("fsync"))
@@ -147,7 +147,7 @@ async def test_full_disk_refuses_what_is_new_and_heals_by_itself(tmp_path: Path)
 
 
 async def test_full_disk_at_the_end_is_no_false_success(tmp_path: Path) -> None:
-    with pytest.raises(NotCommitted):
+    with pytest.raises(NotCommitted):  # noqa: PT012 - leaving the context raises
         async with held_engine(tmp_path / "a.db") as (service, store):
             identity = await service.start(StartRequest(definition=WAITS))
             store.failures += [NotCommitted("no room", code="storage_full") for _ in range(9)]

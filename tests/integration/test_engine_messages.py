@@ -54,7 +54,7 @@ async def test_rerun_of_a_child_revives_a_parent_that_left_memory(tmp_path: Path
         state = await outer.ended()
 
         assert bool(resident) == bool(keep_ended)
-        assert shown == "RUNNING" or shown == "COMPLETED"
+        assert shown in {"RUNNING", "COMPLETED"}
         assert state.status == "COMPLETED"
         assert (await engine.execution(middle).ended()).status == "COMPLETED"
 
