@@ -220,6 +220,7 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
     closed(state, task)
     task.output = event.output
     task.output_bytes = event.output_bytes
+    task.input_bytes = event.input_bytes or task.input_bytes
     task.reason = event.reason
     task.state = event.state
     task.ended_ms = task.updated_ms = at_ms

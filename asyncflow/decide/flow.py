@@ -48,9 +48,10 @@ def complete(
     status: str = COMPLETED,
     reason: str | None = None,
     output_bytes: int = 0,
+    input_bytes: int = 0,
 ) -> None:
     """Record that a task is done and that the flow goes on from it."""
-    step.emit(TaskEnded(task.number, status, output, reason, True, output_bytes))
+    step.emit(TaskEnded(task.number, status, output, reason, True, output_bytes, None, input_bytes))
     step.pending.append(task)
 
 

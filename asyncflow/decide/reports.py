@@ -63,7 +63,8 @@ def attempt_ended(step: Step, report: inputs.AttemptEnded) -> None:
     elif task.node.task.async_complete:
         step.emit(ev.TaskUpdated(task.number, report.output, status=IN_PROGRESS, executor="external"))
     else:
-        complete(step, task, report.output, output_bytes=report.output_bytes)
+        told = 0 if task.input_bytes else report.input_bytes
+        complete(step, task, report.output, output_bytes=report.output_bytes, input_bytes=told)
 
 
 def attempt_interrupted(step: Step, report: inputs.AttemptInterrupted) -> None:

@@ -192,7 +192,8 @@ class TaskEnded(NamedTuple):
     """An attempt ended. `settled` says that the flow goes on from here: no retry follows.
 
     `output` None means gathered: it is computed from the members (JOIN) or the iterations
-    (DO_WHILE) when it is read.
+    (DO_WHILE) when it is read. `input_bytes` is the size of the input that an attempt here was
+    given, 0 where its start told of it already.
     """
 
     number: int
@@ -202,6 +203,7 @@ class TaskEnded(NamedTuple):
     settled: bool = True
     output_bytes: int = 0
     state: str | None = None
+    input_bytes: int = 0
 
 
 class CaseChosen(NamedTuple):

@@ -145,6 +145,7 @@ class AttemptEnded(NamedTuple):
     reason: str | None = None
     output_bytes: int = 0
     start: int = 0
+    input_bytes: int = 0
 
 
 class AttemptInterrupted(NamedTuple):

@@ -81,7 +81,7 @@ class Begun:
 
     def ended(self, status: str, output: JsonObject, reason: str | None, size: int = 0) -> AttemptEnded:
         """The report of its end."""
-        return AttemptEnded(self.number, status, output, reason, size, self.start)
+        return AttemptEnded(self.number, status, output, reason, size, self.start, len(self.payload))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,11 @@ def test_killed_run_goes_on_and_no_finished_task_runs_twice(tmp_path: Path) -> N
 
     with begin(*command, cwd=tmp_path, env={"GATE": "1"}) as process:
         wait_for_line(process, "at the gate")
+        identity = ""
+        while not identity:  # a view may be a fifth of a second behind the journal
+            identity = run_process("workflow", "list", "--db", "x.db", "-o", "jsonl", cwd=tmp_path).stdout
         process.kill()
         process.communicate()
-    identity = run_process("workflow", "list", "--db", "x.db", "-o", "jsonl", cwd=tmp_path).stdout
     killed = run_process(
         "workflow", "get", json.loads(identity)["workflowId"], "--db", "x.db", "-o", "json", cwd=tmp_path
     )
