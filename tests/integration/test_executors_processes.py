@@ -25,7 +25,7 @@ from asyncflow.runtime.attempt_results import traceback_tail
 from asyncflow.runtime.executors import ProcessExecutor
 from asyncflow.sdk.tasks import task
 from tests.integration import task_functions as tasks
-from tests.integration.waiting import is_alive, until, written
+from tests.integration.waiting import is_alive, next_turn, until, written
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -187,7 +187,8 @@ async def test_call_cancelled_before_it_began_costs_no_process(tmp_path: Path) -
 async def test_cancelling_while_a_process_starts_loses_none() -> None:
     async with ProcessExecutor(1) as executor:
         call = asyncio.create_task(executor.run(tasks.add, {"a": 1, "b": 1}))
-        await until(lambda: executor.statistics().waiting)
+        await next_turn()
+        assert executor.statistics().waiting == 1
         call.cancel()
 
         assert await executor.run(tasks.add, {"a": 1, "b": 1}) == {"sum": 2}

@@ -15,9 +15,17 @@ async def until(holds: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
-            turn = loop.create_future()
-            loop.call_later(0.002, turn.set_result, None)
-            await turn
+            turn = asyncio.Event()
+            loop.call_later(0.002, turn.set)
+            await turn.wait()
+
+
+async def next_turn() -> None:
+    """Let the loop go round once: what was started has come to its first await."""
+    loop = asyncio.get_running_loop()
+    turn = loop.create_future()
+    loop.call_soon(turn.set_result, None)
+    await turn
 
 
 async def written(file: Path) -> str:
