@@ -223,7 +223,7 @@ class Service(Definitions):
     async def why(self, execution_id: str) -> list[JsonObject]:
         """What each open task waits for: slots with who holds them, missing functions by name."""
         state = await self.engine.state(execution_id)
-        found = waits_for(state)
+        found = waits_for(state, self.engine.catalog.downtimes)
         for entry in found:
             if entry["kind"] == "admission":
                 number = task_number(execution_id, str(entry.get("taskId", "")))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from asyncflow.decide.compile import compile_definition
+from asyncflow.decide.downtimes import Downtimes
 from asyncflow.ids import content_hash
 from asyncflow.model import events as ev
 from asyncflow.model.definition import (
@@ -35,6 +36,7 @@ class DefinitionCatalog:
         self.tasks: dict[str, TaskDefinition] = {}
         self.graphs: dict[str, Graph] = {}
         self.functions: dict[str, str] = dict(functions or {})
+        self.downtimes = Downtimes()
         self.seq = 0
         self._bound: dict[tuple[str, int], Graph] = {}
 
@@ -126,6 +128,8 @@ def evolve_catalog(
             catalog.tasks[name] = parse_task_definition(body)
         case ev.TaskUnregistered(name):
             catalog.tasks.pop(name, None)
+        case ev.EngineStarted(down_from_ms, down_to_ms):
+            catalog.downtimes.add(down_from_ms, down_to_ms)
         case _:
             raise TypeError(f"not an event of the catalog: {type(event).__name__}")
     catalog.forget_bound()

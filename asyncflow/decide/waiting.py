@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from asyncflow.decide.downtimes import Downtimes
 from asyncflow.decide.durations import wait_due
 from asyncflow.decide.gather import join_refs
 from asyncflow.decide.wanted import LOCAL_EXECUTORS, effects_of
@@ -37,17 +38,20 @@ _NAMED = 20  # members that an entry names
 #   body         the tasks of the present iteration
 
 
-def waits_for(state: ExecutionState) -> list[JsonObject]:
+def waits_for(state: ExecutionState, downtimes: Downtimes | None = None) -> list[JsonObject]:
     """What each open record waits for, in order of records; empty for an execution that ended.
 
     An entry has `kind` and, except for what concerns the execution as a whole, `task` (the full
-    reference name), `taskId` and `timeouts` (kind and time of each that would end the wait).
+    reference name), `taskId` and `timeouts` (kind and time of each that would end the wait, put off
+    by the `downtimes` of the engine).
 
     Cost: linear in the records.
     """
     if state.is_ended:
         return []
-    return [*_of_execution(state), *(_of_record(state, t) for t in state.tasks.values() if not t.is_ended)]
+    known = downtimes or Downtimes()
+    tasks = (task for task in state.tasks.values() if not task.is_ended)
+    return [*_of_execution(state), *(_of_record(state, task, known) for task in tasks)]
 
 
 def _of_execution(state: ExecutionState) -> Iterator[JsonObject]:
@@ -57,10 +61,10 @@ def _of_execution(state: ExecutionState) -> Iterator[JsonObject]:
         yield {"kind": "turn", "deferred": len(state.agenda), "messages": len(state.outbox)}
 
 
-def _of_record(state: ExecutionState, task: TaskState) -> JsonObject:
+def _of_record(state: ExecutionState, task: TaskState, downtimes: Downtimes) -> JsonObject:
     found = _wait_of(state, task)
     timeouts = [
-        {"kind": effect.kind, "atMs": effect.due_ms}
+        {"kind": effect.kind, "atMs": downtimes.due_ms(effect)}
         for effect in effects_of(state, task)
         if isinstance(effect, Timer) and effect.kind not in {"wait", "due"}
     ]

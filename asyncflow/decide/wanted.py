@@ -116,8 +116,7 @@ def _attempt_effects(task: TaskState, *, paused: bool) -> tuple[Effect, ...]:
     else:
         effects = (RunAttempt(task.number, attempt_start(task)),)
         if policy.heartbeat and policy.response_timeout:
-            due_ms = task.updated_ms + int(policy.response_timeout * 1000)
-            effects = (*effects, Timer(task.number, "response", due_ms))
+            effects = (*effects, _while_running(task, "response", task.updated_ms, policy.response_timeout))
     return (*effects, *_limits(task)) if policy.total_timeout or policy.timeout else effects
 
 
@@ -125,19 +124,23 @@ def _remote_effects(task: TaskState) -> tuple[Effect, ...]:
     """A worker elsewhere is waited for: how long until it takes the task, and until it speaks."""
     policy = task.node.policy
     effects = list(_limits(task))
-    silent_ms = int(task.callback_after_s * 1000)
     if task.status == SCHEDULED and policy.poll_timeout:
         effects.append(_poll_timer(task))
     if task.status == IN_PROGRESS and policy.response_timeout:
-        due = task.updated_ms + int(policy.response_timeout * 1000) + silent_ms
-        effects.append(Timer(task.number, "response", due))
+        seconds = policy.response_timeout + task.callback_after_s
+        effects.append(_while_running(task, "response", task.updated_ms, seconds))
     return tuple(effects)
 
 
 def _poll_timer(task: TaskState) -> Timer:
     """Until when somebody has to take a waiting task; the time it is held back does not count."""
-    since = max(task.scheduled_ms, task.due_ms)
-    return Timer(task.number, "poll", since + int(task.node.policy.poll_timeout * 1000))
+    since_ms = max(task.scheduled_ms, task.due_ms)
+    return _while_running(task, "poll", since_ms, task.node.policy.poll_timeout)
+
+
+def _while_running(task: TaskState, kind: str, since_ms: int, seconds: float) -> Timer:
+    """A timeout that the engine's downtime does not count for: in it nobody could have answered."""
+    return Timer(task.number, kind, since_ms + int(seconds * 1000), since_ms=since_ms)
 
 
 def _limits(task: TaskState) -> tuple[Effect, ...]:
@@ -147,7 +150,7 @@ def _limits(task: TaskState) -> tuple[Effect, ...]:
         return _NOTHING
     effects: list[Effect] = []
     if policy.timeout and task.started_ms:
-        effects.append(Timer(task.number, "timeout", task.started_ms + int(policy.timeout * 1000)))
+        effects.append(_while_running(task, "timeout", task.started_ms, policy.timeout))
     if policy.total_timeout:
         due = task.first_scheduled_ms + int(policy.total_timeout * 1000)
         effects.append(Timer(task.number, "total", due))

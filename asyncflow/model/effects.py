@@ -37,12 +37,17 @@ class RunScript(NamedTuple):
 
 
 class Timer(NamedTuple):
-    """The state wants to be told when `due_ms` has come on the clock named."""
+    """The state wants to be told when `due_ms` has come on the clock named.
+
+    Where `since_ms` is not 0 it counts only while an engine runs: downtime behind `since_ms` puts it
+    off; see `decide/downtimes`.
+    """
 
     number: int
     kind: str
     due_ms: int
     clock: str = "elapsed"
+    since_ms: int = 0
 
 
 class Proceed(NamedTuple):

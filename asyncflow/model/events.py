@@ -4,11 +4,17 @@ Events are named tuples because they are built on the hottest path (0.2 µs agai
 frozen slotted dataclass) and are encoded as they are. They only ever gain fields, at the end,
 with a default: the journals of older releases stay readable. `decide/evolve` gives them effect.
 """
+# ruff: noqa: PLC0414 - the events of the catalogue are to be found here like all others
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from asyncflow.model.catalog_events import EngineStarted as EngineStarted
+from asyncflow.model.catalog_events import TaskRegistered as TaskRegistered
+from asyncflow.model.catalog_events import TaskUnregistered as TaskUnregistered
+from asyncflow.model.catalog_events import WorkflowRegistered as WorkflowRegistered
+from asyncflow.model.catalog_events import WorkflowUnregistered as WorkflowUnregistered
 from asyncflow.model.values import JsonObject, JsonValue
 
 # --- executions -----------------------------------------------------------------------------
@@ -327,38 +333,6 @@ class MessageDelivered(NamedTuple):
     """The oldest queued message was decided by its receiver in the same commit."""
 
 
-# --- the catalogue of definitions -----------------------------------------------------------
-
-
-class WorkflowRegistered(NamedTuple):
-    """A workflow definition was stored under its name and version."""
-
-    name: str
-    version: int
-    definition: str
-    created_by: str = ""
-
-
-class WorkflowUnregistered(NamedTuple):
-    """A version was deleted; executions that use it are not touched."""
-
-    name: str
-    version: int
-
-
-class TaskRegistered(NamedTuple):
-    """A task definition was stored or replaced; `body` is its JSON."""
-
-    name: str
-    body: JsonObject
-
-
-class TaskUnregistered(NamedTuple):
-    """A task definition was deleted."""
-
-    name: str
-
-
 Event = (
     ExecutionStarted
     | ExecutionPaused
@@ -392,6 +366,7 @@ Event = (
     | WorkflowUnregistered
     | TaskRegistered
     | TaskUnregistered
+    | EngineStarted
 )
 
 EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

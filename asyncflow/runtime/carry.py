@@ -126,7 +126,7 @@ class Carry:
                 if clock == "wall":
                     self.timetable.set_calendar(key, due_ms, self._clock.now())
                 else:
-                    self.timetable.set(key, due_ms)
+                    self.timetable.set(key, self._turns.catalog.downtimes.due_ms(effect))
             case Proceed():
                 pass  # the turn sees to it
         return ()
@@ -143,7 +143,7 @@ class Carry:
             case RunAttempt(number, _):
                 self._unwanted.append((stream, number))
                 return self.admitting.release((stream, number))
-            case Timer(number, kind, _, _):
+            case Timer(number, kind):
                 self.timetable.cancel(TimerKey(stream, number, kind))
             case RunScript():
                 self._script_over(stream)  # it ends by its own limits, and its report will be stale

@@ -21,7 +21,7 @@ from asyncflow.decide.step import Context
 from asyncflow.decide.wanted import attempt_start
 from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.effects import RunAttempt
-from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered
+from asyncflow.model.events import EngineStarted, Event, TaskRegistered, TaskUnregistered
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resources import ResourceLimit
@@ -225,6 +225,16 @@ class Engine:
             self._take_up(state)
             if count % _SLICE == _SLICE - 1:
                 await breathe()
+        if found.states or found.quarantined:
+            self._record_downtime(position.elapsed_ms)
+
+    def _record_downtime(self, from_ms: int) -> None:
+        """Put off timeouts, here and after later starts, by the time in which nothing could happen."""
+        to_ms = self.turns.moment().elapsed_ms
+        if to_ms > from_ms:
+            event = EngineStarted(from_ms, to_ms)
+            evolve_catalog(self.catalog, event, {})
+            _ = self.turns.record_catalog([event], recovery.CATALOG_STREAM)  # it is in the first turn
 
     def _set_limits(self) -> None:
         for name, limit in self.settings.resources.items():

@@ -181,6 +181,7 @@ class VirtualEngine(Engine):
             if task.more is not None and task.more.child_id is not None:
                 children[task.ref] = await self.picture(task.more.child_id)
         others = [run for other in _started_by(state) if (run := await self._picture_of_other(other))]
+        downtimes = self.service.engine.catalog.downtimes
         ended_ms = state.ended_ms if state.is_ended else self.clock.now().elapsed_ms
         return TestRun(
             execution_id=stream,
@@ -197,7 +198,7 @@ class VirtualEngine(Engine):
             children=children,
             rounds=self.answering.rounds,
             others=others,
-            waiting=[] if state.is_ended else waits_for(state),
+            waiting=[] if state.is_ended else waits_for(state, downtimes),
             unanswered=[task.ref for owner, task in self.answering.open_unanswered() if owner is state],
         )
 

@@ -1,0 +1,50 @@
+"""Recorded facts that belong to no execution: what is registered, and when the engine was down.
+
+They lie in one stream of their own and follow the rules of `model/events`, whose union they are part
+of. They say nothing of an execution. `decide/catalog` gives them effect.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from asyncflow.model.values import JsonObject
+
+
+class WorkflowRegistered(NamedTuple):
+    """A workflow definition was stored under its name and version."""
+
+    name: str
+    version: int
+    definition: str
+    created_by: str = ""
+
+
+class WorkflowUnregistered(NamedTuple):
+    """A version was deleted; executions that use it are not touched."""
+
+    name: str
+    version: int
+
+
+class TaskRegistered(NamedTuple):
+    """A task definition was stored or replaced; `body` is its JSON."""
+
+    name: str
+    body: JsonObject
+
+
+class TaskUnregistered(NamedTuple):
+    """A task definition was deleted."""
+
+    name: str
+
+
+class EngineStarted(NamedTuple):
+    """An engine took up executions that went on; until then nothing could happen to them.
+
+    `down_from_ms` is the last moment recorded before it, both are of the elapsed clock.
+    """
+
+    down_from_ms: int
+    down_to_ms: int
