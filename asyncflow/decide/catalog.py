@@ -8,6 +8,7 @@ events, see `evolve_catalog`; looking something up changes nothing but a cache.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from weakref import WeakValueDictionary
 
 from asyncflow.decide.compile import compile_definition
 from asyncflow.decide.downtimes import Downtimes
@@ -26,15 +27,16 @@ from asyncflow.model.graph import Graph
 class DefinitionCatalog:
     """Registered workflow and task definitions, functions of this process, compiled graphs.
 
-    `graphs` is by content hash and holds every definition that an execution in memory is bound
-    to; whoever loads an execution adds what it names.
+    `graphs` finds by content hash every definition that an execution in memory is bound to, and
+    keeps none alive: an inline definition leaves memory with its last execution. Whoever names one
+    by hash holds its graph until an execution does; whoever loads an execution adds what it names.
     """
 
     def __init__(self, functions: Mapping[str, str] | None = None) -> None:
         """Begin empty; `functions` says where each function of this process runs."""
         self.workflows: dict[str, dict[int, WorkflowDefinition]] = {}
         self.tasks: dict[str, TaskDefinition] = {}
-        self.graphs: dict[str, Graph] = {}
+        self.graphs: WeakValueDictionary[str, Graph] = WeakValueDictionary()
         self.functions: dict[str, str] = dict(functions or {})
         self.downtimes = Downtimes()
         self.seq = 0
@@ -63,7 +65,7 @@ class DefinitionCatalog:
         return self.add(bound)
 
     def add(self, bound: WorkflowDefinition) -> Graph:
-        """The graph of a definition that is bound already, as it is stored."""
+        """The graph of a definition that is bound already, as it is stored; it is the caller's to hold."""
         name = content_hash(canonical_json(bound))
         graph = self.graphs.get(name)
         if graph is None:

@@ -120,7 +120,7 @@ def end_execution(  # noqa: PLR0913 - the ways an end differs, each named where 
         step.send(child, TerminateExecution(cause, by_parent=True))
     if isinstance(compensation, tuple):
         identity, graph = compensation
-        step.send(identity, _compensating_start(step, graph))
+        step.send(identity, _compensating_start(step, graph), graph=graph)
     if state.parent_id is not None and tell_parent:
         step.send(
             state.parent_id,

@@ -18,7 +18,7 @@ from asyncflow.decide import evolve_tasks as tasks
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
 from asyncflow.model import events as ev
 from asyncflow.model.graph import Graph
-from asyncflow.model.inputs import INPUTS, Input, Message
+from asyncflow.model.inputs import INPUTS, Input, Message, StartExecution
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import (
     CANCELED,
@@ -158,7 +158,9 @@ def _advanced(state: ExecutionState, event: ev.Advanced, at_ms: int) -> None:
 
 def _message_queued(state: ExecutionState, event: ev.MessageQueued, at_ms: int) -> None:
     make: Callable[..., Input] = INPUTS[event.kind]  # fields are checked where they are written
-    state.outbox.append(Message(event.to, make(*event.fields)))
+    given = make(*event.fields)
+    graph = state.graphs.get(given.definition) if isinstance(given, StartExecution) else None
+    state.outbox.append(Message(event.to, given, graph))
     refresh_execution(state)
 
 

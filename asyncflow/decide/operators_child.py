@@ -61,6 +61,7 @@ def begin_child(step: Step, task: TaskState) -> None:
             task.number,
             state.depth + 1,
         ),
+        graph=graph,
     )
 
 
@@ -143,6 +144,7 @@ def begin_start_workflow(step: Step, task: TaskState) -> None:
             _texts(domains) if isinstance(domains, Mapping) and domains else state.task_to_domain or None,
             trigger=f"start by {state.execution_id}",
         ),
+        graph=graph,
     )
     complete(step, task, {"workflowId": identity})
 

@@ -92,9 +92,9 @@ class Step:
         self.events.append(event)
         evolve(self.state, event, self.now_ms)
 
-    def send(self, to: str, message: Input) -> None:
-        """Give an input to another execution."""
-        self.messages.append(Message(to, message))
+    def send(self, to: str, message: Input, *, graph: Graph | None = None) -> None:
+        """Give an input to another execution; a start comes with the `graph` that it names."""
+        self.messages.append(Message(to, message, graph))
 
     def scope(self, creating: int = 0) -> StateScope:
         """What expressions see now."""

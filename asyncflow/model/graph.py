@@ -94,9 +94,12 @@ class Node:
     extra: Mapping[str, CompiledTemplate] = field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Graph:
-    """A whole definition, compiled. `nodes` is by plain reference name, of the whole tree."""
+    """A whole definition, compiled. `nodes` is by plain reference name, of the whole tree.
+
+    Nothing below refers to it, so it is gone with the last execution that is bound to it.
+    """
 
     hash: str
     definition: WorkflowDefinition

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from asyncflow.model.graph import Graph
 from asyncflow.model.values import JsonObject, JsonValue
 
 # --- commands: what a caller asks, or one execution asks of another --------------------------
@@ -237,7 +238,12 @@ INPUTS: dict[str, type[Input]] = {kind.__name__: kind for kind in Input.__args__
 
 
 class Message(NamedTuple):
-    """An input on its way to another execution."""
+    """An input on its way to another execution.
+
+    `graph` is what a start names by hash: held here, since nobody else may hold it before the start
+    is decided. It is no part of what is recorded.
+    """
 
     to: str
     input: Input
+    graph: Graph | None = None

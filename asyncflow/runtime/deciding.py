@@ -20,8 +20,16 @@ from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.decide.step import Context
 from asyncflow.errors import AsyncflowError, ShuttingDown, StoreError
 from asyncflow.model.effects import Proceed
-from asyncflow.model.events import Event
-from asyncflow.model.inputs import AttemptAdmitted, Continue, Input, Message, StartExecution
+from asyncflow.model.events import Event, MessageQueued
+from asyncflow.model.graph import Graph
+from asyncflow.model.inputs import (
+    AttemptAdmitted,
+    Continue,
+    Input,
+    Message,
+    RestartExecution,
+    StartExecution,
+)
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import PAUSED
@@ -73,7 +81,8 @@ class Carrier(Protocol):
 class Waiting(NamedTuple):
     """An input that has arrived: for whom, who waits for an answer, and how many bytes it brings.
 
-    `is_pinned`: its execution was loaded for it, and is kept here until it is decided.
+    `is_pinned`: its execution was loaded for it, and is kept here until it is decided. `graph`: the
+    definition that it names, which nobody else may hold before it is decided.
     """
 
     stream: str
@@ -81,6 +90,7 @@ class Waiting(NamedTuple):
     answer: Answer | None
     size: int = 0
     is_pinned: bool = False
+    graph: Graph | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +169,17 @@ class Deciding:
         """Whether more may be decided before others get the loop, and in this turn."""
         return self.turn.count < self._slice_end and not self.turn.is_full
 
+    def named(self, given: Input) -> Graph | None:
+        """The definition that a start or restart names by hash; hold it until the input is decided."""
+        if type(given) is StartExecution or type(given) is RestartExecution:
+            return None if given.definition is None else self._catalog.graphs.get(given.definition)
+        return None
+
     # --- one input --------------------------------------------------------------------------------
 
     def _decide_one(self, waiting: Waiting) -> None:
         """Decide an input and all that follows from it within this turn."""
-        stream, given, answer, size, is_pinned = waiting
+        stream, given, answer, size, is_pinned, _ = waiting
         state = self._states.get(stream)
         if state is None:
             state = self._find(waiting)
@@ -320,6 +336,10 @@ class Deciding:
         """Make a fact true and record it."""
         evolve(state, event, self.moment().elapsed_ms)
         self._record(state, [event])
+        if type(event) is MessageQueued:
+            started = state.outbox[-1].graph
+            if started is not None:
+                self._store(started)  # a start that is delivered after a crash needs it
 
     def _record(self, state: ExecutionState, events: list[Event]) -> None:
         turn = self.turn
@@ -327,13 +347,16 @@ class Deciding:
         if state.is_ended:
             turn.ended[state.execution_id] = state
         self.carrier.recorded(state)
-        graph = state.graph
-        if graph.hash not in self.stored:
-            self.stored.add(graph.hash)
-            turn.store(graph.hash, graph.definition)
+        self._store(state.graph)
         tenth = self._settings.limits.history_events // 10
         if state.seq - len(events) < tenth <= state.seq:
             log.warning("a tenth of its history is used up", extra={"execution": state.execution_id})
+
+    def _store(self, graph: Graph) -> None:
+        """Have a definition stored with the turn, unless it is."""
+        if graph.hash not in self.stored:
+            self.stored.add(graph.hash)
+            self.turn.store(graph.hash, graph.definition)
 
     # --- leaving ------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ is taken up by `runtime/engine`, attempts of this process are declared interrupt
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pydantic_core import from_json
 
@@ -18,6 +19,8 @@ from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.errors import AsyncflowError, NotFound, StoreError
 from asyncflow.model import events as ev
 from asyncflow.model.definition import parse_workflow
+from asyncflow.model.graph import Graph
+from asyncflow.model.inputs import StartExecution
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.runtime.clock import breathe
@@ -48,6 +51,13 @@ class Recovered:
     behind: dict[str, ExecutionState] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
     starts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+
+class _Known(NamedTuple):
+    """The definitions that histories name, held until these are folded: the catalog keeps none alive."""
+
+    catalog: DefinitionCatalog
+    graphs: dict[str, Graph]
 
 
 class _Gathered:
@@ -124,22 +134,22 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
         for stream, older in (await _read(journal, chunk, found, segments_only=True)).items():
             histories[stream] = _joined(older, histories.get(stream, []))
     await _complete(journal, histories, found)
-    await _know_definitions(journal, catalog, histories.values())
+    known = await _know_definitions(journal, catalog, histories.values())
     for stream, history in histories.items():
         if not history or stream in found.quarantined or (stream not in gathered.behind and _ended(history)):
             continue
-        await _take_in(found, stream, history, catalog=catalog, is_behind=stream in gathered.behind)
+        await _take_in(found, stream, history, known=known, is_behind=stream in gathered.behind)
         await slices.after(len(history) + 10)
         history.clear()
     return found
 
 
 async def _take_in(
-    found: Recovered, stream: str, history: History, *, catalog: DefinitionCatalog, is_behind: bool
+    found: Recovered, stream: str, history: History, *, known: _Known, is_behind: bool
 ) -> None:
     """Fold one execution; one that cannot be folded does not keep the others from starting."""
     try:
-        state = await fold(stream, history, catalog)
+        state = await fold(stream, history, known)
     except Exception as fault:  # noqa: BLE001 - whatever is wrong with it is wrong with it alone
         found.quarantined[stream] = f"{type(fault).__name__}: {fault}"
         return
@@ -205,7 +215,7 @@ async def load_many(
     """
     try:
         histories = await journal.read_streams(streams)
-        await _know_definitions(journal, catalog, histories.values())
+        known = await _know_definitions(journal, catalog, histories.values())
     except StoreError as error:
         if len(streams) == 1:
             return {streams[0]: error}
@@ -217,7 +227,7 @@ async def load_many(
             found[stream] = NotFound("execution", stream)
             continue
         try:
-            state = found[stream] = await fold(stream, history, catalog)
+            state = found[stream] = await fold(stream, history, known)
         except AsyncflowError as error:
             found[stream] = error
         except Exception as fault:  # noqa: BLE001 - as at the start: it concerns this one alone
@@ -229,24 +239,30 @@ async def load_many(
     return found
 
 
-async def fold(stream: str, history: Sequence[Recorded], catalog: DefinitionCatalog) -> ExecutionState:
+async def fold(stream: str, history: Sequence[Recorded], known: _Known) -> ExecutionState:
     """The state that a whole history makes.
 
     Raises:
-        StoreError: the history does not begin with its start.
+        StoreError: the history does not begin with its start, or a definition that it needs is not stored.
     """
     first = history[0].event
     if not isinstance(first, ev.ExecutionStarted) or history[0].seq != 1:
         raise StoreError(f"stream {stream} begins with {type(first).__name__} at {history[0].seq}")
-    if first.definition not in catalog.graphs:
+    if first.definition not in known.graphs:
         raise StoreError(f"stream {stream}: its definition {first.definition} is missing or damaged")
-    state = new_state(stream, catalog.graphs, first.definition)
+    state = new_state(stream, known.catalog.graphs, first.definition)
     for count, recorded in enumerate(history):
         evolve(state, recorded.event, recorded.at_ms)
         if count % _SLICE == _SLICE - 1:
             await breathe()
     if state.seq != history[-1].seq:
         raise StoreError(f"stream {stream}: {len(history)} events up to {history[-1].seq}, some are missing")
+    for message in state.outbox:
+        if isinstance(message.input, StartExecution) and message.graph is None:
+            name = message.input.definition
+            raise StoreError(
+                f"stream {stream}: it starts {message.to}, whose definition {name} is missing or damaged"
+            )
     state.dirty.clear()
     return state
 
@@ -264,24 +280,42 @@ async def _fold_catalog(journal: Journal, catalog: DefinitionCatalog, recent: Hi
 
 async def _know_definitions(
     journal: Journal, catalog: DefinitionCatalog, histories: Iterable[Sequence[Recorded]]
-) -> None:
-    """Compile what the histories name by hash and the catalog does not hold yet."""
-    named = dict.fromkeys(r.event.definition for h in histories for r in h if isinstance(r.event, _NAMING))
-    missing = [name for name in named if name not in catalog.graphs]
-    for chunk in _chunks(missing):
+) -> _Known:
+    """What the histories name by hash, compiled where it is not in memory; a damaged one is left out."""
+    named = dict.fromkeys(name for history in histories for name in _named(history))
+    present = {name: catalog.graphs.get(name) for name in named}
+    known = _Known(catalog, {name: graph for name, graph in present.items() if graph is not None})
+    for chunk in _chunks([name for name, graph in present.items() if graph is None]):
         try:
-            add_bodies(catalog, await journal.read_definitions(chunk))
+            _add_bodies(known, await journal.read_definitions(chunk))
         except StoreError:
             for name in chunk:
                 with contextlib.suppress(StoreError):  # who names it cannot be folded, and says so
-                    add_bodies(catalog, await journal.read_definitions([name]))
+                    _add_bodies(known, await journal.read_definitions([name]))
+    return known
 
 
-def add_bodies(catalog: DefinitionCatalog, bodies: Mapping[str, str]) -> None:
+def _named(history: Sequence[Recorded]) -> Iterator[str]:
+    """The hashes that folding a history needs: of its own definitions, and of starts still queued."""
+    queued: deque[ev.MessageQueued] = deque()
+    for recorded in history:
+        event = recorded.event
+        if isinstance(event, _NAMING):
+            yield event.definition
+        elif isinstance(event, ev.MessageQueued):
+            queued.append(event)
+        elif isinstance(event, ev.MessageDelivered) and queued:
+            queued.popleft()
+    for message in queued:
+        if message.kind == StartExecution.__name__:
+            yield str(message.fields[0])
+
+
+def _add_bodies(known: _Known, bodies: Mapping[str, str]) -> None:
     """Make stored definitions known under the hashes they are stored under."""
     for name, body in bodies.items():
-        graph = catalog.add(parse_workflow(from_json(body)))
-        catalog.graphs[name] = graph
+        graph = known.catalog.add(parse_workflow(from_json(body)))
+        known.catalog.graphs[name] = known.graphs[name] = graph
 
 
 def _ended(history: Sequence[Recorded]) -> bool:

@@ -105,14 +105,15 @@ class Turns:
         """
         self.check_open()
         answer: Answer = asyncio.get_running_loop().create_future()
-        self._inbox.append(Waiting(stream, given, answer, size))
+        self._inbox.append(Waiting(stream, given, answer, size, graph=self._deciding.named(given)))
         self._wake.set()
         return await answer
 
     def report(self, stream: str, given: Input) -> None:
         """Have a report decided; nobody waits for it."""
         if self.failure is None:
-            self._inbox.append(Waiting(stream, given, None, getattr(given, "output_bytes", 0)))
+            size = getattr(given, "output_bytes", 0)
+            self._inbox.append(Waiting(stream, given, None, size, graph=self._deciding.named(given)))
             self._wake.set()
 
     def wake(self) -> None:

@@ -23,6 +23,7 @@ from asyncflow.model import inputs
 from asyncflow.model.definition import parse_task_definition, parse_workflow
 from asyncflow.model.effects import Proceed, RunScript, Timer
 from asyncflow.model.events import ExecutionStarted
+from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import Input, Message
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState, TaskState
@@ -58,6 +59,7 @@ class World:
     states: dict[str, ExecutionState] = field(default_factory=dict)
     journal: dict[str, list[Recorded]] = field(default_factory=dict)
     _drawn: int = 0
+    _graphs: dict[str, Graph] = field(default_factory=dict)  # of what may be folded again
 
     def __post_init__(self) -> None:
         """Make the functions known."""
@@ -115,6 +117,7 @@ class World:
             assert isinstance(message.input, inputs.StartExecution), f"unknown execution: {message}"
             state = new_state(message.to, self.catalog.graphs, message.input.definition)
             self.states[message.to] = state
+        self._graphs[state.graph.hash] = state.graph
         step = decide(state, message.input, self.context())
         history = self.journal.setdefault(message.to, [])
         history += [Recorded(len(history) + i + 1, self.now_ms, event) for i, event in enumerate(step.events)]

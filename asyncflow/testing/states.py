@@ -6,9 +6,11 @@ lists that readers empty (`dirty`, `changed`). Used by the laws in `tests/decide
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import fields, is_dataclass
 
 from asyncflow.model.graph import Graph, Node
+from asyncflow.model.inputs import Message
 from asyncflow.model.state import ExecutionState, ForkMembers
 
 _LEFT_OUT = frozenset({"dirty", "changed", "graphs"})
@@ -32,6 +34,10 @@ def differences(one: ExecutionState, other: ExecutionState) -> list[str]:
 def _plain(value: object) -> object:
     if isinstance(value, Graph):
         return value.hash
+    if isinstance(value, Message):
+        return (value.to, value.input)
+    if isinstance(value, deque):
+        return [_plain(each) for each in value]
     if isinstance(value, Node):
         return f"{value.type} {value.ref}"
     if isinstance(value, ForkMembers):
