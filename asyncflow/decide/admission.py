@@ -1,8 +1,9 @@
 """Admission: who may start now, under every limit at once; the one owner of all counts and queues.
 
 It must not ask the time, wait or record anything: the deciding turn calls it, puts each grant into
-the event of the attempt that starts, and after a crash hands the grants back with `restore`. Order is
-in `admission_order`, counts in `admission_ledger`, waiting and reservations in `admission_queues`.
+the event of the attempt that starts, and after a crash hands the grants back with `restore`. Who may
+go next is judged in `admission_granting`, order is in `admission_order`, counts in `admission_ledger`,
+waiting and reservations in `admission_queues`.
 
 The rules, which the property tests hold:
 
@@ -20,10 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from asyncflow.decide.admission_granting import Granting
 from asyncflow.decide.admission_ledger import Ledger
-from asyncflow.decide.admission_order import Entry, Lane, Rank
-from asyncflow.decide.admission_places import KeyLock, Place, Resource
-from asyncflow.decide.admission_plan import Plan
+from asyncflow.decide.admission_places import Place
 from asyncflow.decide.admission_queues import Queues
 from asyncflow.decide.admission_why import describe, holding, usage_of
 from asyncflow.errors import InvalidInput, LimitExceeded
@@ -40,6 +40,7 @@ class Admission:
     def __init__(self, *, aging_step_ms: int = AGING_STEP_MS) -> None:
         self._ledger = Ledger()
         self._queues = Queues(self._ledger, aging_step_ms)
+        self._granting = Granting(self._ledger, self._queues)
         self._now_ms = 0
 
     # --- what callers ask -------------------------------------------------------------------
@@ -71,7 +72,7 @@ class Admission:
         places: list[Place] = []
         for each in self._ledger.resources.values():
             places += [here for here in (each, *each.locks.values()) if here.lanes]
-        return self._hand_out(places, now_ms)
+        return self._granting.hand_out(places, now_ms)
 
     def request(self, waiter: Waiter, now_ms: int) -> Grant | None:
         """Grant everything the waiter needs at once, or park it and return None.
@@ -97,7 +98,7 @@ class Admission:
             if limit and weight > limit:
                 raise LimitExceeded(f"weight on resource {name}", allowed=limit, actual=weight)
         now_ms = self._at(now_ms)
-        refused_by = self._refused_by(plan, None, waiter, now_ms)
+        refused_by = self._granting.refused_by(plan, None, waiter, now_ms)
         if refused_by is None:
             return Grant(waiter, ledger.take(key, plan, now_ms))
         self._queues.enter(waiter, plan, refused_by, now_ms)
@@ -110,7 +111,7 @@ class Admission:
             return self.release(key, now_ms) if key in self._ledger.held else []
         now_ms = self._at(now_ms)
         self._queues.leave(entry)
-        return self._freed(entry.plan, now_ms)
+        return self._granting.freed(entry.plan, now_ms)
 
     def release(self, key: AttemptKey, now_ms: int) -> list[Grant]:
         """End what an attempt holds and hand it on at once. A waiter withdraws; others change nothing."""
@@ -118,7 +119,7 @@ class Admission:
         if plan is None:
             return self.withdraw(key, now_ms) if key in self._queues.parked else []
         if self._queues.parked:
-            return self._freed(plan, self._at(now_ms))
+            return self._granting.freed(plan, self._at(now_ms))
         if plan.locks:
             self._ledger.forget_locks(plan)
         self._ledger.sweep()
@@ -153,7 +154,7 @@ class Admission:
     def advance(self, now_ms: int) -> list[Grant]:
         """Let time pass: who may start because rate windows have refilled."""
         now_ms = self._at(now_ms)
-        return self._hand_out(self._queues.refilled(now_ms), now_ms)
+        return self._granting.hand_out(self._queues.refilled(now_ms), now_ms)
 
     def next_due_ms(self) -> int | None:
         """When `advance` can next grant anything, or None while only a release or a change can.
@@ -171,14 +172,12 @@ class Admission:
         entry = self._queues.parked.get(key)
         if entry is None:
             return {"state": "unknown"}
-        refused_by = self._refused_by(entry.plan, None, entry.waiter, now_ms)
+        refused_by = self._granting.refused_by(entry.plan, None, entry.waiter, now_ms)
         return describe(entry, refused_by, now_ms=now_ms, resources=self._ledger.resources)
 
     def usage(self) -> dict[str, dict[str, object]]:
         """Per resource: weight in use, holders, waiters, the limit, starts in the window."""
         return {name: usage_of(place, self._now_ms) for name, place in self._ledger.resources.items()}
-
-    # --- granting ---------------------------------------------------------------------------
 
     def _at(self, now_ms: int) -> int:
         """The time of this call; claims that have fallen due by it are made."""
@@ -186,119 +185,6 @@ class Admission:
             self._now_ms = now_ms
             self._queues.fall_due(now_ms)
         return self._now_ms
-
-    def _refused_by(self, plan: Plan, lane: Lane | None, waiter: Waiter, now_ms: int) -> Place | None:
-        """The first place that refuses a waiter, or the lane it stands in as a whole; None if none does."""
-        resources, queues = self._ledger.resources, self._queues
-        rank: int | None = None
-        for name, weight in plan.weights:
-            resource = resources[name]
-            limit = resource.max_concurrent
-            if limit and resource.in_use + weight > limit:
-                return resource
-            if resource.window is not None and resource.window.is_full(now_ms):
-                return resource
-            if resource.lanes or resource.claims:
-                rank = queues.rank(plan, lane.best() if lane else queues.score(waiter))
-                if queues.is_reserved(resource, resource, rank, now_ms):
-                    return resource
-        for name, key, exclusive in plan.locks:
-            lock = resources[name].locks.get(key)
-            if lock is None:
-                continue
-            if lock.refuses(exclusive=exclusive):
-                return lock
-            if lock.lanes or lock.claims:
-                rank = queues.rank(plan, lane.best() if lane else queues.score(waiter))
-                if queues.is_reserved(lock, lock.resource, rank, now_ms):
-                    return lock
-        return None
-
-    def _freed(self, plan: Plan, now_ms: int) -> list[Grant]:
-        """Hand on what one who held or waited leaves free."""
-        if plan.locks or plan.is_multiple:
-            grants = self._hand_out(self._ledger.places(plan), now_ms)
-            self._ledger.forget_locks(plan)
-            return grants
-        resource = self._ledger.resources[plan.weights[0][0]]
-        return self._hand_out([resource], now_ms) if resource.lanes else []
-
-    def _hand_out(self, places: list[Place], now_ms: int) -> list[Grant]:
-        """Visit places, and those whose turn follows from that, until nothing more can be given."""
-        grants: list[Grant] = []
-        todo = dict.fromkeys(places)
-        while todo:
-            place = next(iter(todo))
-            del todo[place]
-            if place.lanes:
-                self._visit(place, now_ms, grants, todo)
-        return grants
-
-    def _visit(self, place: Place, now_ms: int, grants: list[Grant], todo: dict[Place, None]) -> None:
-        """Admit from the lanes parked here, best first; `todo` gets the places to visit because of that."""
-        refused: set[Lane] = set()
-        while True:
-            entry = self._next(place, refused, now_ms)
-            if entry is None:
-                break
-            lane, plan = entry.lane, entry.plan
-            assert lane is not None
-            refused_by = (
-                None if _is_alone(place, plan) else self._refused_by(plan, lane, entry.waiter, now_ms)
-            )
-            if refused_by is place:
-                refused.add(lane)
-                continue
-            if refused_by is None:
-                self._queues.serve(entry, place)
-                fence = self._ledger.take(entry.waiter.key, plan, now_ms)
-                grants.append(Grant(entry.waiter, fence))
-            elif isinstance(place, Resource) and isinstance(refused_by, Resource):
-                self._queues.move_lane(lane, refused_by, now_ms)
-            else:
-                self._queues.move(entry, refused_by, now_ms)
-                if isinstance(place, KeyLock):
-                    refused.add(lane)  # the others follow when this one leaves the resource
-                    continue
-            # One who left may have kept others out, here and wherever else it was wanted.
-            if refused:
-                todo[place] = None
-            if plan.is_multiple or plan.locks:
-                todo.update(dict.fromkeys(self._ledger.places(plan)))
-        if isinstance(place, Resource) and place.window is not None and place.lanes:
-            self._queues.await_refill(place, now_ms)
-
-    def _next(self, place: Place, refused: set[Lane], now_ms: int) -> Entry | None:
-        """The first in order of the lanes here that its limits would let in."""
-        lanes = [
-            lane
-            for lane in place.lanes.values()
-            if lane not in refused
-            and not (isinstance(place, Resource) and _is_full(place, lane.plan, now_ms))
-        ]
-        if len(lanes) == 1:
-            only = lanes[0].only(place.turns)
-            if only is not None:
-                return only
-        best: Rank | None = None
-        chosen: Entry | None = None
-        step_ms = self._queues.step_ms
-        for lane in lanes:
-            rank, entry = lane.next(now_ms, step_ms=step_ms, turns=place.turns)
-            if best is None or rank < best:
-                best, chosen = rank, entry
-        return chosen
-
-
-def _is_full(place: Resource, plan: Plan, now_ms: int) -> bool:
-    if len(plan.weights) == 1:
-        return place.refuses(plan.weights[0][1], now_ms)
-    return any(name == place.name and place.refuses(weight, now_ms) for name, weight in plan.weights)
-
-
-def _is_alone(place: Place, plan: Plan) -> bool:
-    """Whether the one limit already asked is all that could refuse: the common case, and the fast one."""
-    return not (plan.is_multiple or plan.locks or place.claims) and len(place.lanes) == 1
 
 
 def _check_limit(resource: str, limit: ResourceLimit) -> None:
