@@ -5,7 +5,7 @@ The public names, and nothing else. Start with `Engine`, `Workflow` and `task`.
 
 from typing import TYPE_CHECKING
 
-from asyncflow.lazy import public_name as __getattr__
+from asyncflow.lazy import public_name as __getattr__  # noqa: F401 - how Python asks a module for a name it lacks
 
 if TYPE_CHECKING:
     from asyncflow.errors import (

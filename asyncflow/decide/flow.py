@@ -38,9 +38,7 @@ from asyncflow.model.values import JsonObject
 # together, so that they stand side by side in the list that users see.
 
 
-
-
-def complete(
+def complete(  # noqa: PLR0913 - what an end is told by; most callers give three
     step: Step,
     task: TaskState,
     output: JsonObject | None,
@@ -67,8 +65,11 @@ def advance(step: Step) -> None:
     state = step.state
     if step.pending or state.ready_joins:
         _work_off(step)
-    if state.status == RUNNING and not state.agenda and not state.repairs and (
-        not state.open_count or state.open_count == state.passive_count
+    if (
+        state.status == RUNNING
+        and not state.agenda
+        and not state.repairs
+        and (not state.open_count or state.open_count == state.passive_count)
     ):
         _look_for_end(step)
 
