@@ -143,11 +143,6 @@ class Service(Definitions):
         check_texts(correlationId=correlation_id)
         given = None if workflow_input is None else self.checked_payload(workflow_input, "workflowInput")
         changed = None if task_input is None else self.checked_payload(task_input, "taskInput")
-        check_texts(correlationId=correlation_id)
-        if task_input is not None:
-            task_input = self.checked_payload(task_input, "taskInput")
-        if workflow_input is not None:
-            workflow_input = self.checked_payload(workflow_input, "workflowInput")
         target, number = execution_id, 0
         if from_task:
             target, number = await self._find_task(execution_id, from_task)
@@ -195,8 +190,7 @@ class Service(Definitions):
         reason: str | None = None,
     ) -> None:
         """Update a task from outside, by its reference name: end a WAIT or HUMAN, or report progress."""
-        check_texts(ref=ref, reason=reason)
-        check_texts(status=status, reason=reason)
+        check_texts(ref=ref, status=status, reason=reason)
         checked, size = self._payload(output or {}, "output")
         command = inputs.UpdateTask(0, status, checked, ref, reason, merge=True, output_bytes=size)
         await self.engine.submit(execution_id, command, size=size)
