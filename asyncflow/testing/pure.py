@@ -2,7 +2,7 @@
 
 A `World` holds executions and delivers their messages, as the turn does; attempts end when the
 test says so. Histories can be cut anywhere and folded again, which is how the laws of recovery
-are tested.
+are tested. What executions wait for is read in `testing/open_work`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from asyncflow.decide.decider import decide
 from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.decide.scripts import script_request
 from asyncflow.decide.step import Context
-from asyncflow.decide.wanted import LOCAL_EXECUTORS
 from asyncflow.errors import AsyncflowError, ScriptError
 from asyncflow.model import inputs
 from asyncflow.model.definition import parse_task_definition, parse_workflow
@@ -27,11 +26,17 @@ from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import Input, Message
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import COMPLETED, FAILED, IN_PROGRESS, SCHEDULED
+from asyncflow.model.statuses import COMPLETED, FAILED
 from asyncflow.model.turn import Moment, Recorded
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
-
-_ENDED_BY_HAND = LOCAL_EXECUTORS | {"remote", "external"}
+from asyncflow.testing.open_work import (
+    child_id,
+    newest_task,
+    next_due_ms,
+    next_script,
+    open_attempts,
+    open_timers,
+)
 
 ScriptFunction = Callable[[str, str, JsonMapping], JsonValue]
 
@@ -95,7 +100,7 @@ class World:
     def send(self, to: str, given: Input) -> None:
         """Decide an input and everything that follows from it without time passing."""
         self._settle(Message(to, given))
-        while (asked := self._next_script()) is not None:
+        while (asked := next_script(self.states.values())) is not None:
             state, effect = asked
             self._settle(Message(state.execution_id, self._run_script(state, effect)))
 
@@ -134,14 +139,6 @@ class World:
             slice_size=self.slice_size,
             active_domains=self.active_domains,
         )
-
-    def _next_script(self) -> tuple[ExecutionState, RunScript] | None:
-        for state in self.states.values():
-            for effects in state.wanted.values():
-                for effect in effects:
-                    if isinstance(effect, RunScript):
-                        return state, effect
-        return None
 
     def _run_script(self, state: ExecutionState, effect: RunScript) -> inputs.ScriptEnded:
         value: JsonValue = None
@@ -194,18 +191,13 @@ class World:
 
     def child(self, state: ExecutionState, ref: str) -> ExecutionState:
         """The execution of a SUB_WORKFLOW task."""
-        more = self.task(state, ref).more
-        assert more is not None, f"{ref} has no child"
-        assert more.child_id is not None, f"{ref} has no child"
-        return self.states[more.child_id]
+        return self.states[child_id(state, ref)]
 
     # --- what happens outside ------------------------------------------------------------------
 
     def task(self, state: ExecutionState, ref: str) -> TaskState:
         """The newest record of a full or plain reference name."""
-        found = state.by_ref.get(ref) or state.latest.get(ref)
-        assert found is not None, f"no task {ref} in {list(state.by_ref)}"
-        return found
+        return newest_task(state, ref)
 
     def begin(self, state: ExecutionState, ref: str) -> None:
         """Let a task begin, as admission or a worker's poll would."""
@@ -231,12 +223,7 @@ class World:
 
     def runnable(self) -> Iterator[tuple[ExecutionState, TaskState]]:
         """Every task whose attempt could end now, here or at a worker, in order of numbers."""
-        for state in list(self.states.values()):
-            if state.is_ended:
-                continue
-            for task in list(state.tasks.values()):
-                if task.status in {SCHEDULED, IN_PROGRESS} and task.executor in _ENDED_BY_HAND:
-                    yield state, task
+        return open_attempts(self.states.values())
 
     def run(self, outcome: Callable[[TaskState], JsonObject] | None = None, *, most: int = 10_000) -> None:
         """Complete everything that can be completed, moving time to the next timer when idle."""
@@ -258,14 +245,13 @@ class World:
         Returns:
             Whether there was anything to wait for.
         """
-        dues = sorted({timer.due_ms for _, timer in self.timers()} | set(self._held_back()))
-        future = [due for due in dues if due > self.now_ms]
+        next_ms = next_due_ms(self.states.values(), self.now_ms)
         if until_ms is None:
             if self._fire_due():  # such as what came due while its execution was paused
                 return True
-            if not future:
+            if next_ms is None:
                 return False
-            until_ms = future[0]
+            until_ms = next_ms
         self.now_ms = max(self.now_ms, until_ms)
         self._fire_due()
         return True
@@ -280,15 +266,7 @@ class World:
 
     def timers(self) -> Iterator[tuple[ExecutionState, Timer]]:
         """Every timer that is wanted."""
-        for state in list(self.states.values()):
-            for effects in list(state.wanted.values()):
-                for effect in effects:
-                    if isinstance(effect, Timer):
-                        yield state, effect
-
-    def _held_back(self) -> Iterator[int]:
-        for _, task in self.runnable():
-            yield task.due_ms
+        return open_timers(self.states.values())
 
     # --- the law of recovery -------------------------------------------------------------------
 
