@@ -1,45 +1,36 @@
 """One input after another decided into the open turn, with all that follows within it.
 
-It never waits and commits nothing; the turn it fills is handed on by `runtime/turns`. One
-execution whose deciding breaks is set aside, and the others go on.
+It never waits and commits nothing; the turn it fills is kept by `runtime/recording` and handed on by
+`runtime/turns`. One execution whose deciding breaks is set aside, and the others go on.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.decider import decide
-from asyncflow.decide.evolve import evolve, new_state
+from asyncflow.decide.evolve import evolve
 from asyncflow.decide.step import Context
-from asyncflow.errors import AsyncflowError, ShuttingDown, StoreError
+from asyncflow.errors import AsyncflowError, StoreError
 from asyncflow.model.effects import Proceed
 from asyncflow.model.events import Event, MessageQueued
-from asyncflow.model.graph import Graph
-from asyncflow.model.inputs import (
-    AttemptAdmitted,
-    Continue,
-    Input,
-    Message,
-    RestartExecution,
-    StartExecution,
-)
+from asyncflow.model.inputs import AttemptAdmitted, Continue, Input, Message, StartExecution
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import PAUSED
-from asyncflow.model.turn import Moment
-from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.closures import Closures
-from asyncflow.runtime.commits import Commits
-from asyncflow.runtime.loading import Loaded, Loading
+from asyncflow.runtime.finding import Finding
+from asyncflow.runtime.inbox import Inbox, Waiting
+from asyncflow.runtime.loading import Loading
 from asyncflow.runtime.messages import Messages, Sent, refused
-from asyncflow.runtime.open_turn import Answer, OpenTurn, refuse
+from asyncflow.runtime.open_turn import Answer, refuse
+from asyncflow.runtime.recording import Recording
 from asyncflow.runtime.residents import Residents
 
 log = logging.getLogger("asyncflow.turns")
@@ -78,21 +69,6 @@ class Carrier(Protocol):
         """The execution left memory."""
 
 
-class Waiting(NamedTuple):
-    """An input that has arrived: for whom, who waits for an answer, and how many bytes it brings.
-
-    `is_pinned`: its execution was loaded for it, and is kept here until it is decided. `graph`: the
-    definition that it names, which nobody else may hold before it is decided.
-    """
-
-    stream: str
-    given: Input
-    answer: Answer | None
-    size: int = 0
-    is_pinned: bool = False
-    graph: Graph | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class DecidingSettings:
     """What deciding is bounded by and what expressions see of the environment."""
@@ -102,14 +78,7 @@ class DecidingSettings:
 
 
 class Deciding:
-    """The open turn, the inbox it is filled from, and the deciding in between.
-
-    Attributes:
-        inbox: what has arrived, oldest first.
-        wake: set when somebody should look at the inbox.
-        turn: the turn that is open.
-        stored: hashes of definitions that need not be stored with the turn.
-    """
+    """What happens between the inbox and the open turn; the carrier is attached before anything arrives."""
 
     carrier: Carrier
 
@@ -119,19 +88,16 @@ class Deciding:
         loading: Loading,
         catalog: DefinitionCatalog,
         *,
-        commits: Commits,
-        clock: Clock,
+        inbox: Inbox,
+        recording: Recording,
         settings: DecidingSettings,
     ) -> None:
-        """Nothing has arrived; the carrier is attached before anything does."""
-        self.inbox: deque[Waiting] = deque()
-        self.wake = asyncio.Event()
-        self.turn = OpenTurn()
-        self.stored: set[str] = set()
+        """Nothing was decided."""
         self.closures = Closures(self._is_scripting)
         self._residents, self._states = residents, residents.states
-        self._loading, self._catalog, self._clock = loading, catalog, clock
-        self._commits, self._settings = commits, settings
+        self._catalog, self._inbox, self._recording = catalog, inbox, recording
+        self._settings = settings
+        self._finding = Finding(residents, loading, catalog, inbox=inbox)
         self._messages = Messages(self, residents, loading, self.closures)
         self._going_on: set[str] = set()
         self._known: Context | None = None
@@ -141,15 +107,9 @@ class Deciding:
     def _is_scripting(self, stream: str) -> bool:
         return self.carrier.is_scripting(stream)
 
-    def moment(self) -> Moment:
-        """The moment of the turn that is open, which is now if it holds nothing yet."""
-        if self.turn.moment is None or not self.turn.entries:
-            self.turn.moment = self._clock.now()
-        return self.turn.moment
-
     def decide_slice(self, most: int = _SLICE_INPUTS) -> int:
         """Decide what has arrived, until others should get the loop or the turn is full; how many it was."""
-        inbox, turn = self.inbox, self.turn
+        inbox, turn = self._inbox.items, self._recording.turn
         self._slice_end = turn.count + _SLICE_EVENTS
         wanted = min(most, _SLICE_INPUTS, len(inbox))
         for decided in range(wanted):
@@ -167,13 +127,8 @@ class Deciding:
     @property
     def has_room(self) -> bool:
         """Whether more may be decided before others get the loop, and in this turn."""
-        return self.turn.count < self._slice_end and not self.turn.is_full
-
-    def named(self, given: Input) -> Graph | None:
-        """The definition that a start or restart names by hash; hold it until the input is decided."""
-        if type(given) is StartExecution or type(given) is RestartExecution:
-            return None if given.definition is None else self._catalog.graphs.get(given.definition)
-        return None
+        turn = self._recording.turn
+        return turn.count < self._slice_end and not turn.is_full
 
     # --- one input --------------------------------------------------------------------------------
 
@@ -182,7 +137,7 @@ class Deciding:
         stream, given, answer, size, is_pinned, _ = waiting
         state = self._states.get(stream)
         if state is None:
-            state = self._find(waiting)
+            state = self._finding.find(waiting)
             if state is None:
                 return
         if is_pinned:
@@ -193,7 +148,7 @@ class Deciding:
                 self._messages.deliver(state)
         if type(given) is AttemptAdmitted and given.grants and not self.carrier.holds(stream, given.number):
             return  # it was given back before it came here
-        self.turn.bytes += size
+        self._recording.turn.bytes += size
         try:
             sent = self._decide(state, given)
         except AsyncflowError as refusal:
@@ -205,56 +160,15 @@ class Deciding:
             self._answer(answer, state)
         if stream in self.closures:
             for ready, shown in self.closures.look(state):
-                self._answer_later(ready, shown)
+                self._recording.answer(ready, shown)
 
     def _answer(self, answer: Answer, state: ExecutionState) -> None:
         if state.execution_id in self._residents.quarantined:
-            refuse(answer, self._quarantine_error(state.execution_id))
+            refuse(answer, self._finding.quarantine_error(state.execution_id))
         elif self.closures.is_complete(state):
-            self._answer_later(answer, state)
+            self._recording.answer(answer, state)
         else:
             self.closures.hold(answer, state)
-
-    def _answer_later(self, answer: Answer, state: ExecutionState) -> None:
-        """Answer with the newest turn that is not durable yet, whatever it is about."""
-        if self.turn.entries:
-            self.turn.answers.append((answer, state))
-        elif self._commits.under_way is not None:
-            self._commits.under_way.answers.append((answer, state))
-        elif not answer.done():
-            answer.set_result(state)
-
-    def _find(self, waiting: Waiting) -> ExecutionState | None:
-        stream = waiting.stream
-        if stream in self._residents.quarantined:
-            refuse(waiting.answer, self._quarantine_error(stream))
-        elif isinstance(waiting.given, StartExecution):
-            return self._new(stream, waiting.given)
-        else:
-            self._loading.ask(stream, lambda loaded: self._loaded(waiting, loaded))
-        return None
-
-    def _new(self, stream: str, given: StartExecution) -> ExecutionState:
-        state = new_state(stream, self._catalog.graphs, given.definition)
-        self._residents.add(state)
-        return state
-
-    def _loaded(self, waiting: Waiting, loaded: Loaded) -> None:
-        """The execution an input is for is here, or cannot be."""
-        if isinstance(loaded, ExecutionState):
-            if waiting.stream not in self._states:
-                self._residents.add(loaded)
-            self._residents.ended({waiting.stream: self._states[waiting.stream]})
-            self._residents.pin(waiting.stream)
-            self.inbox.append(waiting._replace(is_pinned=True))
-            self.wake.set()
-        else:
-            if isinstance(loaded, StoreError) and not isinstance(loaded, ShuttingDown):
-                self._residents.quarantine(waiting.stream, str(loaded))
-            refuse(waiting.answer, loaded)
-
-    def _quarantine_error(self, stream: str) -> StoreError:
-        return StoreError(f"execution {stream} is quarantined: {self._residents.quarantined[stream]}")
 
     def _decide(self, state: ExecutionState, given: Input) -> list[Sent]:
         """One input on one state, and what admission adds to it."""
@@ -287,11 +201,11 @@ class Deciding:
             if admitted.to == state.execution_id and len(inputs) < _SLICE_INPUTS:
                 inputs.append(admitted.input)
             else:
-                self.inbox.append(Waiting(admitted.to, admitted.input, None))
+                self._inbox.items.append(Waiting(admitted.to, admitted.input, None))
 
     def _context(self) -> Context:
         """What deciding knows, the same for all inputs of a moment."""
-        moment = self.moment()
+        moment = self._recording.moment()
         known = self._known
         if known is None or known.moment is not moment or known.begins is self.carrier.is_draining:
             settings = self._settings
@@ -317,15 +231,14 @@ class Deciding:
         """Have the execution take up what is left, behind what has arrived."""
         if stream not in self._going_on:
             self._going_on.add(stream)
-            self.inbox.append(Waiting(stream, Continue(), None))
-            self.wake.set()
+            self._inbox.put(Waiting(stream, Continue(), None))
 
     def receive(self, message: Message) -> list[Sent]:
         """Decide a message whose receiver is here, or begins with it; what it sends in turn."""
         state = self._states.get(message.to)
         if state is None:
             assert isinstance(message.input, StartExecution)  # the caller looked
-            state = self._new(message.to, message.input)
+            state = self._finding.new(message.to, message.input)
         try:
             return self._decide(state, message.input)
         except AsyncflowError as refusal:
@@ -334,29 +247,16 @@ class Deciding:
 
     def emit(self, state: ExecutionState, event: Event) -> None:
         """Make a fact true and record it."""
-        evolve(state, event, self.moment().elapsed_ms)
+        evolve(state, event, self._recording.moment().elapsed_ms)
         self._record(state, [event])
         if type(event) is MessageQueued:
             started = state.outbox[-1].graph
             if started is not None:
-                self._store(started)  # a start that is delivered after a crash needs it
+                self._recording.store(started)  # a start that is delivered after a crash needs it
 
     def _record(self, state: ExecutionState, events: list[Event]) -> None:
-        turn = self.turn
-        turn.add(state.execution_id, state.seq - len(events) + 1, events)
-        if state.is_ended:
-            turn.ended[state.execution_id] = state
+        self._recording.record(state, events)
         self.carrier.recorded(state)
-        self._store(state.graph)
-        tenth = self._settings.limits.history_events // 10
-        if state.seq - len(events) < tenth <= state.seq:
-            log.warning("a tenth of its history is used up", extra={"execution": state.execution_id})
-
-    def _store(self, graph: Graph) -> None:
-        """Have a definition stored with the turn, unless it is."""
-        if graph.hash not in self.stored:
-            self.stored.add(graph.hash)
-            self.turn.store(graph.hash, graph.definition)
 
     # --- leaving ------------------------------------------------------------------------------------
 
@@ -366,7 +266,7 @@ class Deciding:
         log.error("execution quarantined", extra={"execution": stream}, exc_info=bug)
         self._residents.quarantine(stream, f"{type(bug).__name__}: {bug}")
         self.left(stream)
-        self.closures.give_up(stream, self._quarantine_error(stream))
+        self.closures.give_up(stream, self._finding.quarantine_error(stream))
 
     def left(self, stream: str) -> None:
         """The execution is not in memory any more."""

@@ -1,6 +1,6 @@
 """The turn that is being decided: what it recorded, whom it owes an answer, what it stores first.
 
-It is filled by `runtime/turns`, handed to the journal whole by `runtime/commits`, and released or
+It is filled by `runtime/recording`, handed to the journal whole by `runtime/commits`, and released or
 refused whole.
 """
 

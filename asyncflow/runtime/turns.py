@@ -1,8 +1,9 @@
 """The turn: everything that arrived is decided, committed as one, and only then released.
 
 One coroutine owns all live states. While a commit is under way what arrives is decided into the
-next turn, so a batch adapts to the disk by itself and nothing lingers. How one input is decided is
-`runtime/deciding`, how a turn becomes durable `runtime/commits`.
+next turn, so a batch adapts to the disk by itself and nothing lingers. What arrives is in
+`runtime/inbox`, how one input is decided in `runtime/deciding`, how a turn becomes durable in
+`runtime/commits`.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.errors import AsyncflowError, NotCommitted, OutcomeUnknown, ShuttingDown, StoreError
-from asyncflow.model.events import Event, WorkflowRegistered
+from asyncflow.errors import AsyncflowError, OutcomeUnknown, ShuttingDown, StoreError
+from asyncflow.model.events import Event
 from asyncflow.model.inputs import Input
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Moment, Turn
 from asyncflow.runtime import points
 from asyncflow.runtime.clock import Clock, breathe
 from asyncflow.runtime.commits import Commits
-from asyncflow.runtime.deciding import Carrier, Deciding, DecidingSettings, Waiting
+from asyncflow.runtime.deciding import Carrier, Deciding, DecidingSettings
+from asyncflow.runtime.inbox import Inbox
 from asyncflow.runtime.loading import Loading, LoadMany
-from asyncflow.runtime.open_turn import Answer, OpenTurn, Watcher, refuse
+from asyncflow.runtime.open_turn import OpenTurn, Watcher
+from asyncflow.runtime.recording import Recording
 from asyncflow.runtime.residents import Residents
 from asyncflow.runtime.supervision import Supervisor
 from asyncflow.store.journal import Journal
@@ -66,19 +69,23 @@ class Turns:
         self.states = self.residents.states
         self.quarantined = self.residents.quarantined
         self.commits = Commits(journal)
+        self.inbox = Inbox(self.commits, catalog)
+        self._recording = Recording(self.commits, clock, catalog, settings.limits)
         self.loading = Loading(load, self.settled)
         self.watchers: dict[str, list[Watcher]] = {}
         self.under_way: Callable[[], bool] = lambda: False
         self.committed: Callable[[OpenTurn], None] = lambda _: None
         self._clock = clock
         self._deciding = Deciding(
-            self.residents, self.loading, catalog, commits=self.commits, clock=clock, settings=settings
+            self.residents,
+            self.loading,
+            catalog,
+            inbox=self.inbox,
+            recording=self._recording,
+            settings=settings,
         )
-        self._inbox = self._deciding.inbox
-        self._wake = self._deciding.wake
-        self._hopes: set[asyncio.Future[object]] = set()
+        self._wake = self.inbox.wake
         self._failed = asyncio.Event()
-        self._closing = False
         self._to_decide = 0  # of the inbox, once closing
         self._at_rest = asyncio.Event()
 
@@ -87,64 +94,27 @@ class Turns:
         self._deciding.carrier = carrier
         self.under_way = under_way
 
-    # --- the inbox ------------------------------------------------------------------------------
+    # --- what comes in ----------------------------------------------------------------------------
 
     async def submit(self, stream: str, given: Input, *, size: int = 0) -> ExecutionState:
-        """Have an input decided, and wait until what it made is durable.
-
-        Args:
-            size: bytes of the payload in it, where they are known and many.
-
-        Returns:
-            The state of the execution, at least as new as the input made it.
-
-        Raises:
-            Refused, NotFound, InvalidInput: as `decide`; nothing changed.
-            ShuttingDown: the engine takes nothing any more; nothing changed.
-            StoreError: the commit failed; OutcomeUnknown if it may have happened.
-        """
-        self.check_open()
-        answer: Answer = asyncio.get_running_loop().create_future()
-        self._inbox.append(Waiting(stream, given, answer, size, graph=self._deciding.named(given)))
-        self._wake.set()
-        return await answer
+        """Have an input decided, and wait until what it made is durable; see `Inbox.submit`."""
+        return await self.inbox.submit(stream, given, size=size)
 
     def report(self, stream: str, given: Input) -> None:
         """Have a report decided; nobody waits for it."""
-        if self.failure is None:
-            size = getattr(given, "output_bytes", 0)
-            self._inbox.append(Waiting(stream, given, None, size, graph=self._deciding.named(given)))
-            self._wake.set()
+        self.inbox.report(stream, given)
 
     def wake(self) -> None:
         """Look again: something outside of the inbox changed."""
         self._wake.set()
 
     def check_open(self) -> None:
-        """Return if something new may be recorded.
-
-        Raises:
-            StoreError: the engine stopped, or there is no room.
-            ShuttingDown: the engine is stopping.
-        """
-        self.check_running()
-        if self.commits.trouble:
-            raise NotCommitted(
-                "the database takes no commit now; nothing new is taken until it does",
-                code=self.commits.trouble,
-            )
+        """Return if something new may be recorded; see `Inbox.check_open`."""
+        self.inbox.check_open()
 
     def check_running(self) -> None:
-        """Return if the engine goes on.
-
-        Raises:
-            StoreError: it stopped.
-            ShuttingDown: it is stopping.
-        """
-        if self.failure is not None:
-            raise StoreError(f"the engine stopped: {self.failure}") from self.failure
-        if self._closing:
-            raise ShuttingDown("the engine is stopping; nothing new is taken")
+        """Return if the engine goes on; see `Inbox.check_running`."""
+        self.inbox.check_running()
 
     async def settled(self, stream: str) -> None:
         """Wait until everything that the state of this execution shows now is durable.
@@ -152,24 +122,15 @@ class Turns:
         Raises:
             StoreError: the engine stopped first.
         """
-        for turn in (self.commits.under_way, self._deciding.turn):
-            if turn is not None and stream in turn.entries:
-                await asyncio.shield(turn.done)
+        await self._recording.settled(stream)
 
     def is_unsettled(self, stream: str) -> bool:
         """Whether the state of this execution shows something that is not durable yet."""
-        turns = (self.commits.under_way, self._deciding.turn)
-        return any(turn is not None and stream in turn.entries for turn in turns)
+        return self._recording.is_unsettled(stream)
 
     async def unless_failed(self, wanted: asyncio.Future[T]) -> T:
         """Wait for a future that a later turn fulfils; it fails when the engine does, or closes."""
-        self.check_running()
-        hope: asyncio.Future[object] = wanted  # type: ignore[assignment]  # only errors are put in
-        self._hopes.add(hope)
-        try:
-            return await wanted
-        finally:
-            self._hopes.discard(hope)
+        return await self.inbox.unless_failed(wanted)
 
     async def failed(self) -> StoreError:
         """Wait until the engine has stopped by itself, and say why; for ever, if all is well."""
@@ -195,7 +156,8 @@ class Turns:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is to be decided, committed or loaded."""
-        return not (self._inbox or self._deciding.turn.entries or self.commits.under_way or len(self.loading))
+        undecided = self.inbox.items or len(self.loading)
+        return not (undecided or self._recording.turn.entries or self.commits.under_way)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -209,17 +171,18 @@ class Turns:
         supervisor.start("loading", self.loading.run)
 
     async def _run(self, next_due: Callable[[], int | None], on_time: OnTime) -> None:
-        deciding, commits = self._deciding, self.commits
+        inbox, recording, commits = self.inbox, self._recording, self.commits
         try:
             while self.failure is None:
-                if not self._closing:
-                    on_time(deciding.moment())
+                if not inbox.is_closed:
+                    on_time(recording.moment())
                 self._decide()
-                if deciding.turn.entries and commits.under_way is None:
+                if recording.turn.entries and commits.under_way is None:
                     self._begin_commit()
-                if self._closing and self._is_at_rest:
+                if inbox.is_closed and self._is_at_rest:
                     break
-                if self._inbox and not deciding.turn.is_full and not (self._closing and not self._to_decide):
+                is_over = inbox.is_closed and not self._to_decide
+                if inbox.items and not recording.turn.is_full and not is_over:
                     await breathe()
                 else:
                     await self._wait(next_due)
@@ -228,21 +191,21 @@ class Turns:
 
     def _decide(self) -> None:
         """Decide a slice of what is there; once closing, only what was there when it began."""
-        if not self._closing:
+        if not self.inbox.is_closed:
             self._deciding.decide_slice()
         elif self._to_decide:
             self._to_decide -= min(self._to_decide, self._deciding.decide_slice(self._to_decide))
 
     @property
     def _is_at_rest(self) -> bool:
-        return not (self._to_decide or self._deciding.turn.entries or self.commits.under_way)
+        return not (self._to_decide or self._recording.turn.entries or self.commits.under_way)
 
     async def _wait(self, next_due: Callable[[], int | None]) -> None:
         """Until something arrives, a commit ends, or something is due.
 
         While a turn waits behind a commit its moment stands still, so that nothing new comes due in it.
         """
-        due = None if self._deciding.turn.entries else next_due()
+        due = None if self._recording.turn.entries else next_due()
         if self.is_idle and not self.under_way() and self._clock.idle(due):
             return
         alarm = None if due is None else self._clock.alarm(due, self._wake)
@@ -255,14 +218,13 @@ class Turns:
 
     def moment(self) -> Moment:
         """The moment of the turn that is open, which is now if it holds nothing yet."""
-        return self._deciding.moment()
+        return self._recording.moment()
 
     # --- commit and release ---------------------------------------------------------------------
 
     def _begin_commit(self) -> None:
         points.reach(points.AFTER_DECIDE)
-        turn, self._deciding.turn = self._deciding.turn, OpenTurn()
-        self.commits.begin(turn)
+        self._recording.hand_over()
         self._deciding.carrier.close_turn()
 
     async def _commit(self) -> None:
@@ -282,7 +244,7 @@ class Turns:
                 for watcher in tuple(self.watchers.get(entry.stream, ())):
                     watcher(entry, record.moment)
         self.residents.ended(turn.ended)
-        self.residents.let_go(self._deciding.turn.entries, self._deciding.left)
+        self.residents.let_go(self._recording.turn.entries, self._deciding.left)
         self.committed(turn)
         self._wake.set()
 
@@ -291,30 +253,21 @@ class Turns:
 
         Call `check_open` before they are applied, without giving up the loop in between.
         """
-        deciding = self._deciding
-        deciding.moment()
-        turn = deciding.turn
-        turn.add(stream, self.catalog.seq - len(events) + 1, list(events))
-        for event in events:
-            if isinstance(event, WorkflowRegistered) and event.definition not in deciding.stored:
-                deciding.stored.add(event.definition)
-                turn.store(event.definition, self.catalog.workflows[event.name][event.version])
+        done = self._recording.record_catalog(events, stream)
         self._wake.set()
-        return turn.done
+        return done
 
     @property
     def stored(self) -> set[str]:
         """The hashes of definitions that the journal has, or will have with the open turn."""
-        return self._deciding.stored
+        return self._recording.stored
 
     # --- the end ----------------------------------------------------------------------------------
 
     def fail(self, error: BaseException) -> None:
         """Stop everything: nobody who waits learns of success, nothing new is decided."""
         known = self.commits.fail(error)
-        for turn in (self.commits.under_way, self._deciding.turn):
-            if turn is not None:
-                turn.refuse(known)
+        self._recording.refuse(known)
         self._refuse_waiting(known)
         self._failed.set()
         self._at_rest.set()
@@ -322,22 +275,18 @@ class Turns:
 
     def _refuse_waiting(self, error: AsyncflowError) -> None:
         """Tell all who wait for something that will not come any more."""
-        for item in self._inbox:
-            refuse(item.answer, error)
-        self._inbox.clear()
+        self.inbox.refuse(error)
         self._deciding.closures.refuse(error)
         self.loading.refuse(error)
-        for hope in self._hopes:
-            if not hope.done():
-                hope.set_exception(error)
+        self.inbox.disappoint(error)
 
     async def close(self) -> None:
         """Take nothing new, decide and commit what has arrived, answer everybody, then return.
 
         What was left for later turns (slices, timers, messages) goes on at the next start.
         """
-        self._closing = True
-        self._to_decide = len(self._inbox)
+        self.inbox.is_closed = True
+        self._to_decide = len(self.inbox.items)
         self.commits.hurry()
         self._wake.set()
         await self._at_rest.wait()

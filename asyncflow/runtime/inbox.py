@@ -1,0 +1,143 @@
+"""The inbox: inputs in the order in which they arrived, and who waits for what comes of them.
+
+It decides nothing and records nothing; it says who is let in. The loop that empties it is
+`runtime/turns`, what is made of one input `runtime/deciding`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple, TypeVar
+
+from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.errors import AsyncflowError, NotCommitted, ShuttingDown, StoreError
+from asyncflow.model.graph import Graph
+from asyncflow.model.inputs import Input, RestartExecution, StartExecution
+from asyncflow.model.state import ExecutionState
+from asyncflow.runtime.commits import Commits
+from asyncflow.runtime.open_turn import Answer, refuse
+
+T = TypeVar("T")
+
+
+class Waiting(NamedTuple):
+    """An input that has arrived: for whom, who waits for an answer, and how many bytes it brings.
+
+    `is_pinned`: its execution was loaded for it, and is kept here until it is decided. `graph`: the
+    definition that it names, which nobody else may hold before it is decided.
+    """
+
+    stream: str
+    given: Input
+    answer: Answer | None
+    size: int = 0
+    is_pinned: bool = False
+    graph: Graph | None = None
+
+
+class Inbox:
+    """What has arrived, and the hopes of those who wait for a later turn.
+
+    Attributes:
+        items: what is not decided yet, oldest first.
+        wake: set when somebody should look at the items.
+        is_closed: whether the engine is stopping, so that nobody is let in any more.
+    """
+
+    def __init__(self, commits: Commits, catalog: DefinitionCatalog) -> None:
+        """Nothing has arrived; `commits` knows of failures and of want of room."""
+        self.items: deque[Waiting] = deque()
+        self.wake = asyncio.Event()
+        self.is_closed = False
+        self._commits, self._catalog = commits, catalog
+        self._hopes: set[asyncio.Future[object]] = set()
+
+    async def submit(self, stream: str, given: Input, *, size: int = 0) -> ExecutionState:
+        """Have an input decided, and wait until what it made is durable.
+
+        Args:
+            size: bytes of the payload in it, where they are known and many.
+
+        Returns:
+            The state of the execution, at least as new as the input made it.
+
+        Raises:
+            Refused, NotFound, InvalidInput: as `decide`; nothing changed.
+            ShuttingDown: the engine takes nothing any more; nothing changed.
+            StoreError: the commit failed; OutcomeUnknown if it may have happened.
+        """
+        self.check_open()
+        answer: Answer = asyncio.get_running_loop().create_future()
+        self.put(Waiting(stream, given, answer, size, graph=self._named(given)))
+        return await answer
+
+    def report(self, stream: str, given: Input) -> None:
+        """Have a report decided; nobody waits for it, and after a failure nobody looks at it."""
+        if self._commits.failure is None:
+            size = getattr(given, "output_bytes", 0)
+            self.put(Waiting(stream, given, None, size, graph=self._named(given)))
+
+    def put(self, waiting: Waiting) -> None:
+        """Add an input behind all others, whoever may be let in."""
+        self.items.append(waiting)
+        self.wake.set()
+
+    def _named(self, given: Input) -> Graph | None:
+        """The definition that a start or restart names by hash; it is held until the input is decided."""
+        if type(given) is StartExecution or type(given) is RestartExecution:
+            return None if given.definition is None else self._catalog.graphs.get(given.definition)
+        return None
+
+    # --- who is let in ----------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """Return if something new may be recorded.
+
+        Raises:
+            StoreError: the engine stopped, or there is no room.
+            ShuttingDown: the engine is stopping.
+        """
+        self.check_running()
+        if self._commits.trouble:
+            raise NotCommitted(
+                "the database takes no commit now; nothing new is taken until it does",
+                code=self._commits.trouble,
+            )
+
+    def check_running(self) -> None:
+        """Return if the engine goes on.
+
+        Raises:
+            StoreError: it stopped.
+            ShuttingDown: it is stopping.
+        """
+        failure = self._commits.failure
+        if failure is not None:
+            raise StoreError(f"the engine stopped: {failure}") from failure
+        if self.is_closed:
+            raise ShuttingDown("the engine is stopping; nothing new is taken")
+
+    # --- who waits --------------------------------------------------------------------------------
+
+    async def unless_failed(self, wanted: asyncio.Future[T]) -> T:
+        """Wait for a future that a later turn fulfils; it fails when the engine does, or closes."""
+        self.check_running()
+        hope: asyncio.Future[object] = wanted  # type: ignore[assignment]  # only errors are put in
+        self._hopes.add(hope)
+        try:
+            return await wanted
+        finally:
+            self._hopes.discard(hope)
+
+    def refuse(self, error: AsyncflowError) -> None:
+        """Nothing of what has arrived is decided any more."""
+        for item in self.items:
+            refuse(item.answer, error)
+        self.items.clear()
+
+    def disappoint(self, error: AsyncflowError) -> None:
+        """No later turn fulfils anything any more."""
+        for hope in self._hopes:
+            if not hope.done():
+                hope.set_exception(error)

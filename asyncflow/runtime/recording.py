@@ -1,0 +1,114 @@
+"""What is recorded and not durable yet: the turn that is open, and the one that is being committed.
+
+It judges nothing and commits nothing itself; `runtime/deciding` says what happened, `runtime/turns`
+when the turn is handed to `runtime/commits`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.errors import AsyncflowError
+from asyncflow.model.events import Event, WorkflowRegistered
+from asyncflow.model.graph import Graph
+from asyncflow.model.limits import Limits
+from asyncflow.model.state import ExecutionState
+from asyncflow.model.turn import Moment
+from asyncflow.runtime.clock import Clock
+from asyncflow.runtime.commits import Commits
+from asyncflow.runtime.open_turn import Answer, OpenTurn
+
+log = logging.getLogger("asyncflow.turns")
+
+
+class Recording:
+    """The open turn, and what becomes of it until it is durable.
+
+    Attributes:
+        turn: the turn that is open.
+        stored: hashes of definitions that need not be stored with the turn.
+    """
+
+    def __init__(self, commits: Commits, clock: Clock, catalog: DefinitionCatalog, limits: Limits) -> None:
+        """Nothing is recorded."""
+        self.turn = OpenTurn()
+        self.stored: set[str] = set()
+        self._commits, self._clock, self._catalog, self._limits = commits, clock, catalog, limits
+
+    def moment(self) -> Moment:
+        """The moment of the turn that is open, which is now if it holds nothing yet."""
+        if self.turn.moment is None or not self.turn.entries:
+            self.turn.moment = self._clock.now()
+        return self.turn.moment
+
+    # --- into the open turn -----------------------------------------------------------------------
+
+    def record(self, state: ExecutionState, events: list[Event]) -> None:
+        """Record events that the state shows already, and its definition before its first."""
+        turn = self.turn
+        turn.add(state.execution_id, state.seq - len(events) + 1, events)
+        if state.is_ended:
+            turn.ended[state.execution_id] = state
+        self.store(state.graph)
+        tenth = self._limits.history_events // 10
+        if state.seq - len(events) < tenth <= state.seq:
+            log.warning("a tenth of its history is used up", extra={"execution": state.execution_id})
+
+    def store(self, graph: Graph) -> None:
+        """Have a definition stored with the turn, unless it is."""
+        if graph.hash not in self.stored:
+            self.stored.add(graph.hash)
+            self.turn.store(graph.hash, graph.definition)
+
+    def record_catalog(self, events: list[Event], stream: str) -> asyncio.Future[None]:
+        """Record events of the catalogue, applied to it already; done when they are durable."""
+        self.moment()
+        turn, catalog = self.turn, self._catalog
+        turn.add(stream, catalog.seq - len(events) + 1, list(events))
+        for event in events:
+            if isinstance(event, WorkflowRegistered) and event.definition not in self.stored:
+                self.stored.add(event.definition)
+                turn.store(event.definition, catalog.workflows[event.name][event.version])
+        return turn.done
+
+    def answer(self, answer: Answer, state: ExecutionState) -> None:
+        """Answer with the newest turn that is not durable yet, whatever it is about."""
+        if self.turn.entries:
+            self.turn.answers.append((answer, state))
+        elif self._commits.under_way is not None:
+            self._commits.under_way.answers.append((answer, state))
+        elif not answer.done():
+            answer.set_result(state)
+
+    # --- until it is durable ----------------------------------------------------------------------
+
+    async def settled(self, stream: str) -> None:
+        """Wait until everything that the state of this execution shows now is durable.
+
+        Raises:
+            StoreError: the engine stopped first.
+        """
+        for turn in self._turns():
+            if stream in turn.entries:
+                await asyncio.shield(turn.done)
+
+    def is_unsettled(self, stream: str) -> bool:
+        """Whether the state of this execution shows something that is not durable yet."""
+        return any(stream in turn.entries for turn in self._turns())
+
+    def hand_over(self) -> None:
+        """Have the open turn committed, and open the next; none may be under way."""
+        turn, self.turn = self.turn, OpenTurn()
+        self._commits.begin(turn)
+
+    def refuse(self, error: AsyncflowError) -> None:
+        """None of it becomes durable, or nobody knows."""
+        for turn in self._turns():
+            turn.refuse(error)
+
+    def _turns(self) -> tuple[OpenTurn, ...]:
+        """The older first."""
+        under_way = self._commits.under_way
+        return (self.turn,) if under_way is None else (under_way, self.turn)
