@@ -7,10 +7,9 @@ a start finds is read by `recovery` and taken up here.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
@@ -28,7 +27,7 @@ from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
-from asyncflow.runtime import recovery
+from asyncflow.runtime import garbage, recovery
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import Attempts, LocalFunction
 from asyncflow.runtime.carry import Carry
@@ -163,11 +162,10 @@ class Engine:
             limits=settings.limits,
         )
         self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.waiting > 0)
-        stack.enter_context(_frozen())
-        with _without_collections():
+        stack.enter_context(garbage.unfrozen_afterwards())
+        with garbage.without_collections():
             await self._recover()
-            if len(self.turns.states) >= _MANY:
-                gc.freeze()  # what lives for long need not be looked through at every collection
+            garbage.freeze(len(self.turns.states))
         await stack.enter_async_context(self.supervisor)
         self.supervisor.start("views", self.projection.run)
         self.supervisor.start("compaction", self.compaction.run)
@@ -317,29 +315,7 @@ class Engine:
         await asyncio.shield(self.turns.record_catalog([event], recovery.CATALOG_STREAM))
 
 
-_MANY = 1_000  # executions
 _SLICE = 200  # executions taken up before others get the loop
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Nothing is garbage while a start folds: collecting meanwhile costs two thirds of it, in long stops."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@contextmanager
-def _frozen() -> Iterator[None]:
-    """What was frozen for this engine is garbage like any other after its end."""
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _bounded_scripts(settings: EngineSettings) -> ScriptSettings:
