@@ -87,7 +87,9 @@ def kill_after(child: subprocess.Popen[str], lines: int) -> int:
     assert child.stdout is not None
     said = [int(child.stdout.readline()) for _ in range(lines)]
     child.kill()
-    rest, _ = child.communicate(timeout=DEADLINE_S)
+    rest = child.stdout.read()  # not `communicate`: it passes over what `readline` has read ahead
+    child.stdout.close()
+    child.wait(timeout=DEADLINE_S)
     return max(said + [int(line) for line in rest.split("\n")[:-1]])
 
 
