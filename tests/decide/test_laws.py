@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -157,12 +158,20 @@ def result(seed: int, slice_size: int) -> tuple[object, ...]:
                 break
             continue
         owner, task = todo[0]
-        fails = hash_of(task.ref) % 5 == 0 and task.retry_count == 0
+        fails = hash_of(name_of(task.ref)) % 5 == 0 and task.retry_count == 0
         world.end(owner, task.ref, {"r": task.ref}, status=FAILED if fails else COMPLETED)
     if state.status != COMPLETED:
         return (state.is_ended,)  # what else was under way when it ended depends on the order
-    records = sorted((t.ref, t.retry_count, t.status) for t in state.tasks.values())
+    records = sorted((name_of(t.ref), t.retry_count, t.status) for t in state.tasks.values())
     return (state.status, records, len(world.states))
+
+
+def name_of(ref: str) -> str:
+    """A reference name without its fork's: only the first fork of an execution leaves that out.
+
+    Which of two forks side by side is the first depends on the order, as in Conductor.
+    """
+    return re.sub(r"^_t\d+(?=_)", "", ref)
 
 
 def hash_of(text: str) -> int:
