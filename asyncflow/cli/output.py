@@ -47,7 +47,9 @@ def write_json(value: object, *, lines: bool = False) -> None:
     """A value as JSON, indented, or on one line."""
     text = to_json(value, indent=None if lines else 2, inf_nan_mode="null")
     sys.stdout.flush()
-    sys.stdout.buffer.write(text + b"\n")
+    left = memoryview(text + b"\n")
+    while left:  # with PYTHONUNBUFFERED it is the bare file, which may take a part only
+        left = left[sys.stdout.buffer.write(left) :]
     sys.stdout.buffer.flush()
 
 
