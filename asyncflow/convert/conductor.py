@@ -155,13 +155,14 @@ class _Lowering:
             definition = {"name": task.get("name")}
             task["taskDefinition"] = definition
             self._note(_EMBEDDED, reference)
-        _extension(definition).pop("retryDelays", None)  # the task's own win
+        _extension(definition).pop("retryDelays", None)  # the task's own win, and so does their number
+        definition.pop("retryCount", None)
         self._write_policy(task, definition, delays, reference)
 
     def _write_policy(self, task: Task, definition: Task, delays: object, reference: str) -> None:
         seconds = [float(d) for d in delays if isinstance(d, int | float)] if isinstance(delays, list) else []
-        own = task.get("retryCount")
-        count = own if isinstance(own, int) else len(seconds)
+        given = (task.get("retryCount"), definition.get("retryCount"))
+        count = next((each for each in given if isinstance(each, int)), len(seconds))
         policy = nearest_policy(seconds, count)
         definition.update(policy.fields(count))
         if policy.difference:

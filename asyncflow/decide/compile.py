@@ -59,11 +59,8 @@ def make_policy(definition: TaskDefinition, retry_count: int | None) -> Policy:
     """The policy a task definition spells out, with the task's own number of retries over it."""
     extension = definition.extension
     delays = extension.retry_delays if extension is not None else None
-    count = definition.retry_count if retry_count is None else retry_count
-    if delays is not None and retry_count is None:
-        count = len(delays)
     return Policy(
-        retry_count=count,
+        retry_count=definition.retry_count if retry_count is None else retry_count,
         retry_logic=definition.retry_logic,
         retry_delay=definition.retry_delay_seconds,
         backoff_scale=definition.backoff_scale_factor,

@@ -41,7 +41,8 @@ class TaskDefinitionExtension(Shape):
         resources: what every attempt needs, granted together or not at all.
         priority: 0 to 99, the highest first, or an expression; None inherits.
         weight: what a failure of the task counts towards `failIfFailedWeightAbove`.
-        retry_delays: seconds before each retry, in order; the last one repeats. None keeps the retry policy.
+        retry_delays: seconds before each retry, in order; the last one repeats. Their number is that of the
+            retries, unless `retryCount` is given beside them or nearer to the task. None keeps the policy.
         execute_when_recovering: run the attempt again although its end is recorded.
         executor: where attempts are made; None lets the engine choose.
     """

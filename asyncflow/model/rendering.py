@@ -48,11 +48,12 @@ def _plan(model: type[BaseModel]) -> _Plan:
     )
 
 
-def _render(model: BaseModel, *, fill: bool) -> dict[str, object]:
+def _render(model: Shape, *, fill: bool) -> dict[str, object]:
     values, result = model.__dict__, {}
+    kept = () if fill else model.kept_at_default()
     for name, alias, default in _plan(type(model)):
         value = values[name]
-        if value is None or (not fill and value == default):
+        if value is None or (not fill and value == default and name not in kept):
             continue
         result[alias] = _given(value) if alias == EXTENSION_KEY else _plain(value, fill=fill)
     return result | (model.__pydantic_extra__ or {})
@@ -75,7 +76,7 @@ def _plain_given(value: object) -> object:
 
 def _plain(value: object, *, fill: bool) -> object:
     """Records inside become objects; user payloads, in which no record can stand, are shared."""
-    if isinstance(value, BaseModel):
+    if isinstance(value, Shape):
         return _render(value, fill=fill)
     if isinstance(value, list):
         return [_plain(each, fill=fill) for each in value]

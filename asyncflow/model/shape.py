@@ -67,6 +67,10 @@ class Shape(BaseModel):
         known = _known_keys(cls)
         return {key: value for key, value in data.items() if value is not None or key not in known}
 
+    def kept_at_default(self) -> tuple[str, ...]:
+        """Fields that are stored even at their default, as another field would fill them otherwise."""
+        return ()
+
 
 _KNOWN: dict[type[BaseModel], frozenset[str]] = {}
 

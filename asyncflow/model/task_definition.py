@@ -5,9 +5,9 @@ Shape and defaults only; the rules are `validate_task_definition`. Read `model/d
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from asyncflow.model.extension import TaskDefinitionExtension
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
@@ -56,6 +56,10 @@ class TaskDefinition(Registered):
     """Conductor's TaskDef with its defaults.
 
     Every name that ends in seconds is a duration in seconds; 0 means no timeout, None no limit.
+
+    Attributes:
+        retry_count: retries after the first attempt; what is given wins, else as many as `retryDelays`
+            lists, else 3.
     """
 
     retry_count: Int = 3
@@ -82,6 +86,22 @@ class TaskDefinition(Registered):
     base_type: Text | None = None
     enforce_schema: Flag = False
     extension: TaskDefinitionExtension | None = None
+
+    @model_validator(mode="after")
+    def _count_delays(self) -> Self:
+        # Filled in here, and not where policies are made, so that whoever is shown the definition sees the
+        # number that holds, and a definition that was rendered with all its numbers still says the same.
+        delays = self._delays()
+        if delays is not None and "retry_count" not in self.model_fields_set:
+            object.__setattr__(self, "retry_count", len(delays))
+        return self
+
+    def kept_at_default(self) -> tuple[str, ...]:
+        """The number of retries where a list of delays would set it."""
+        return () if self._delays() is None else ("retry_count",)
+
+    def _delays(self) -> list[float] | None:
+        return None if self.extension is None else self.extension.retry_delays
 
 
 def parse_task_definition(data: object, *, limits: Limits = DEFAULT_LIMITS) -> TaskDefinition:

@@ -193,6 +193,21 @@ def test_retry_count_of_the_task_counts() -> None:
     }
 
 
+def test_retry_count_of_the_definition_counts_beside_its_own_delays_only() -> None:
+    embedded = {"name": "d", "retryCount": 4, "asyncflow": {"retryDelays": [5]}}
+
+    tasks, _ = lowered(
+        task("a", taskDefinition=copy.deepcopy(embedded)),
+        task("b", ours={"retryDelays": [8]}, taskDefinition=copy.deepcopy(embedded)),
+    )
+
+    policy = {"name": "d", "retryLogic": "FIXED"}
+    assert [each["taskDefinition"] for each in tasks] == [
+        policy | {"retryCount": 4, "retryDelaySeconds": 5},
+        policy | {"retryCount": 1, "retryDelaySeconds": 8},
+    ]
+
+
 def test_embedded_task_definition_is_lowered_and_the_task_wins() -> None:
     embedded = {"name": "d", "timeoutSeconds": 9, "asyncflow": {"retryDelays": [1], "executor": "process"}}
 

@@ -4,6 +4,7 @@ import pytest
 
 from asyncflow.model.definition import parse_task_definition
 from asyncflow.model.limits import Limits
+from asyncflow.model.rendering import compact, to_json
 from asyncflow.model.task_definition import TaskDefinition
 from asyncflow.model.validation import validate_task_definition
 
@@ -90,6 +91,27 @@ def test_task_definition_is_accepted(fields: dict[str, object]) -> None:
 )
 def test_task_definition_is_refused(fields: dict[str, object], path: str, message: str) -> None:
     assert problems(**fields) == [(path, message)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({}, 3),
+        ({"retryCount": 0}, 0),
+        ({"asyncflow": {"priority": 1}}, 3),
+        ({"asyncflow": {"retryDelays": []}}, 0),
+        ({"asyncflow": {"retryDelays": [1, 2]}}, 2),
+        ({"asyncflow": {"retryDelays": [1, 2]}, "retryCount": None}, 2),
+        ({"asyncflow": {"retryDelays": [1, 2]}, "retryCount": 0}, 0),
+        ({"asyncflow": {"retryDelays": [1, 2]}, "retryCount": 3}, 3),
+        ({"asyncflow": {"retryDelays": [1, 2, 3]}}, 3),
+    ],
+)
+def test_number_of_retries_is_what_is_given_else_of_the_delays(fields: dict[str, object], count: int) -> None:
+    parsed = parse_task_definition({"name": "a", **fields})
+    again = [parse_task_definition(rendered) for rendered in (to_json(parsed), compact(parsed))]
+
+    assert [each.retry_count for each in (parsed, *again)] == [count] * 3
 
 
 def test_violations_are_reported_together() -> None:

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from asyncflow.errors import InvalidInput
+from asyncflow.errors import InvalidInput, TaskFailed
 from asyncflow.model.definition import parse_task_definition
 from asyncflow.sdk.tasks import TaskFunction, task
 from asyncflow.sdk.workflow import Workflow
+from asyncflow.testing.kit import run_definition
 
 
 @task(retries=3, timeout=60)
@@ -155,6 +156,18 @@ def test_retry_delays_set_the_number_of_retries() -> None:
     def patient() -> None: ...
 
     assert patient.definition()["retryCount"] == 3
+
+
+async def test_retries_win_over_the_number_of_delays() -> None:
+    @task(name="patient", retries=4, retry_delays=[1, 2])
+    async def patient() -> None:
+        raise TaskFailed("not yet")
+
+    definition: dict[str, object] = {"name": "w", "version": 1, "tasks": [_task(patient)]}
+    run = await run_definition(definition, tasks=[patient])
+
+    assert len(run.attempts("n")) == 5
+    assert run.duration == 1 + 2 + 2 + 2
 
 
 def test_definition_handed_out_is_a_copy() -> None:

@@ -32,8 +32,10 @@ def simple(
     definition: JsonObject | None = None,
     fields: JsonObject | None = None,
 ) -> JsonObject:
-    """A task whose definition grants no retry unless the case says so."""
-    shared: JsonObject = {"name": ref, "retryCount": 0, "responseTimeoutSeconds": 0, **(definition or {})}
+    """A task whose definition grants no retry unless the case says so, by a number or by a list."""
+    shared: JsonObject = {"name": ref, "responseTimeoutSeconds": 0, **(definition or {})}
+    if "asyncflow" not in shared:
+        shared.setdefault("retryCount", 0)
     given = HTTP if on == "HTTP" else {}
     return {
         "name": ref, "taskReferenceName": ref, "type": on, "inputParameters": given,
@@ -91,6 +93,19 @@ RETRIES = {
     "listed, fractions": Retries({"asyncflow": {"retryDelays": [0.5, 0.25]}}, [0, 0.5, 0.75]),
     "listed, the last repeats": Retries(
         {"asyncflow": {"retryDelays": [300, 600]}}, [0, 300, 900, 1500], {"retryCount": 3}
+    ),
+    "listed, counted": Retries(
+        {"retryCount": 4, "asyncflow": {"retryDelays": [1, 2]}}, [0, 1, 3, 5, 7]
+    ),
+    "listed, fewer counted": Retries({"retryCount": 1, "asyncflow": {"retryDelays": [1, 2]}}, [0, 1]),
+    "listed, counted as by default": Retries(
+        {"retryCount": 3, "asyncflow": {"retryDelays": [1]}}, [0, 1, 2, 3]
+    ),
+    "listed by the task": Retries(
+        {"retryCount": 5}, [0, 1, 3], {"asyncflow": {"retryDelays": [1, 2]}}
+    ),
+    "listed by the task, counted there": Retries(
+        {"retryCount": 5}, [0, 1, 3, 5], {"retryCount": 3, "asyncflow": {"retryDelays": [1, 2]}}
     ),
     "count of the task": Retries({"retryCount": 5, "retryDelaySeconds": 1}, [0, 1], {"retryCount": 1}),
 }  # fmt: skip
