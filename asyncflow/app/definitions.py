@@ -50,7 +50,7 @@ class Definitions:
         if present is not None and not overwrite:
             raise Conflict(f"workflow {definition.name} version {definition.version} exists already")
         name = content_hash(canonical_json(definition))
-        event = ev.WorkflowRegistered(definition.name, definition.version, name, created_by)
+        event = ev.WorkflowRegistered(definition.name, definition.version, name, created_by, self._now_ms())
         await self.engine.change_catalog(event, {name: definition})
         return definition
 
@@ -77,7 +77,12 @@ class Definitions:
             raise NotFound("workflow", f"{name} version {version}")
         await self.engine.change_catalog(ev.WorkflowUnregistered(name, version))
 
-    async def register_task(self, body: JsonObject | TaskDefinition) -> TaskDefinition:
+    def _now_ms(self) -> int:
+        return self.engine.clock.now().wall_ms
+
+    async def register_task(
+        self, body: JsonObject | TaskDefinition, *, created_by: str = ""
+    ) -> TaskDefinition:
         """Store or replace a task definition; its limits hold for waiting work within the same turn.
 
         Raises:
@@ -87,7 +92,7 @@ class Definitions:
         violations = validate_task_definition(definition)
         if violations:
             raise DefinitionError(violations)
-        event = ev.TaskRegistered(definition.name, definition_json(definition))
+        event = ev.TaskRegistered(definition.name, definition_json(definition), created_by, self._now_ms())
         await self.engine.change_catalog(event)
         return definition
 

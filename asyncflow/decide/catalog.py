@@ -22,6 +22,7 @@ from asyncflow.model.definition import (
     parse_task_definition,
 )
 from asyncflow.model.graph import Graph
+from asyncflow.model.values import JsonObject
 
 
 class DefinitionCatalog:
@@ -30,6 +31,8 @@ class DefinitionCatalog:
     `graphs` finds by content hash every definition that an execution in memory is bound to, and
     keeps none alive: an inline definition leaves memory with its last execution. Whoever names one
     by hash holds its graph until an execution does; whoever loads an execution adds what it names.
+    `documents` are the named documents by kind, `times_ms` when something registered was made and last
+    changed: by name and version, by ("task", name), or by ("<kind> document", name).
     """
 
     def __init__(self, functions: Mapping[str, str] | None = None) -> None:
@@ -38,6 +41,8 @@ class DefinitionCatalog:
         self.tasks: dict[str, TaskDefinition] = {}
         self.graphs: WeakValueDictionary[str, Graph] = WeakValueDictionary()
         self.functions: dict[str, str] = dict(functions or {})
+        self.documents: dict[str, dict[str, JsonObject]] = {}
+        self.times_ms: dict[tuple[str, str | int], tuple[int, int]] = {}
         self.downtimes = Downtimes()
         self.seq = 0
         self._bound: dict[tuple[str, int], Graph] = {}
@@ -119,19 +124,36 @@ def evolve_catalog(
     """The catalog after one of its events; `definitions` holds the bodies that events name by hash."""
     catalog.seq += 1
     match event:
-        case ev.WorkflowRegistered(name, version, definition):
+        case ev.WorkflowRegistered(name, version, definition, _, at_ms):
             catalog.workflows.setdefault(name, {})[version] = definitions[definition]
+            _dated(catalog, (name, version), at_ms)
         case ev.WorkflowUnregistered(name, version):
             versions = catalog.workflows.get(name, {})
             versions.pop(version, None)
+            catalog.times_ms.pop((name, version), None)
             if not versions:
                 catalog.workflows.pop(name, None)
-        case ev.TaskRegistered(name, body):
+        case ev.TaskRegistered(name, body, _, at_ms):
             catalog.tasks[name] = parse_task_definition(body)
+            _dated(catalog, ("task", name), at_ms)
         case ev.TaskUnregistered(name):
             catalog.tasks.pop(name, None)
+            catalog.times_ms.pop(("task", name), None)
+        case ev.DocumentSaved(kind, name, body, _, at_ms):
+            catalog.documents.setdefault(kind, {})[name] = body
+            _dated(catalog, (f"{kind} document", name), at_ms)
+            return
+        case ev.DocumentDeleted(kind, name):
+            catalog.documents.get(kind, {}).pop(name, None)
+            catalog.times_ms.pop((f"{kind} document", name), None)
+            return
         case ev.EngineStarted(down_from_ms, down_to_ms):
             catalog.downtimes.add(down_from_ms, down_to_ms)
         case _:
             raise TypeError(f"not an event of the catalog: {type(event).__name__}")
     catalog.forget_bound()
+
+
+def _dated(catalog: DefinitionCatalog, key: tuple[str, str | int], at_ms: int) -> None:
+    made_ms, _ = catalog.times_ms.get(key, (at_ms, 0))
+    catalog.times_ms[key] = (made_ms, at_ms)

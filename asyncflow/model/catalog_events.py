@@ -18,6 +18,7 @@ class WorkflowRegistered(NamedTuple):
     version: int
     definition: str
     created_by: str = ""
+    at_ms: int = 0
 
 
 class WorkflowUnregistered(NamedTuple):
@@ -32,11 +33,30 @@ class TaskRegistered(NamedTuple):
 
     name: str
     body: JsonObject
+    created_by: str = ""
+    at_ms: int = 0
 
 
 class TaskUnregistered(NamedTuple):
     """A task definition was deleted."""
 
+    name: str
+
+
+class DocumentSaved(NamedTuple):
+    """A named document of a kind (a schedule, an event handler, an API key, …) was stored or replaced."""
+
+    kind: str
+    name: str
+    body: JsonObject
+    created_by: str = ""
+    at_ms: int = 0
+
+
+class DocumentDeleted(NamedTuple):
+    """A named document was deleted."""
+
+    kind: str
     name: str
 
 

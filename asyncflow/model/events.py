@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from asyncflow.model.catalog_events import DocumentDeleted as DocumentDeleted
+from asyncflow.model.catalog_events import DocumentSaved as DocumentSaved
 from asyncflow.model.catalog_events import EngineStarted as EngineStarted
 from asyncflow.model.catalog_events import TaskRegistered as TaskRegistered
 from asyncflow.model.catalog_events import TaskUnregistered as TaskUnregistered
@@ -366,6 +368,8 @@ Event = (
     | WorkflowUnregistered
     | TaskRegistered
     | TaskUnregistered
+    | DocumentSaved
+    | DocumentDeleted
     | EngineStarted
 )
 
