@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from asyncflow.cli.exits import BROKEN_PIPE, FORCED, exit_for
+from asyncflow.cli.streams import prepare_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asyncflow.cli.demo:demo", "Run a workflow on the files of a folder, and see what it did."),
@@ -27,6 +29,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("asyncflow.cli.doctor:doctor", "Say whether this installation is complete and sound."),
 }
 """Every command: where it is, and its line in the help (a test compares the two)."""
+
+
+class ReaderGone(Exception):
+    """Whoever read stdout went away; click would turn an OSError into the code of a failed workflow."""
+
+
+@contextmanager
+def _naming_broken_pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGone from error
 
 
 class Root(click.Group):
@@ -50,6 +64,18 @@ class Root(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does it; help texts are written here."""
+        with _naming_broken_pipes():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it."""
+        with _naming_broken_pipes():
+            return super().invoke(ctx)
+
     def main(  # type: ignore[override]  # the overloads of click tell standalone mode apart; here it is always on
         self,
         args: Sequence[str] | None = None,
@@ -62,7 +88,7 @@ class Root(click.Group):
         try:
             code = super().main(args, prog_name or "asyncflow", complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, ReaderGone):
             # Whoever read stdout went away; without this, Python complains once more at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = BROKEN_PIPE
@@ -106,4 +132,5 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line with these arguments, by default those of the process, and exit."""
+    prepare_streams()
     cli.main(arguments)
