@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 import click
 
+from asyncflow.app.checking import without_effect
 from asyncflow.app.local import LocalOptions
 from asyncflow.app.rehearsal import parse_outcomes
 from asyncflow.cli.executions import head_of, summary_of, tasks_of, took
@@ -132,6 +133,8 @@ def run(  # noqa: PLR0913 - one parameter per option
         outcomes_name="" if outcomes is None else f"outcomes:{Path(outcomes).name}",
         progress=cast("Mode", progress),
     )
+    for line in without_effect(bundle.workflows, bundle.tasks):
+        click.echo(f"asyncflow: warning: {line}", err=True)
     finished = in_loop(partial(with_signals, partial(perform, job)))
     write_finished(finished, output)
     return tell_end(finished, database, rehearsed_by=outcomes)

@@ -33,9 +33,8 @@ def wait_seconds(node: Node, given: JsonMapping) -> float | None:
     """
     duration = given.get("duration")
     extension = node.task.extension
-    exact = None if extension is None else (extension.model_extra or {}).get("durationMs")
-    if isinstance(exact, int):
-        return exact / 1000
+    if extension is not None and extension.duration_ms is not None:
+        return extension.duration_ms / 1000
     return None if duration is None else parse_duration(str(duration))
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from asyncflow.model.shape import FIRST_FAULT, Flag, Int, IntegerOrText, Number, Shape, Text, Texts
+from asyncflow.model.shape import FIRST_FAULT, Flag, Int, IntegerOrText, Long, Number, Shape, Text, Texts
 
 Executor = Literal["loop", "thread", "process", "remote"]
 """Where the attempts of a run task are made."""
@@ -61,9 +61,11 @@ class TaskExtension(TaskDefinitionExtension):
     Attributes:
         depends_on: references in the same list that must have ended; [] starts with the list, None
             starts after the task before it.
+        duration_ms: how long a WAIT waits, to the millisecond; it comes before the input `duration`.
     """
 
     depends_on: Texts | None = None
+    duration_ms: Long | None = None
 
 
 class WorkflowExtension(Shape):

@@ -11,7 +11,12 @@ from collections.abc import Iterable, Iterator
 
 from asyncflow.errors import Violation
 from asyncflow.model.durations import MAX_DURATION_SECONDS
-from asyncflow.model.extension import ResourceUse, TaskDefinitionExtension, WorkflowExtension
+from asyncflow.model.extension import (
+    ResourceUse,
+    TaskDefinitionExtension,
+    TaskExtension,
+    WorkflowExtension,
+)
 from asyncflow.model.shape import path_of
 from asyncflow.model.walk import Place
 
@@ -42,6 +47,8 @@ def task_extension_violations(
     for index, delay in enumerate(extension.retry_delays or ()):
         if not 0 <= delay <= MAX_DURATION_SECONDS:
             yield _at(place, "retryDelays", index, f"must be 0 to {MAX_DURATION_SECONDS} s, not {delay:g}")
+    if isinstance(extension, TaskExtension) and extension.duration_ms is not None:
+        yield from _duration_violations(extension.duration_ms, place)
 
 
 def workflow_extension_violations(extension: WorkflowExtension) -> Iterator[Violation]:
@@ -57,6 +64,12 @@ def workflow_extension_violations(extension: WorkflowExtension) -> Iterator[Viol
 def _at(place: Place, *parts_and_message: str | int) -> Violation:
     *parts, message = parts_and_message
     return Violation(path_of((*place, *parts)), str(message))
+
+
+def _duration_violations(duration_ms: int, place: Place) -> Iterator[Violation]:
+    most_ms = MAX_DURATION_SECONDS * 1000
+    if not 0 <= duration_ms <= most_ms:
+        yield _at(place, "durationMs", f"must be 0 to {most_ms} ms, not {duration_ms}")
 
 
 def _priority_violations(priority: int | str | None, place: Place) -> Iterator[Violation]:

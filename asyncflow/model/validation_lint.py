@@ -11,8 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from asyncflow.errors import Violation
 from asyncflow.model.extension import TaskDefinitionExtension, WorkflowExtension
 from asyncflow.model.shape import EXTENSION_KEY, path_of
+from asyncflow.model.task_definition import TaskDefinition
 from asyncflow.model.validation_references import expressions, is_known, reference_violations, source_of
 from asyncflow.model.validation_tasks import OPERATORS, Finding, task_definition_violations
+from asyncflow.model.validation_unheeded import (
+    unheeded_of_head,
+    unheeded_of_task,
+    unheeded_of_task_definition,
+)
 from asyncflow.model.walk import Inline, Place, Placed, placed_tasks, with_inline
 from asyncflow.model.workflow_definition import WorkflowDefinition, WorkflowTask
 
@@ -40,6 +46,14 @@ def lint_workflow(
     ]
 
 
+def lint_task_definition(definition: TaskDefinition) -> list[Violation]:
+    """Warnings of a task definition that stands by itself."""
+    unknown = (
+        Violation(f"{EXTENSION_KEY}.{part}", text) for part, text in _unknown_keys(definition.extension)
+    )
+    return [*unknown, *unheeded_of_task_definition(definition)]
+
+
 def _warnings(inline: Inline, types: frozenset[str], names: frozenset[str]) -> Iterator[Violation]:
     definition = inline.definition
     placed = list(placed_tasks(definition))
@@ -63,6 +77,7 @@ def _warnings(inline: Inline, types: frozenset[str], names: frozenset[str]) -> I
 def _head(definition: WorkflowDefinition, tasks: list[WorkflowTask]) -> Iterator[Violation]:
     for part, message in _unknown_keys(definition.extension):
         yield Violation(f"{EXTENSION_KEY}.{part}", message)
+    yield from unheeded_of_head(definition)
     if definition.version < 1:
         yield Violation("version", "a version below 1 cannot be asked for: 0 stands for the latest")
     if definition.timeout_seconds < 0:
@@ -180,6 +195,13 @@ def _extension(placed: Placed, _: frozenset[str]) -> Iterator[Finding]:
         yield from ((f"taskDefinition.{part}", text) for part, text in task_definition_violations(named))
 
 
+def _unheeded(placed: Placed, _: frozenset[str]) -> Iterator[Finding]:
+    yield from ((each.path, each.message) for each in unheeded_of_task(placed.task))
+    own = placed.task.extension
+    if own is not None and own.duration_ms is not None and placed.task.type != "WAIT":
+        yield f"{EXTENSION_KEY}.durationMs", f"has no effect on a {placed.task.type}"
+
+
 def _unclosed(placed: Placed, _: frozenset[str]) -> Iterator[Finding]:
     for key, value in placed.task.input_parameters.items():
         if isinstance(value, str) and value.count("${") > value.count("}"):
@@ -194,6 +216,7 @@ _RULES: tuple[_Rule, ...] = (
     _choosing,
     _unreachable,
     _extension,
+    _unheeded,
     _unclosed,
 )
 

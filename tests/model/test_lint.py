@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from asyncflow.model.definition import parse_workflow
-from asyncflow.model.validation_lint import lint_workflow
+from asyncflow.model.definition import parse_task_definition, parse_workflow
+from asyncflow.model.validation_lint import lint_task_definition, lint_workflow
+from asyncflow.model.validation_unheeded import unheeded
 from tests.model.making import Json, fork, ours, task, workflow
 
 UNKNOWN = "is not known; it is kept, and has no effect"
+UNHEEDED = "has no effect yet"
 LOOSE = "is neither 'workflow' nor a task of this definition"
 
 
@@ -39,6 +41,9 @@ def loop(ref: str = "l", **fields: object) -> Json:
         workflow(task(), inputParameters=["nothing uses any input"]),
         workflow(task(), outputParameters={"o": "${t.output}", "p": "$${x}"}),
         workflow(task("USER_DEFINED")),
+        workflow(ours("WAIT", durationMs=1500)),
+        workflow(ours(executeWhenRecovering=False, resources=[]), asyncflow={"resources": [], "priority": 5}),
+        workflow(ours(priority="${workflow.input.p}", resources=[{"name": "r", "mode": "shared"}])),
     ],
 )
 def test_nothing_is_said_of_a_good_definition(data: Json) -> None:
@@ -146,11 +151,62 @@ def test_nothing_is_said_of_a_good_definition(data: Json) -> None:
             "version",
             "a version below 1 cannot be asked for: 0 stands for the latest",
         ),
+        (
+            workflow(task(), rateLimitConfig={"rateLimitKey": "k", "concurrentExecLimit": 2}),
+            "rateLimitConfig",
+            f"{UNHEEDED}: executions are not limited by it",
+        ),
+        (
+            workflow(task(), asyncflow={"resources": [{"name": "r"}]}),
+            "asyncflow.resources",
+            f"{UNHEEDED}: an execution holds nothing, only attempts do",
+        ),
+        (
+            workflow(task(), asyncflow={"priority": "${workflow.input.p}"}),
+            "asyncflow.priority",
+            f"{UNHEEDED}: an expression here gives no task a priority",
+        ),
+        (
+            workflow(ours(executeWhenRecovering=True)),
+            "tasks[0].asyncflow.executeWhenRecovering",
+            f"{UNHEEDED}: what has ended is not run again",
+        ),
+        (
+            workflow(task(taskDefinition={"asyncflow": {"executeWhenRecovering": True}})),
+            "tasks[0].taskDefinition.asyncflow.executeWhenRecovering",
+            f"{UNHEEDED}: what has ended is not run again",
+        ),
+        (
+            workflow(ours(resources=[{"name": "r"}, {"name": "s", "hold": "from t to t"}])),
+            "tasks[0].asyncflow.resources[1].hold",
+            f"{UNHEEDED}: the resource is given back after every attempt",
+        ),
+        (workflow(ours(durationMs=5)), "tasks[0].asyncflow.durationMs", "has no effect on a SIMPLE"),
         (workflow(task(), timeoutSeconds=-1), "timeoutSeconds", "a negative timeout is none"),
     ],
 )
 def test_doubtful_definition_is_warned_of(data: Json, path: str, message: str) -> None:
     assert warnings(data) == [(path, message)]
+
+
+def test_task_definition_by_itself_is_warned_of() -> None:
+    definition = parse_task_definition({"name": "t", "asyncflow": {"executeWhenRecovering": True, "x": 1}})
+
+    assert [(each.path, each.message) for each in lint_task_definition(definition)] == [
+        ("asyncflow.x", UNKNOWN),
+        ("asyncflow.executeWhenRecovering", f"{UNHEEDED}: what has ended is not run again"),
+    ]
+
+
+def test_fields_without_effect_are_found_in_inline_children() -> None:
+    child = workflow(ours(ref="a", executeWhenRecovering=True), rateLimitConfig={"concurrentExecLimit": 1})
+    data = workflow(task("SUB_WORKFLOW", subWorkflowParam={"workflowDefinition": child}))
+    path = "tasks[0].subWorkflowParam.workflowDefinition"
+
+    assert [each.path for each in unheeded(parse_workflow(data))] == [
+        f"{path}.rateLimitConfig",
+        f"{path}.tasks[0].asyncflow.executeWhenRecovering",
+    ]
 
 
 def test_task_types_of_plugins_are_known() -> None:

@@ -82,6 +82,13 @@ def test_sub_workflow_may_not_name_resources(holder: str) -> None:
     assert problems(workflow(child | held(holder, extension))) == [(f"tasks[0].{holder}.resources", message)]
 
 
+@pytest.mark.parametrize("ms", [-1, 3_162_240_000_001])
+def test_duration_beyond_what_may_be_waited_is_refused(ms: int) -> None:
+    message = f"must be 0 to 3162240000000 ms, not {ms}"
+
+    assert problems(workflow(ours("WAIT", durationMs=ms))) == [("tasks[0].asyncflow.durationMs", message)]
+
+
 # --- dependsOn -------------------------------------------------------------------------------
 
 
