@@ -7,10 +7,13 @@ Whoever asks is called back on the loop, in the order of asking. How one is fold
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from asyncflow.errors import AsyncflowError, NotFound
+from asyncflow.errors import AsyncflowError, NotFound, ShuttingDown, StoreError
 from asyncflow.model.state import ExecutionState
+
+log = logging.getLogger("asyncflow.loading")
 
 Loaded = ExecutionState | AsyncflowError
 Then = Callable[[Loaded], None]
@@ -64,12 +67,21 @@ class Loading:
             for name in names:
                 await self._settle(name)
             return await self._load(names)
-        except AsyncflowError as error:
+        except (StoreError, ShuttingDown) as error:  # of the engine or its database: it concerns them all
             return dict.fromkeys(names, error)
+        except Exception as fault:  # of one of them: whoever waits for it must learn of it, and only they
+            if len(names) > 1:
+                return {name: (await self._read([name]))[name] for name in names}
+            if isinstance(fault, AsyncflowError):
+                return {names[0]: fault}
+            log.exception("execution not loaded", extra={"execution": names[0]})
+            text = f"execution {names[0]} cannot be loaded: {type(fault).__name__}: {fault}"
+            return {names[0]: StoreError(text)}
 
     def refuse(self, error: AsyncflowError) -> None:
-        """Nothing is loaded any more."""
-        asked, self._asked = self._asked, {}
-        for waiting in asked.values():
+        """Nothing is loaded any more; what is being read is told to nobody."""
+        asked = [*self._reading.values(), *self._asked.values()]
+        self._reading, self._asked = {}, {}
+        for waiting in asked:
             for then in waiting:
                 then(error)
