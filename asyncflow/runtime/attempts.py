@@ -119,6 +119,9 @@ class Attempts:
             report = self._cancelled(begun)
         except ShuttingDown:
             return  # an executor closed: nothing is known of the attempt, and nothing is reported
+        except Exception as bug:  # a fault around the body; its record must not wait for ever for a report
+            log.exception("attempt broke", extra={"execution": begun.stream, "task": begun.ref})
+            report = begun.ended(FAILED, {}, f"the attempt broke: {type(bug).__name__}")
         if self._running.get(key) is running:
             del self._running[key]
             self._report(begun.stream, report)

@@ -75,3 +75,24 @@ def test_member_of_a_secret_that_holds_json_is_masked() -> None:
     report = masked('{"user": "al", "keys": ["hunter22"]}', {}, asked="s.keys[0]", reason="not hunter22")
 
     assert report.reason == "not ***"
+
+
+class Sealed(dict[str, str]):
+    """Secrets of a vault that cannot be opened now."""
+
+    def get(self, key: str, default: object = None) -> str:
+        raise ConnectionError("the vault does not answer")
+
+
+async def test_attempt_whose_secret_cannot_be_looked_up_fails(tmp_path: Path) -> None:
+    @af.task(retries=0)
+    async def login(given: str) -> None:
+        raise AssertionError(given)
+
+    body = workflow("w", [simple("login", inputParameters={"given": "${workflow.secrets.api}"})])
+    settings = EngineSettings(secrets=Sealed(api="x"))
+    async with af.Engine(tmp_path / "a.db", tasks=[login], settings=settings) as engine:
+        async with asyncio.timeout(10):
+            state = await (await engine.start(body)).ended()
+
+    assert state.tasks[1].reason == "the attempt broke: ConnectionError"
