@@ -71,6 +71,8 @@ def start(step: Step, command: inputs.StartExecution) -> None:
             command.depth,
             command.created_by,
             command.trigger,
+            command.idempotency_key,
+            command.request_hash,
         )
     )
     begin_list(step, state.graph.root, OUTSIDE)

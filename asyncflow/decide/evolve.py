@@ -73,6 +73,7 @@ def _execution_started(state: ExecutionState, event: ev.ExecutionStarted, at_ms:
     state.parent_id, state.parent_number = event.parent_id, event.parent_number
     state.depth = event.depth
     state.created_by, state.trigger = event.created_by, event.trigger
+    state.idempotency_key, state.request_hash = event.idempotency_key, event.request_hash
     state.created_ms = at_ms
     refresh_execution(state)
 

@@ -37,6 +37,8 @@ class ExecutionStarted(NamedTuple):
     depth: int = 0
     created_by: str = ""
     trigger: str = ""
+    idempotency_key: str | None = None
+    request_hash: str = ""
 
 
 class ExecutionPaused(NamedTuple):

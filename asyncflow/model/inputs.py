@@ -19,7 +19,7 @@ class StartExecution(NamedTuple):
     """Begin an execution of the definition with this content hash.
 
     `parent_number` is the task record of the parent that waits for it; `depth` counts the
-    executions above it.
+    executions above it. `idempotency_key` is the caller's, with the hash of the request it came with.
     """
 
     definition: str
@@ -32,6 +32,8 @@ class StartExecution(NamedTuple):
     depth: int = 0
     created_by: str = ""
     trigger: str = ""
+    idempotency_key: str | None = None
+    request_hash: str = ""
 
 
 class PauseExecution(NamedTuple):

@@ -143,6 +143,8 @@ class ExecutionState:
     depth: int = 0
     created_by: str = ""
     trigger: str = ""
+    idempotency_key: str | None = None
+    request_hash: str = ""
     created_ms: int = 0
     updated_ms: int = 0
     ended_ms: int = 0
