@@ -7,7 +7,6 @@ changes an execution. Read `store/maintenance` for the promises of each copy and
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +14,12 @@ from asyncflow.app.build import open_reader
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.render import render_execution
 from asyncflow.errors import NotFound, StoreError
-from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime import recovery
-from asyncflow.runtime.projection import execution_row, task_row
+from asyncflow.runtime.rebuild import Rebuilt, rebuild_views
 from asyncflow.store import maintenance
 from asyncflow.store.maintenance import backup, migrate, vacuum
-from asyncflow.store.records import Condition, ExecutionRow, Page, StoreFacts, TaskRow, ViewBatch
+from asyncflow.store.records import Condition, ExecutionRow, Page, StoreFacts, TaskRow
 from asyncflow.store.sqlite import SqliteReader, SqliteStore
 
 __all__ = [
@@ -37,8 +35,6 @@ __all__ = [
     "rebuild",
     "vacuum",
 ]
-
-_ROWS = 5_000
 
 
 class ExecutionFilter(NamedTuple):
@@ -139,7 +135,7 @@ async def clone(source: str | Path, destination: str | Path) -> str:
     return drawn
 
 
-async def rebuild(path: str | Path) -> tuple[int, int]:
+async def rebuild(path: str | Path) -> Rebuilt:
     """Make the views anew from the journal and give their numbers of executions and tasks.
 
     Raises:
@@ -147,51 +143,8 @@ async def rebuild(path: str | Path) -> tuple[int, int]:
         StoreError: the journal is damaged; the views are then incomplete, and an engine's start or
             another rebuild is needed.
 
-    Cost: linear in all events of the file; the memory of one execution at a time.
+    Cost: as `rebuild_views`.
     """
     await maintenance.migrate(path)  # refuses a file that does not exist, which opening would make
-    executions = tasks = 0
     async with SqliteStore.open(path) as store:
-        position = await store.recover()
-        await store.clear_views()
-        async for stream in _streams(store):
-            catalog = DefinitionCatalog()
-            state = await recovery.load(store, catalog, stream)
-            if state is None:
-                continue
-            executions += 1
-            tasks += len(state.tasks)
-            for batch in _batches(state):
-                await store.write_views(batch)
-        await store.write_views(ViewBatch(position.last_turn, [], [], [], []))
-    return executions, tasks
-
-
-async def _streams(reader: SqliteReader) -> AsyncIterator[str]:
-    """Every stream of a file once: those that have segments, and those that only turns hold."""
-    seen: set[str] = {recovery.CATALOG_STREAM}
-    after = ""
-    while True:
-        names = await reader.segmented_streams(after)
-        if not names:
-            break
-        after = names[-1]
-        for name in names:
-            if name not in seen:
-                seen.add(name)
-                yield name
-    async for turns in reader.read_turns(0):
-        for name in [entry.stream for turn in turns for entry in turn.entries]:
-            if name not in seen:
-                seen.add(name)
-                yield name
-
-
-def _batches(state: ExecutionState) -> Sequence[ViewBatch]:
-    """The rows of an execution in batches of bounded size, its tasks first; of turn 0 until all are there."""
-    tasks = list(state.tasks.values())
-    batches = [
-        ViewBatch(0, [], [task_row(state, task) for task in tasks[start : start + _ROWS]], [], [])
-        for start in range(0, len(tasks), _ROWS)
-    ]
-    return [*batches, ViewBatch(0, [execution_row(state)], [], [], [])]
+        return await rebuild_views(store)

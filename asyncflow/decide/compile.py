@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from asyncflow.decide.expressions import compile_template
 from asyncflow.decide.policy import setting
-from asyncflow.model.definition import TaskDefinition, WorkflowDefinition, WorkflowTask
+from asyncflow.model.definition import (
+    TaskDefinition,
+    WorkflowDefinition,
+    WorkflowTask,
+    depends_on,
+    predecessors,
+)
 from asyncflow.model.graph import CompiledTemplate, Graph, ListKind, Node, NodeList, Policy
 
 # A worker task that nobody described: Conductor's defaults. Any other type is tried once.
@@ -116,27 +122,21 @@ def _compile_list(
         home.nodes.append(_compile_node(task, home, nodes=nodes))
     for node, follower in itertools.pairwise(home.nodes):
         node.next = node.follower = follower
-    if any(t.extension is not None and t.extension.depends_on is not None for t in tasks):
-        _link_dag(home)
+    if any(depends_on(task) is not None for task in tasks):
+        _link_dag(home, predecessors(tasks))
     return home
 
 
-def _link_dag(home: NodeList) -> None:
-    """Edges of a list in which some task names what it depends on; the others follow the one before."""
+def _link_dag(home: NodeList, order: Mapping[str, list[str]]) -> None:
+    """Edges of a list in which some task names what it depends on."""
     home.dag = True
     dependents: dict[str, list[Node]] = {node.ref: [] for node in home.nodes}
-    previous: Node | None = None
     for node in home.nodes:
         node.next = None
-        extension = node.task.extension
-        needs = extension.depends_on if extension is not None else None
-        if needs is None:
-            needs = [] if previous is None else [previous.ref]
-        unique = dict.fromkeys(needs)
-        node.needs = len(unique)
-        for ref in unique:
+        needs = order[node.ref]
+        node.needs = len(needs)
+        for ref in needs:
             dependents[ref].append(node)
-        previous = node
     for node in home.nodes:
         node.dependents = tuple(dependents[node.ref])
 

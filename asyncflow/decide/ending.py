@@ -10,6 +10,7 @@ from asyncflow.decide.gather import output_of
 from asyncflow.decide.payloads import check_payload, payload_fault, without_excess
 from asyncflow.decide.policy import weight_of
 from asyncflow.decide.render import render_execution
+from asyncflow.decide.shape import STRUCTURE
 from asyncflow.decide.step import MAX_DEPTH, Step
 from asyncflow.errors import AsyncflowError
 from asyncflow.ids import derived_id, task_id
@@ -26,9 +27,6 @@ from asyncflow.model.statuses import (
 )
 from asyncflow.model.values import JsonObject
 
-_OPERATOR_TYPES = frozenset(
-    {"FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "EXCLUSIVE_JOIN", "SWITCH", "DECISION", "DO_WHILE"}
-)
 _NAMED = 100  # tasks that a reason names
 _TASKS_HANDED_ON = 1_000
 """A failure workflow gets the task records of an execution with at most so many."""
@@ -76,7 +74,7 @@ def _too_heavy(state: ExecutionState) -> str | None:
     total = failed = 0.0
     names: list[str] = []
     for task in state.tasks.values():
-        if task.superseded or task.node.type in _OPERATOR_TYPES:
+        if task.superseded or task.node.type in STRUCTURE:
             continue
         weight = weight_of(task.node)
         total += weight

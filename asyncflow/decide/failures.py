@@ -10,6 +10,7 @@ from asyncflow.decide.ending import end_execution, weight_threshold
 from asyncflow.decide.forks import branch_template
 from asyncflow.decide.policy import retry_delay_s
 from asyncflow.decide.scheduling import complete_input, executor_of, first_status, resolve_input, worker_name
+from asyncflow.decide.shape import STRUCTURE
 from asyncflow.decide.step import Step
 from asyncflow.ids import task_id
 from asyncflow.model.events import Deferred, TaskEnded, TaskScheduled
@@ -24,10 +25,6 @@ from asyncflow.model.statuses import (
     TIMED_OUT,
 )
 from asyncflow.model.values import JsonObject
-
-_NEVER_RETRIED = frozenset(
-    {"FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "EXCLUSIVE_JOIN", "SWITCH", "DECISION", "DO_WHILE"}
-)
 
 
 def retry_or_fail(
@@ -137,7 +134,7 @@ def _may_be_tried_again(task: TaskState, status: str) -> bool:
     return (
         status in TASK_RETRIABLE
         and task.retry_count < task.node.policy.retry_count
-        and task.node.type not in _NEVER_RETRIED
+        and task.node.type not in STRUCTURE
     )
 
 

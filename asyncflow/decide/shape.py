@@ -14,6 +14,8 @@ FORKS = frozenset({"FORK_JOIN", "FORK_JOIN_DYNAMIC"})
 GATHERING = frozenset({"JOIN", "DO_WHILE"})
 JOINS = frozenset({"JOIN", "EXCLUSIVE_JOIN"})
 PASSIVE = JOINS | {"DO_WHILE"}
+STRUCTURE = CHOICES | FORKS | PASSIVE
+"""The types that only arrange others: they are never retried, and their failure repeats that of another."""
 
 
 def chosen_list(task: TaskState) -> NodeList | None:

@@ -27,8 +27,10 @@ from asyncflow.model.workflow_definition import (
     WorkflowDefinition,
     WorkflowTask,
     branches,
+    depends_on,
     parse_workflow,
     parse_workflow_task,
+    predecessors,
 )
 
 __all__ = [
@@ -45,9 +47,11 @@ __all__ = [
     "WorkflowTask",
     "branches",
     "canonical_json",
+    "depends_on",
     "iterate_tasks",
     "parse_task_definition",
     "parse_workflow",
     "parse_workflow_task",
+    "predecessors",
     "to_json",
 ]

@@ -12,7 +12,12 @@ from graphlib import CycleError, TopologicalSorter
 from asyncflow.errors import Violation
 from asyncflow.model.shape import path_of
 from asyncflow.model.walk import Place, Placed, task_lists
-from asyncflow.model.workflow_definition import WorkflowDefinition, WorkflowTask
+from asyncflow.model.workflow_definition import (
+    WorkflowDefinition,
+    WorkflowTask,
+    depends_on,
+    predecessors,
+)
 
 _SHOWN = 20  # tasks of a cycle that the message names
 
@@ -20,30 +25,15 @@ _SHOWN = 20  # tasks of a cycle that the message names
 def order_violations(definition: WorkflowDefinition, placed: list[Placed]) -> Iterator[Violation]:
     """Why the order of some list of tasks is refused."""
     for place, tasks in task_lists(definition, placed):
-        if any(_depends_on(task) is not None for task in tasks):
+        if any(depends_on(task) is not None for task in tasks):
             yield from _list_violations(place, tasks)
-
-
-def predecessors(tasks: list[WorkflowTask]) -> dict[str, list[str]]:
-    """For each task of a list, in order, the references in the list that must have ended before it starts."""
-    result: dict[str, list[str]] = {}
-    before: list[str] = []
-    for task in tasks:
-        given = _depends_on(task)
-        result[task.task_reference_name] = before if given is None else given
-        before = [task.task_reference_name]
-    return result
-
-
-def _depends_on(task: WorkflowTask) -> list[str] | None:
-    return task.extension.depends_on if task.extension is not None else None
 
 
 def _list_violations(place: Place, tasks: list[WorkflowTask]) -> Iterator[Violation]:
     references = {task.task_reference_name for task in tasks}
     is_known = True
     for index, task in enumerate(tasks):
-        for part, reference in enumerate(_depends_on(task) or ()):
+        for part, reference in enumerate(depends_on(task) or ()):
             if reference not in references:
                 is_known = False
                 path = path_of((*place, index, "asyncflow", "dependsOn", part))

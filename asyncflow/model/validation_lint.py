@@ -20,7 +20,7 @@ from asyncflow.model.validation_unheeded import (
     unheeded_of_task_definition,
 )
 from asyncflow.model.walk import Inline, Place, Placed, placed_tasks, with_inline
-from asyncflow.model.workflow_definition import WorkflowDefinition, WorkflowTask
+from asyncflow.model.workflow_definition import WorkflowDefinition, WorkflowTask, depends_on
 
 _QUEUES = frozenset({"SIMPLE", "USER_DEFINED"})
 _EVALUATORS = frozenset({"value-param", "javascript", "graaljs", "python"})
@@ -172,7 +172,7 @@ def _unreachable(placed: Placed, _: frozenset[str]) -> Iterator[Finding]:
     follower = placed.follower
     if placed.task.type != "TERMINATE" or follower is None:
         return
-    if follower.extension is None or follower.extension.depends_on is None:
+    if depends_on(follower) is None:
         yield "type", f"{follower.task_reference_name!r} after it is never started"
 
 

@@ -6,7 +6,7 @@ Names of Conductor are kept: `subWorkflowParam` in JSON is `sub_workflow_param` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -187,3 +187,22 @@ def branches(task: WorkflowTask) -> Iterator[tuple[tuple[str | int, ...], list[W
         yield ("decisionCases", case), branch
     yield ("defaultCase",), task.default_case
     yield ("loopOver",), task.loop_over
+
+
+def depends_on(task: WorkflowTask) -> list[str] | None:
+    """What `dependsOn` gives; None where the task follows the one before it."""
+    return task.extension.depends_on if task.extension is not None else None
+
+
+def predecessors(tasks: Sequence[WorkflowTask]) -> dict[str, list[str]]:
+    """For each task of a list, in order, the references in the list that must have ended before it starts.
+
+    Each is named once. Whether they exist, and whether the order has a cycle, is not judged here.
+    """
+    result: dict[str, list[str]] = {}
+    before: list[str] = []
+    for task in tasks:
+        given = depends_on(task)
+        result[task.task_reference_name] = before if given is None else list(dict.fromkeys(given))
+        before = [task.task_reference_name]
+    return result

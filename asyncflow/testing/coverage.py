@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from asyncflow.decide.compile import compile_definition
+from asyncflow.decide.shape import CHOICES, STRUCTURE
 from asyncflow.model import events as ev
 from asyncflow.model.definition import WorkflowDefinition, WorkflowTask, iterate_tasks
 from asyncflow.model.graph import Node
@@ -25,17 +26,7 @@ Kind = Literal["task", "case", "loop", "fork", "retry", "failure"]
 KINDS: Final[tuple[Kind, ...]] = ("task", "case", "loop", "fork", "retry", "failure")
 DEFAULT_CASE: Final = "default"
 NO_CASE: Final = "no case"
-_SWITCHES: Final = frozenset({"SWITCH", "DECISION"})
-_NEVER_RETRIED: Final = _SWITCHES | {
-    "FORK_JOIN",
-    "FORK_JOIN_DYNAMIC",
-    "JOIN",
-    "EXCLUSIVE_JOIN",
-    "DO_WHILE",
-    "SET_VARIABLE",
-    "TERMINATE",
-    "NOOP",
-}
+_NEVER_RETRIED: Final = STRUCTURE | {"SET_VARIABLE", "TERMINATE", "NOOP"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -149,7 +140,7 @@ def _points(definition: WorkflowDefinition) -> Iterator[Point]:
 
 
 def _operator_points(task: WorkflowTask, ref: str) -> Iterator[Point]:
-    if task.type in _SWITCHES:
+    if task.type in CHOICES:
         for case in task.decision_cases:
             yield _case(ref, case)
         yield Point("case", ref, DEFAULT_CASE if task.default_case else NO_CASE)
