@@ -16,7 +16,7 @@ from pydantic_core import to_json as encode
 
 from asyncflow.app.checking import check_workflow
 from asyncflow.cli.exits import CommandFailed
-from asyncflow.cli.loading import read_bundle, read_document, read_text
+from asyncflow.cli.loading import FilePath, read_bundle, read_document, read_text
 from asyncflow.cli.output import write_json
 from asyncflow.convert.conductor import lower_to_conductor
 from asyncflow.convert.hyperflow import HyperflowOptions, import_hyperflow
@@ -99,9 +99,7 @@ class ImportOptions:
 @click.option(
     "--format", "chosen", type=click.Choice([_WFFORMAT, _HYPERFLOW]), required=True, help="What FILE is."
 )
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write; stdout otherwise."
-)
+@click.option("--out", type=FilePath(), help="Where to write; stdout otherwise.")
 @click.option("--time-scale", type=float, help="Factor on recorded or simulated times.  [default: 1]")
 @click.option("--execute", is_flag=True, help="Run the real commands instead of timed waits or functions.")
 @click.option(
@@ -156,9 +154,7 @@ def import_(file: str, chosen: str, out: Path | None, **given: object) -> None:
 @click.command(short_help="Turn a definition into what another system runs.")
 @click.argument("file")
 @click.option("--target", type=click.Choice(["conductor"]), required=True, help="Which system.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write; stdout otherwise."
-)
+@click.option("--out", type=FilePath(), help="Where to write; stdout otherwise.")
 @click.option("--name", "chosen", metavar="NAME", help="Which workflow of FILE, if not its first one.")
 def export(file: str, target: str, out: Path | None, chosen: str | None) -> None:
     """Write a definition in another system's words, and say on stderr what could not be kept."""

@@ -13,10 +13,11 @@ import click
 
 from asyncflow.app import database as files
 from asyncflow.cli.exits import DONE, STORAGE
+from asyncflow.cli.loading import FilePath
 from asyncflow.cli.loop import in_loop
 
-_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-_copy = click.argument("copy", type=click.Path(dir_okay=False, path_type=Path))
+_file = click.argument("file", type=FilePath())
+_copy = click.argument("copy", type=FilePath())
 
 
 @click.group(short_help="Look after a database file.")

@@ -22,6 +22,7 @@ import click
 from asyncflow.app import database as files
 from asyncflow.app.checking import javascript_works
 from asyncflow.cli.exits import DONE, USAGE, exit_for
+from asyncflow.cli.loading import FilePath
 from asyncflow.cli.loop import in_loop
 from asyncflow.cli.output import Format, format_option, write_rows
 from asyncflow.errors import AsyncflowError
@@ -49,7 +50,7 @@ _MINIMUM_FILES = 256
 @click.option(
     "--db",
     "database",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="Look at this file, too.",
 )

@@ -58,7 +58,7 @@ def _check_file(file: str, target: str | None) -> Iterator[Located]:
         yield from (Located(file, "", Finding("error", v.path, v.message)) for v in error.violations)
         return
     except (AsyncflowError, CommandFailed) as error:
-        yield Located(file, "", Finding("error", "", str(error)))
+        yield Located(file, "", Finding("error", "", str(error).removeprefix(f"{file}: ")))
         return
     yield from _check_bundle(file, bundle, target)
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, TypeGuard, runtime_checkable
+
+import click
 
 from asyncflow.cli.exits import CommandFailed
 from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput, Violation
@@ -85,12 +89,30 @@ class Bundle:
         raise CommandFailed(f"there is no workflow {name!r} in what was given; there is: {known}")
 
 
+class FilePath(click.Path):
+    """The type of options and arguments that name a file."""
+
+    def __init__(self) -> None:
+        """A path of a file, which may be there or not."""
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """The path; an empty text would mean the current folder."""
+        if not os.fspath(value):
+            self.fail("the name of a file is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def read_text(path: str) -> bytes:
     """The content of a file, or of stdin for `-`, no larger than a request may be.
 
     Raises:
         CommandFailed: it cannot be read, or is too large.
     """
+    if not path:
+        raise CommandFailed("the name of a file is empty")
     try:
         if path == "-":
             content = sys.stdin.buffer.read(_MOST_BYTES + 1)
@@ -229,7 +251,16 @@ def load_module(name: str) -> ModuleType:
     except (AsyncflowError, CommandFailed):
         raise
     except (Exception, SystemExit) as error:  # a module may end the process while it is imported
-        raise CommandFailed(f"cannot load {name}: {type(error).__name__}: {error}") from error
+        raise CommandFailed(f"cannot load {name}: {type(error).__name__}: {error}{_place(error)}") from error
+
+
+def _place(error: BaseException) -> str:
+    """The line of the author's code that an error comes from, if any was run."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
+    ]
+    last = frames[-1]
+    return "" if last.filename == __file__ else f" ({last.filename}, line {last.lineno})"
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -6,6 +6,7 @@ a terminal, so that they can be piped.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -44,8 +45,12 @@ def format_option(function: F) -> F:
 
 
 def write_json(value: object, *, lines: bool = False) -> None:
-    """A value as JSON, indented, or on one line."""
-    text = to_json(value, indent=None if lines else 2, inf_nan_mode="null")
+    """A value as JSON, indented, or on one line; file names that are not UTF-8 have escapes in them."""
+    indent = None if lines else 2
+    try:
+        text = to_json(value, indent=indent, inf_nan_mode="null")
+    except ValueError:  # a lone surrogate, which is Python's word for a byte that is not UTF-8
+        text = json.dumps(value, indent=indent).encode()
     sys.stdout.flush()
     left = memoryview(text + b"\n")
     while left:  # with PYTHONUNBUFFERED it is the bare file, which may take a part only

@@ -13,14 +13,15 @@ import click
 
 from asyncflow.app.checking import without_effect
 from asyncflow.app.local import LocalOptions
-from asyncflow.app.rehearsal import parse_outcomes
+from asyncflow.app.rehearsal import Outcomes, parse_outcomes
 from asyncflow.cli.executions import head_of, summary_of, tasks_of, took
 from asyncflow.cli.exits import DONE, FORCED, USAGE, WORKFLOW_FAILED, CommandFailed
-from asyncflow.cli.loading import Bundle, read_bundle, read_document, read_object
+from asyncflow.cli.loading import Bundle, FilePath, read_bundle, read_document, read_object
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option, write_facts, write_json
 from asyncflow.cli.progress import Mode, progress_option
 from asyncflow.cli.running import End, Finished, Job, perform, who_is_missing
+from asyncflow.errors import DefinitionError, Violation
 from asyncflow.model.statuses import COMPLETED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject
 
@@ -36,7 +37,7 @@ _MOST_NAMED = 10
 @click.option(
     "--db",
     "database",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="Keep everything in this file; the same command takes up what is unfinished there.",
 )
@@ -129,7 +130,7 @@ def run(  # noqa: PLR0913 - one parameter per option
         database=database,
         anew=anew,
         waits=waits,
-        outcomes=None if outcomes is None else parse_outcomes(read_document(outcomes)),
+        outcomes=None if outcomes is None else _outcomes(outcomes),
         outcomes_name="" if outcomes is None else f"outcomes:{Path(outcomes).name}",
         progress=cast("Mode", progress),
     )
@@ -144,6 +145,14 @@ def _given(given: str | None, bundle: Bundle) -> JsonObject:
     if given is not None:
         return read_object(given, "--input")
     return bundle.input or {}
+
+
+def _outcomes(file: str) -> Outcomes:
+    try:
+        return parse_outcomes(read_document(file))
+    except DefinitionError as error:
+        found = [Violation(f"{file}: {v.path}" if v.path else file, v.message) for v in error.violations]
+        raise DefinitionError(found) from error
 
 
 def _folder(text: str) -> Path:

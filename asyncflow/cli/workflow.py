@@ -13,6 +13,7 @@ import click
 from asyncflow.app import database as files
 from asyncflow.cli.executions import head_of, number_of, summary_of, tasks_of, took
 from asyncflow.cli.exits import CommandFailed
+from asyncflow.cli.loading import FilePath
 from asyncflow.cli.loop import in_loop
 from asyncflow.cli.output import (
     Format,
@@ -49,7 +50,7 @@ _TASKS = {
 _database = click.option(
     "--db",
     "database",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(),
     required=True,
     metavar="FILE",
     help="The database file; an engine may be running on it.",

@@ -111,4 +111,4 @@ def test_rehearsal_refuses_outcomes_that_are_not_well_formed(outcomes: object, p
     done = call("run", "double.json", "--outcomes", write(Path("bad.json"), outcomes))
 
     assert done.exit_code == 2
-    assert f"invalid_definition: {path}" in done.stderr
+    assert f"invalid_definition: bad.json: {path}" in done.stderr
