@@ -62,25 +62,28 @@ def compile_task(task: WorkflowTask, home: NodeList, *, definition: TaskDefiniti
 
 
 def make_policy(definition: TaskDefinition, retry_count: int | None) -> Policy:
-    """The policy a task definition spells out, with the task's own number of retries over it."""
+    """The policy a task definition spells out, with the task's own number of retries over it.
+
+    One embedded in a task is never refused, so a negative number stands for none, as in Conductor.
+    """
     extension = definition.extension
     delays = extension.retry_delays if extension is not None else None
     return Policy(
         retry_count=definition.retry_count if retry_count is None else retry_count,
         retry_logic=definition.retry_logic,
-        retry_delay=definition.retry_delay_seconds,
-        backoff_scale=definition.backoff_scale_factor,
+        retry_delay=max(0, definition.retry_delay_seconds),
+        backoff_scale=max(0, definition.backoff_scale_factor),
         max_retry_delay=definition.max_retry_delay_seconds,
-        jitter_ms=definition.backoff_jitter_ms,
+        jitter_ms=max(0, definition.backoff_jitter_ms),
         retry_delays=None if delays is None else tuple(delays),
-        timeout=definition.timeout_seconds,
+        timeout=max(0, definition.timeout_seconds),
         timeout_policy=definition.timeout_policy,
-        response_timeout=definition.response_timeout_seconds,
-        poll_timeout=definition.poll_timeout_seconds or 0,
-        total_timeout=definition.total_timeout_seconds,
-        concurrency=definition.concurrent_exec_limit or 0,
-        rate=definition.rate_limit_per_frequency or 0,
-        rate_window=definition.rate_limit_frequency_in_seconds or 1,
+        response_timeout=max(0, definition.response_timeout_seconds),
+        poll_timeout=max(0, definition.poll_timeout_seconds or 0),
+        total_timeout=max(0, definition.total_timeout_seconds),
+        concurrency=max(0, definition.concurrent_exec_limit or 0),
+        rate=max(0, definition.rate_limit_per_frequency or 0),
+        rate_window=max(0, definition.rate_limit_frequency_in_seconds or 0) or 1,
         input_template=definition.input_template,
         heartbeat="response_timeout_seconds" in definition.model_fields_set,
     )

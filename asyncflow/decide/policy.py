@@ -17,7 +17,8 @@ def retry_delay_s(policy: Policy, failed_retry_count: int) -> float:
     n = failed_retry_count
     if policy.retry_delays is not None:
         delays = policy.retry_delays
-        return delays[min(n, len(delays) - 1)] if delays else 0
+        given = delays[min(n, len(delays) - 1)] if delays else 0
+        return min(max(0, given), _MAX_DELAY_S)  # a forked task may bring delays that nobody checked
     if policy.retry_logic == "LINEAR_BACKOFF":
         delay = policy.retry_delay * policy.backoff_scale * (n + 1)
     elif policy.retry_logic == "EXPONENTIAL_BACKOFF":

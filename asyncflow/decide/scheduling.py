@@ -225,7 +225,7 @@ def first_status(node: Node, *, held: bool) -> str:
 def start_delay_ms(node: Node) -> int:
     """How long the first attempt of this node is held back."""
     delay_s = node.task.start_delay
-    return delay_s * 1000 if delay_s and node.type not in _NEVER_DELAYED else 0
+    return delay_s * 1000 if delay_s > 0 and node.type not in _NEVER_DELAYED else 0
 
 
 def _inherited_retries(loop: TaskState, node: Node) -> int:

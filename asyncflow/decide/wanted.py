@@ -69,7 +69,7 @@ def execution_effects(state: ExecutionState) -> tuple[Effect, ...]:
     if state.outbox or state.repairs or (state.agenda and not paused and not state.is_ended):
         effects.append(Proceed())
     seconds = state.graph.definition.timeout_seconds
-    if seconds and not state.is_ended and not paused:
+    if seconds > 0 and not state.is_ended and not paused:
         since = state.retried_ms or state.created_ms
         effects.append(Timer(0, "workflow", since + int(seconds * 1000)))
     return tuple(effects)
