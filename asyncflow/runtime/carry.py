@@ -248,9 +248,19 @@ class Carry:
             else:
                 self._performer.start(state, task, payload)
         if starting:
-            asyncio.get_running_loop().call_soon(self._start_some)
+            asyncio.get_running_loop().call_soon(self._start_more)
         else:
             self._turns.wake()
+
+    def _start_more(self) -> None:
+        """In a round of its own, where the loop would only log what breaks, and the rest never began."""
+        if self._turns.failure is not None:
+            self._starting.clear()  # what is not known to be true is not acted upon
+            return
+        try:
+            self._start_some()
+        except Exception as bug:  # noqa: BLE001 - as in a commit: the engine stops, and says why
+            self._turns.fail(bug)
 
     def recorded(self, state: ExecutionState) -> None:
         """The execution has new events, so its rows in the views are out of date."""

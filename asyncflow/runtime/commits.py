@@ -69,7 +69,12 @@ class Commits:
                 return self.fail(error)
             points.reach(points.AFTER_COMMIT)
             self.under_way = None
-            released(turn, record)
+            try:
+                released(turn, record)
+            except BaseException as bug:
+                # It is durable, but whoever was not told yet stands in no list any more.
+                turn.refuse(OutcomeUnknown(f"committed, but the engine stopped: {type(bug).__name__}: {bug}"))
+                raise
             points.reach(points.AFTER_RELEASE)
 
     async def _append(self, record: Turn) -> None:
