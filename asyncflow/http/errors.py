@@ -1,0 +1,119 @@
+"""Errors as Conductor's clients expect them: one table from families to statuses, one shape.
+
+Handlers raise; nothing else chooses a status for an error. A bug is logged with its stack under an
+id, and the client learns the id alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, field
+
+from asyncflow.errors import (
+    AsyncflowError,
+    Conflict,
+    DefinitionError,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    Refused,
+    ShuttingDown,
+    StoreError,
+    Violation,
+)
+from asyncflow.http.reply import Reply, reply_json
+
+log = logging.getLogger("asyncflow.http")
+
+RETRY_AFTER_S = 1
+
+STATUSES: tuple[tuple[type[AsyncflowError], int], ...] = (
+    (NotFound, 404),
+    (Conflict, 409),
+    (Refused, 409),
+    (InvalidInput, 400),
+    (DefinitionError, 400),
+    (LimitExceeded, 400),
+    (ShuttingDown, 503),
+    (StoreError, 503),
+)
+"""The first family that an error belongs to counts; an error of none is a bug."""
+
+_TOO_LARGE = ("request_bytes", "payload_too_large", "variables_bytes", "definition_bytes")
+_VALIDATION = "Validation failed, check below errors for detail."
+
+
+class HttpError(AsyncflowError):
+    """A status that no family of errors has, with what to say to the client."""
+
+    code = "http_error"
+
+    def __init__(
+        self, status: int, message: str, *, headers: dict[str, str] | None = None, retryable: bool = False
+    ) -> None:
+        """Answer the status with Conductor's error shape around the message."""
+        super().__init__(message)
+        self.status, self.message, self.headers, self.retryable = status, message, headers, retryable
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """Conductor's error as it goes over the wire."""
+
+    status: int
+    message: str
+    instance: str
+    retryable: bool = False
+    violations: list[Violation] = field(default_factory=list)
+
+    def reply(self, headers: dict[str, str] | None = None) -> Reply:
+        """The answer; 503 tells when to come again."""
+        body: dict[str, object] = {
+            "status": self.status,
+            "message": self.message,
+            "instance": self.instance,
+            "retryable": self.retryable,
+        }
+        if self.violations:
+            body["validationErrors"] = [
+                {"path": each.path, "message": each.message} for each in self.violations
+            ]
+        known = dict(headers or {})
+        if self.status == 503:
+            known.setdefault("Retry-After", str(RETRY_AFTER_S))
+        return reply_json(body, self.status, headers=known)
+
+
+def reply_error(error: BaseException, instance: str) -> Reply:
+    """The answer to an error that a handler raised; `instance` names this server."""
+    if isinstance(error, HttpError):
+        return ErrorBody(error.status, error.message, instance, error.retryable).reply(error.headers)
+    if isinstance(error, BaseExceptionGroup):
+        return reply_error(_worst(error), instance)
+    status = status_of(error)
+    if status is None:
+        return _bug(error, instance)
+    if isinstance(error, DefinitionError):
+        return ErrorBody(status, _VALIDATION, instance, violations=error.violations).reply()
+    return ErrorBody(status, str(error), instance, retryable=status == 503).reply()
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of an error, or None for a bug."""
+    if isinstance(error, LimitExceeded) and error.limit.startswith(_TOO_LARGE):
+        return 413
+    return next((status for family, status in STATUSES if isinstance(error, family)), None)
+
+
+def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that counts among those that a task group gathered: a bug before all others."""
+    leaves = [_worst(each) if isinstance(each, BaseExceptionGroup) else each for each in group.exceptions]
+    return next((each for each in leaves if status_of(each) is None), leaves[0])
+
+
+def _bug(error: BaseException, instance: str) -> Reply:
+    name = secrets.token_hex(8)
+    log.error("error %s while answering a request", name, exc_info=error, extra={"error_id": name})
+    message = f"internal error {name}; the server's log has it under this id"
+    return ErrorBody(500, message, instance).reply()

@@ -1,0 +1,187 @@
+"""The way of every request: is it addressed to us, is there a route, may the caller, is there room.
+
+It is one function, in the order in which the questions are asked; a handler is reached only when
+all are answered. Errors become answers here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from asyncflow.app.callers import ANONYMOUS, NOBODY, Caller, Role
+from asyncflow.app.services import Services
+from asyncflow.http.addressing import Addressing
+from asyncflow.http.call import Call
+from asyncflow.http.errors import HttpError, reply_error
+from asyncflow.http.limits import HttpLimits
+from asyncflow.http.matching import Found, Matcher
+from asyncflow.http.parameters import Value, read_parameters
+from asyncflow.http.receiving import Budget, Incoming
+from asyncflow.http.reply import Reply
+from asyncflow.http.routing import Route
+from asyncflow.http.wire import respond, send_stream
+
+_NONE: dict[str, Value] = {}
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="asyncflow"'}
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What is under way, for limits, for stopping and for whoever looks.
+
+    Attributes:
+        at_work: requests being answered, those that wait for news not counted.
+        held: requests that wait for news.
+        undocumented: answers that a route gave without saying so; empty while all is well.
+    """
+
+    at_work: int = 0
+    held: int = 0
+    undocumented: set[tuple[str, str, int]] = field(default_factory=set)
+    _quiet: asyncio.Event | None = None
+
+    def enter(self, *, held: bool) -> None:
+        """A request is let in."""
+        if held:
+            self.held += 1
+        else:
+            self.at_work += 1
+
+    def leave(self, *, held: bool) -> None:
+        """It is answered."""
+        if held:
+            self.held -= 1
+        else:
+            self.at_work -= 1
+        if self._quiet is not None and not self.held and not self.at_work:
+            self._quiet.set()
+
+    async def rested(self) -> None:
+        """Wait until no request is under way."""
+        if self.held or self.at_work:
+            self._quiet = asyncio.Event()
+            await self._quiet.wait()
+
+
+class Door:
+    """Answers requests.
+
+    Attributes:
+        services: None until the engine is open; requests are answered 503 till then.
+        closing: set when the server begins to stop.
+    """
+
+    def __init__(
+        self, routes: Iterable[Route], addressing: Addressing, limits: HttpLimits, *, instance: str
+    ) -> None:
+        """Let nobody in yet; `instance` names the server in errors."""
+        self.services: Services | None = None
+        self.closing = asyncio.Event()
+        self.traffic = Traffic()
+        self._matcher = Matcher(routes)
+        self._addressing, self._limits, self._instance = addressing, limits, instance
+        self._budget = Budget(limits.bodies_bytes)
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to a request; raises nothing but what a client that has gone brings about."""
+        more: dict[str, str] | None = None
+        target = request.raw_path
+        if not target.startswith("/"):
+            target = request.rel_url.raw_path_qs if target != "*" else "/*"
+        path, _, query = target.partition("?")
+        try:
+            more = self._addressing.check(request.headers, path)
+            found = self._matcher.find(request.method, path)
+            if found is None:
+                return respond(self._unknown(request.method, path), more)
+            if "Expect" in request.headers:
+                await _go_on(request)
+            return await self._serve(request, found, query, more)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last one to know what an error means
+            return respond(reply_error(error, self._instance), more)
+
+    async def _serve(
+        self, request: web.BaseRequest, found: Found, query: str, more: dict[str, str] | None
+    ) -> web.StreamResponse:
+        """Let the request in and count it until it is answered, a stream until its end."""
+        route, traffic = found.route, self.traffic
+        incoming = Incoming(request, self._limits, self._budget)
+        caller = self._identify(request, route)
+        services = self._admit(route)
+        values = read_parameters(route.query, query) if route.query else _NONE
+        call = Call(
+            incoming,
+            services=services,
+            caller=caller,
+            path=found.path,
+            values=values,
+            body=route.body,
+            closing=self.closing,
+        )
+        traffic.enter(held=route.held)
+        try:
+            try:
+                reply = await route.handler(call)
+            except Exception as error:  # noqa: BLE001 - as above, and counted
+                reply = reply_error(error, self._instance)
+            if reply.status not in route.statuses:
+                traffic.undocumented.add((route.method, route.path, reply.status))
+            if reply.stream is not None:
+                return await send_stream(request, reply, more)
+            return respond(reply, more)
+        finally:
+            traffic.leave(held=route.held)
+            incoming.done()
+
+    def _unknown(self, method: str, path: str) -> Reply:
+        """What to say where there is no route: which methods there are, or that there is nothing."""
+        allowed = self._matcher.allowed(path)
+        if not allowed and not (method == "OPTIONS" and path == "/*"):
+            raise HttpError(404, f"No static resource {path[1:201]}")
+        listed = {"Allow": ", ".join(allowed)} if allowed else {}
+        if method == "OPTIONS":
+            return Reply(204, headers=listed)
+        raise HttpError(405, f"Request method {method[:40]!r} is not supported", headers=listed)
+
+    def _identify(self, request: web.BaseRequest, route: Route) -> Caller:
+        """Who calls; raises HttpError 401 or 403 unless they may."""
+        keys = self.services.keys if self.services is not None else None
+        if keys is None or not keys.is_required:
+            return ANONYMOUS
+        caller = keys.authenticate(request.headers)
+        if route.role is Role.OPEN:
+            return caller or NOBODY
+        if caller is None:
+            raise HttpError(401, "credentials are missing, unknown or expired", headers=_CHALLENGE)
+        if caller.role < route.role:
+            raise HttpError(403, f"the role {route.role.name.lower()} is needed")
+        return caller
+
+    def _admit(self, route: Route) -> Services:
+        """The services, if there is room for this request now; raises HttpError 503 otherwise."""
+        if self.services is None:
+            raise HttpError(503, "the server is starting", retryable=True)
+        if route.begins and self.closing.is_set():
+            raise HttpError(503, "the server is stopping", retryable=True)
+        limits, traffic = self._limits, self.traffic
+        if route.held:
+            if traffic.held >= limits.held:
+                raise HttpError(503, f"held: at most {limits.held} waiting requests", retryable=True)
+        elif traffic.at_work >= limits.in_flight:
+            raise HttpError(503, f"in_flight: at most {limits.in_flight} requests", retryable=True)
+        return self.services
+
+
+async def _go_on(request: web.BaseRequest) -> None:
+    """Tell a client that asks first that it may send its body."""
+    if request.headers["Expect"].lower() != "100-continue":
+        raise HttpError(417, "Expect: only 100-continue is known")
+    if request.version >= (1, 1):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0

@@ -1,0 +1,105 @@
+"""A real server on a free port in the test's own loop, and a client for it.
+
+Every test that uses `server` also checks that no route gave an answer that it does not document.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+
+from asyncflow.app.options import EngineSettings
+from asyncflow.app.services import Services, open_services
+from asyncflow.http.server import HttpServer, HttpSettings
+
+Params = Mapping[str, str | int] | Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered, read whole."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> object:
+        return json.loads(self.body)
+
+
+class Server:
+    """A server under test and a client for it."""
+
+    def __init__(self, http: HttpServer, services: Services, session: aiohttp.ClientSession) -> None:
+        self.http, self.services, self.session = http, services, session
+        self.url = http.url
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = ...,
+        data: bytes | str | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request; `json` may be None, which is sent as null."""
+        given: dict[str, object] = {} if json is ... else {"json": json}
+        if data is not None:
+            given["data"] = data
+        async with self.session.request(
+            method,
+            self.url + path,
+            params=params,
+            headers=headers,
+            allow_redirects=False,
+            **given,  # type: ignore[arg-type]
+        ) as response:
+            return Answer(response.status, await response.read(), response.headers)
+
+    async def get(self, path: str, **more: object) -> Answer:
+        return await self.call("GET", path, **more)  # type: ignore[arg-type]
+
+    async def post(self, path: str, **more: object) -> Answer:
+        return await self.call("POST", path, **more)  # type: ignore[arg-type]
+
+    async def put(self, path: str, **more: object) -> Answer:
+        return await self.call("PUT", path, **more)  # type: ignore[arg-type]
+
+    async def delete(self, path: str, **more: object) -> Answer:
+        return await self.call("DELETE", path, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def engine_settings() -> EngineSettings:
+    """The engine's settings; a test module overrides it."""
+    return EngineSettings()
+
+
+@pytest.fixture
+def http_settings() -> HttpSettings:
+    """The server's settings; a test module overrides it."""
+    return HttpSettings(port=0)
+
+
+@pytest.fixture
+async def server(engine_settings: EngineSettings, http_settings: HttpSettings) -> AsyncIterator[Server]:
+    """A server with an engine in memory, and a client."""
+    async with (
+        open_services(settings=engine_settings) as services,
+        HttpServer(http_settings) as http,
+        aiohttp.ClientSession() as session,
+    ):
+        http.open_for(services)
+        yield Server(http, services, session)
+        assert not http.door.traffic.undocumented
