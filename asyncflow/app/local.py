@@ -36,6 +36,7 @@ class LocalOptions:
         http_allow: hosts and networks that HTTP tasks may reach although they are not public.
         command_root: working directories of COMMAND tasks lie in it; None refuses the tasks.
         resources: weights that may be held at once, by resource.
+        payloads: the folder for inputs and outputs over the limit; None refuses them.
     """
 
     durability: Literal["full", "normal"] = "full"
@@ -43,6 +44,7 @@ class LocalOptions:
     http_allow: tuple[str, ...] = ()
     command_root: Path | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
+    payloads: Path | None = None
 
     def settings(self) -> EngineSettings:
         """The engine's settings that say the same.
@@ -59,6 +61,7 @@ class LocalOptions:
             http_allow=self.http_allow,
             commands=CommandPolicy(enabled=self.command_root is not None, root=self.command_root),
             resources={name: ResourceLimit(limit) for name, limit in self.resources.items()},
+            payload_folder=self.payloads,
         )
 
 
@@ -135,10 +138,10 @@ async def start_or_take_up(
     Raises:
         DefinitionError, InvalidInput, LimitExceeded, NotFound: as `Service.start`.
     """
-    checked = service.checked_payload(given, "input")
+    checked, _ = await service.accepted_payload(given, "input")
     if not anew:
         found = find_unfinished(service, definition, checked)
         if found is not None:
             return found, True
-    request = StartRequest(definition=definition, input=given, created_by="command line")
+    request = StartRequest(definition=definition, input=checked, created_by="command line")
     return await service.start(request), False

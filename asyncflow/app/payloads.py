@@ -17,13 +17,16 @@ from asyncflow.model.values import JsonObject
 _TEXT_DEPTH = 8
 
 
-def check_payload(value: JsonObject, field: str, limits: Limits) -> tuple[JsonObject, int]:
+def check_payload(
+    value: JsonObject, field: str, limits: Limits, *, most_bytes: int | None = None
+) -> tuple[JsonObject, int]:
     """A copy of a payload, and its size in bytes of JSON.
 
     Raises:
         InvalidInput: something in it has no JSON form, or it is no object.
-        LimitExceeded: it is larger than `payload_bytes`.
+        LimitExceeded: it is larger than `most_bytes`, by default `payload_bytes`.
     """
+    allowed = limits.payload_bytes if most_bytes is None else most_bytes
     fault = find_fault(value, depth=limits.document_depth)
     if fault is not None:
         raise InvalidInput(fault.message, field=path_of((field, *fault.parts)))
@@ -31,10 +34,8 @@ def check_payload(value: JsonObject, field: str, limits: Limits) -> tuple[JsonOb
         text = to_json(value)
     except (PydanticSerializationError, ValueError) as error:
         raise InvalidInput(f"not JSON: {error}", field=field) from error
-    if len(text) > limits.payload_bytes:
-        raise LimitExceeded(
-            f"payload_too_large: {field} in bytes", allowed=limits.payload_bytes, actual=len(text)
-        )
+    if len(text) > allowed:
+        raise LimitExceeded(f"payload_too_large: {field} in bytes", allowed=allowed, actual=len(text))
     copied = from_json(text)
     if not isinstance(copied, dict):
         raise InvalidInput("must be an object", field=field)

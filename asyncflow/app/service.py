@@ -20,7 +20,7 @@ from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.graph import Graph
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
-from asyncflow.model.values import JsonObject
+from asyncflow.model.values import JsonObject, JsonValue
 
 _HIGHEST_PRIORITY = 99
 
@@ -61,9 +61,10 @@ class Service(Definitions):
             DefinitionError: the definition given with the request is refused.
             InvalidInput: the input is not JSON, or a field is out of its range.
             LimitExceeded: the input is too large.
+            PayloadUnavailable: it is to be stored in the payload folder, and that is not possible.
         """
         graph = self._graph(request)
-        given, size = self._payload(request.input or {}, "input")
+        given, size = await self.accepted_payload(request.input or {}, "input")
         check_texts(
             correlationId=request.correlation_id,
             createdBy=request.created_by,
@@ -100,6 +101,25 @@ class Service(Definitions):
 
     def _payload(self, value: JsonObject, field: str) -> tuple[JsonObject, int]:
         return check_payload(value, field, self.engine.settings.limits)
+
+    async def accepted_payload(
+        self, value: JsonObject, field: str, *, merged: bool = False
+    ) -> tuple[JsonObject, int]:
+        """A copy of a payload and its size; what is too much of it is stored, given a folder.
+
+        Raises:
+            InvalidInput: as `check_payload`.
+            LimitExceeded, PayloadUnavailable: as `runtime/payloads.Payloads.accept`.
+        """
+        limits, payloads = self.engine.settings.limits, self.engine.payloads
+        checked, size = check_payload(value, field, limits, most_bytes=payloads.most_bytes)
+        if size > limits.payload_bytes:
+            checked = await payloads.store_excess(checked, size, what=field, merged=merged)
+        return checked, size
+
+    async def hydrate(self, value: JsonValue) -> JsonValue:
+        """A value with stored values in place of references; raises as `Payloads.hydrate`."""
+        return await self.engine.payloads.hydrate(value)
 
     async def pause(self, execution_id: str, reason: str = "") -> None:
         """Schedule no follow-ups from here on; what runs goes on."""
@@ -141,8 +161,11 @@ class Service(Definitions):
     ) -> None:
         """Run an ended execution again, whole or from the task with this id, here or in a descendant."""
         check_texts(correlationId=correlation_id)
-        given = None if workflow_input is None else self.checked_payload(workflow_input, "workflowInput")
-        changed = None if task_input is None else self.checked_payload(task_input, "taskInput")
+        given = changed = None
+        if workflow_input is not None:
+            given, _ = await self.accepted_payload(workflow_input, "workflowInput")
+        if task_input is not None:
+            changed, _ = await self.accepted_payload(task_input, "taskInput")
         target, number = execution_id, 0
         if from_task:
             target, number = await self._find_task(execution_id, from_task)
@@ -176,8 +199,8 @@ class Service(Definitions):
         output: JsonObject | None = None,
     ) -> None:
         """Count a task as done before it is scheduled."""
-        given = self.checked_payload(task_input or {}, "taskInput")
-        result = self.checked_payload(output or {}, "taskOutput")
+        given, _ = await self.accepted_payload(task_input or {}, "taskInput")
+        result, _ = await self.accepted_payload(output or {}, "taskOutput")
         await self.engine.submit(execution_id, inputs.SkipTask(ref, given, result))
 
     async def signal(
@@ -191,7 +214,7 @@ class Service(Definitions):
     ) -> None:
         """Update a task from outside, by its reference name: end a WAIT or HUMAN, or report progress."""
         check_texts(ref=ref, status=status, reason=reason)
-        checked, size = self._payload(output or {}, "output")
+        checked, size = await self.accepted_payload(output or {}, "output", merged=True)
         command = inputs.UpdateTask(0, status, checked, ref, reason, merge=True, output_bytes=size)
         await self.engine.submit(execution_id, command, size=size)
 

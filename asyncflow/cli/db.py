@@ -15,6 +15,7 @@ from asyncflow.app import database as files
 from asyncflow.cli.exits import DONE, STORAGE
 from asyncflow.cli.loading import FilePath
 from asyncflow.cli.loop import in_loop
+from asyncflow.cli.payloads import payloads
 
 _file = click.argument("file", type=FilePath())
 _copy = click.argument("copy", type=FilePath())
@@ -23,6 +24,9 @@ _copy = click.argument("copy", type=FilePath())
 @click.group(short_help="Look after a database file.")
 def db() -> None:
     """Look after a database file."""
+
+
+db.add_command(payloads)
 
 
 @db.command()

@@ -19,6 +19,7 @@ from asyncflow.cli.exits import DONE, FORCED, USAGE, WORKFLOW_FAILED, CommandFai
 from asyncflow.cli.loading import Bundle, FilePath, read_bundle, read_document, read_object
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option, write_facts, write_json
+from asyncflow.cli.payloads import payloads_option
 from asyncflow.cli.progress import Mode, progress_option
 from asyncflow.cli.running import End, Finished, Job, perform, who_is_missing
 from asyncflow.errors import DefinitionError, Violation
@@ -89,6 +90,7 @@ _MOST_NAMED = 10
     metavar="NAME=LIMIT",
     help="How much of a resource may be held at once.",
 )
+@payloads_option
 @progress_option
 @format_option
 def run(  # noqa: PLR0913 - one parameter per option
@@ -104,6 +106,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     scripts: str,
     durability: str,
     resources: tuple[str, ...],
+    payloads: Path | None,
     progress: str,
     output: Format,
     anew: bool,
@@ -126,6 +129,7 @@ def run(  # noqa: PLR0913 - one parameter per option
             http_allow=http_allow,
             command_root=None if allow_commands is None else _folder(allow_commands),
             resources=parse_resources(resources),
+            payloads=payloads,
         ),
         database=database,
         anew=anew,

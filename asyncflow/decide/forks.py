@@ -21,6 +21,7 @@ from asyncflow.model.definition import (
 )
 from asyncflow.model.events import ForkOpened
 from asyncflow.model.graph import CompiledTemplate, Node, NodeList
+from asyncflow.model.payload_reference import is_stored
 from asyncflow.model.state import ExecutionState, ForkMembers, TaskState
 from asyncflow.model.validation_graph import order_violations
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
@@ -47,6 +48,7 @@ def choose_form(task: WorkflowTask, given: JsonMapping) -> tuple[str, list[JsonV
     Raises:
         BadFork: no form fits, or the one that does holds something else than lists.
     """
+    _refuse_stored_lists(task, given)
     if isinstance(given.get("forkTaskInputs"), list):
         return INPUTS, given["forkTaskInputs"]  # type: ignore[return-value]
     if task.dynamic_fork_tasks_param:
@@ -57,6 +59,14 @@ def choose_form(task: WorkflowTask, given: JsonMapping) -> tuple[str, list[JsonV
         if isinstance(listed, list):
             return LEGACY, listed
     raise BadFork("Dynamic tasks could not be created: the input holds no list of tasks or inputs")
+
+
+def _refuse_stored_lists(task: WorkflowTask, given: JsonMapping) -> None:
+    """Branches are made here, so that their lists have to be here."""
+    named = task.dynamic_fork_tasks_param, task.dynamic_fork_tasks_input_param_name
+    for name in ("forkTaskInputs", *named, task.dynamic_fork_join_tasks_param):
+        if name and is_stored(given.get(name)):
+            raise BadFork(f"Dynamic tasks could not be created: stored_by_reference: {name} is too large")
 
 
 def _listed_tasks(task: WorkflowTask, given: JsonMapping) -> list[JsonValue]:

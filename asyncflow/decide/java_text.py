@@ -10,6 +10,7 @@ import math
 from typing import Final
 
 from asyncflow.errors import LimitExceeded
+from asyncflow.model.payload_reference import refuse_stored
 
 MAX_TEXT_CHARS: Final = 8 * 1024 * 1024
 MAX_TEXT_DEPTH: Final = 200
@@ -20,6 +21,7 @@ def java_text(value: object) -> str:
 
     Raises:
         LimitExceeded: nested deeper than MAX_TEXT_DEPTH or longer than MAX_TEXT_CHARS.
+        StoredByReference: it, or a value in it, lies in the payload folder.
     """
     if isinstance(value, str):
         return value
@@ -89,6 +91,7 @@ class _Writer:
         if depth > MAX_TEXT_DEPTH:
             raise LimitExceeded("depth of a value written as text", allowed=MAX_TEXT_DEPTH)
         if isinstance(value, dict):
+            refuse_stored(value, "a text")
             self.write_members([(f"{key}=", member) for key, member in value.items()], "{}", depth)
         elif isinstance(value, list):
             self.write_members([("", member) for member in value], "[]", depth)

@@ -14,6 +14,7 @@ from asyncflow.decide.flow import complete, fail
 from asyncflow.decide.java_text import java_text
 from asyncflow.decide.payloads import payload_fault
 from asyncflow.decide.step import Begin, Step
+from asyncflow.errors import StoredByReference
 from asyncflow.ids import task_id
 from asyncflow.model.events import CaseChosen, ConditionAsked, MessagePublished, TaskUpdated, VariablesSet
 from asyncflow.model.state import TaskState
@@ -139,7 +140,11 @@ def ask(step: Step, task: TaskState) -> None:
 
 def choose(step: Step, task: TaskState, value: JsonValue) -> None:
     """Take the case a value selects; an unknown one takes the default, an empty one no branch."""
-    case = java_text(value)
+    try:
+        case = java_text(value)
+    except StoredByReference as error:
+        fail(step, task, FAILED_TERMINALLY, f"{error.code}: {task.ref}: {error}")
+        return
     node = task.node
     chosen = node.cases.get(case)
     legacy = node.type == "DECISION"

@@ -16,6 +16,7 @@ from asyncflow.decide.step import Begin, Step
 from asyncflow.decide.wanted import script_round
 from asyncflow.model.events import ConditionAsked, Deferred, LoopAdvanced, TasksRemoved
 from asyncflow.model.graph import Node, NodeList
+from asyncflow.model.payload_reference import refuse_stored
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY, PAUSED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject, JsonValue
@@ -155,6 +156,7 @@ def loop_items(step: Step, loop: TaskState) -> list[JsonValue] | None:
         return None
     if found is None:
         return []
+    refuse_stored(found, f"the loop {loop.ref}")
     return found if isinstance(found, list) else [found]
 
 

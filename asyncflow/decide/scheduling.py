@@ -13,9 +13,10 @@ from asyncflow.decide.policy import setting
 from asyncflow.decide.step import Step
 from asyncflow.decide.templates import apply_input_template
 from asyncflow.decide.wanted import LOCAL_EXECUTORS
-from asyncflow.errors import DefinitionError, Violation
+from asyncflow.errors import DefinitionError, StoredByReference, Violation
 from asyncflow.model.events import TaskScheduled
 from asyncflow.model.graph import Node
+from asyncflow.model.payload_reference import refuse_stored
 from asyncflow.model.state import TaskState
 from asyncflow.model.statuses import IN_PROGRESS, SCHEDULED
 from asyncflow.model.values import JsonObject
@@ -117,7 +118,10 @@ def resolve_input(step: Step, node: Node, number: int) -> JsonObject | None:
     """The input of a record about to be made, or None where it is the constant of the definition."""
     if node.input.is_constant and node.type != "SUB_WORKFLOW":
         return None
-    resolved = node.input.resolve(step.scope(number))
+    try:
+        resolved = node.input.resolve(step.scope(number))
+    except StoredByReference as error:
+        raise StoredByReference(f"input of task {node.ref}: {error}") from error
     assert isinstance(resolved, dict)  # inputParameters is an object by its type
     return complete_input(step, node, number, resolved)
 
@@ -239,10 +243,12 @@ def dynamic_name(node: Node, given: JsonObject | None) -> str:
 
     Raises:
         DefinitionError: it names none.
+        StoredByReference: what should be a name lies in the payload folder.
     """
     param = node.task.dynamic_task_name_param or ""
     name = (node.task.input_parameters if given is None else given).get(param)
     if name is None or name == "":
         fault = f"Cannot map a dynamic task based on the parameter and input: {param!r} gives no task name"
         raise DefinitionError([Violation(node.ref, fault)])
+    refuse_stored(name, f"the name of task {node.ref}")
     return str(name)

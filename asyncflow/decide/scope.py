@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from asyncflow.decide.expressions import MISSING
 from asyncflow.decide.gather import input_of, member_output, output_of
 from asyncflow.ids import task_id
+from asyncflow.model.payload_reference import refuse_stored
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonValue
 
@@ -100,16 +101,19 @@ class StateScope:
         return MISSING if read is None else read(self.state, task)
 
     def member(self, head: str, name: str, key: str) -> JsonValue:
-        """One key of a field, without building the others."""
+        """One key of a field, without building the others; raises as `jsonpath.walk_plain`."""
         if name == "output" and head != "workflow":
             task = self.state.latest.get(head)
             if task is None:
                 return MISSING
             found, value = member_output(self.state, task, key)
+            if not found:
+                refuse_stored(task.output, f"${{{head}.output.{key}}}")
             return value if found else MISSING
         container = self.field(head, name)
         if isinstance(container, Mapping) and key in container:
             return container[key]
+        refuse_stored(container, f"${{{head}.{name}.{key}}}")
         return MISSING
 
     def _workflow(self, name: str | None) -> JsonValue:

@@ -26,6 +26,8 @@ class Limits:
         fork_width: branches of one fork, written down or made at run time.
         loop_iterations: iterations of one loop.
         payload_bytes: size of one task's input or output, in bytes of JSON.
+        stored_payload_bytes: size of one value in the payload folder, and of all stored values that
+            one task is handed, in bytes of JSON.
         payload_depth: levels of JSON in what expressions build; a journal record can hold 249.
         text_characters: one id, reason or the like that comes with a command.
         variables_bytes: size of an execution's variables, in bytes of JSON.
@@ -46,6 +48,7 @@ class Limits:
     fork_width: int = 100_000
     loop_iterations: int = 100_000
     payload_bytes: int = 2 * _MIB
+    stored_payload_bytes: int = 256 * _MIB
     payload_depth: int = 128
     text_characters: int = 4_096
     variables_bytes: int = 256 * _KIB

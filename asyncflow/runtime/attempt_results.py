@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from asyncflow.errors import InvalidInput, LimitExceeded, TaskFailed, TerminalTaskFailed
+from asyncflow.errors import InvalidInput, LimitExceeded, PayloadUnavailable, TaskFailed, TerminalTaskFailed
 from asyncflow.model.json_values import find_fault
 from asyncflow.model.limits import DEFAULT_LIMITS
 from asyncflow.model.statuses import FAILED, FAILED_TERMINALLY
@@ -21,7 +21,8 @@ from asyncflow.runtime.binding import normalise_result
 
 REASON_CHARACTERS: Final = 500
 TRACEBACK_BYTES: Final = 4_096
-OUTPUT_LIMIT: Final = "payload_too_large: task output"
+_TOO_LARGE: Final = "payload_too_large"
+OUTPUT_LIMIT: Final = f"{_TOO_LARGE}: task output"
 
 _DEPTH: Final = DEFAULT_LIMITS.document_depth
 _DIGITS: Final = DEFAULT_LIMITS.integer_digits
@@ -84,13 +85,14 @@ def failure_of(error: BaseException) -> tuple[str, str, JsonObject]:
     """
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    too_large = isinstance(error, LimitExceeded) and error.limit == OUTPUT_LIMIT
-    status = FAILED_TERMINALLY if too_large or isinstance(error, TerminalTaskFailed) else FAILED
+    too_large = isinstance(error, LimitExceeded) and error.limit.startswith(_TOO_LARGE)
+    lasting = isinstance(error, PayloadUnavailable) and error.is_lasting
+    status = FAILED_TERMINALLY if too_large or lasting or isinstance(error, TerminalTaskFailed) else FAILED
     try:
         text = str(error)
     except BaseException:  # noqa: BLE001  # the author's own __str__
         text = "its message cannot be shown"
-    if not isinstance(error, TaskFailed) or not text:
+    if not isinstance(error, TaskFailed | PayloadUnavailable) or not text:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return status, clean_text(text, REASON_CHARACTERS), {}
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from asyncflow.decide.scripts import script_request
 from asyncflow.decide.step import Context
-from asyncflow.errors import AsyncflowError, LimitExceeded, ScriptError, ShuttingDown
+from asyncflow.errors import AsyncflowError, LimitExceeded, PayloadUnavailable, ScriptError, ShuttingDown
 from asyncflow.model.inputs import AttemptEnded, AttemptInterrupted, ExtendLease, ScriptEnded
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED
@@ -156,7 +156,7 @@ class Attempts:
     async def _evaluate(self, stream: str, number: int, iteration: int, request: ScriptRequest) -> None:
         try:
             value, error = await self._scripts.run(request), None
-        except (ScriptError, LimitExceeded) as fault:
+        except (ScriptError, LimitExceeded, PayloadUnavailable) as fault:
             value, error = None, str(fault)
         except ShuttingDown:
             return

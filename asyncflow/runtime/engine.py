@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,7 +21,7 @@ from asyncflow.decide.step import Context
 from asyncflow.decide.wanted import attempt_start
 from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.effects import RunAttempt
-from asyncflow.model.events import EngineStarted, Event, TaskRegistered, TaskUnregistered
+from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resources import ResourceLimit
@@ -35,9 +36,12 @@ from asyncflow.runtime.clock import Clock, SystemClock, breathe
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
+from asyncflow.runtime.downtime import record_start, record_stop
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.needs import implicit_resource, registered_limit
 from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.payload_folder import PayloadFolder
+from asyncflow.runtime.payloads import Payloads
 from asyncflow.runtime.performing import Bodies, Performing
 from asyncflow.runtime.process_executor import ProcessExecutor
 from asyncflow.runtime.projection import Projection
@@ -63,7 +67,8 @@ class EngineSettings:
     `http_allow` are hosts and networks that HTTP tasks may reach although they are not public.
     `environment` is what `${workflow.env.X}` shows, `secrets` the values of
     `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
-    after their end. Turns of more than `turn_log_bytes` are made into segments.
+    after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Turns
+    of more than `turn_log_bytes` are made into segments.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -75,6 +80,7 @@ class EngineSettings:
     resources: Mapping[str, ResourceLimit] = field(default_factory=dict)
     installation: str = ""
     keep_ended: int = 256
+    payload_folder: Path | None = None
     turn_log_bytes: int = 64 << 20
 
 
@@ -108,6 +114,7 @@ class Engine:
             settings=DecidingSettings(self.settings.limits, self.settings.environment),
             keep_ended=self.settings.keep_ended,
         )
+        self.payloads = _payloads(self.settings)
         self.reading = Reading(self.turns, store)
         self.projection = Projection(store, is_idle=lambda: self.turns.is_idle)
         self.compaction = Compaction(
@@ -136,19 +143,23 @@ class Engine:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
+        await self.payloads.open()
         self.watchdog = await stack.enter_async_context(Watchdog())
         bodies = Bodies(
             await stack.enter_async_context(ThreadExecutor()),
-            await stack.enter_async_context(ProcessExecutor(output_limit=settings.limits.payload_bytes)),
+            await stack.enter_async_context(ProcessExecutor(output_limit=self.payloads.most_bytes)),
             await stack.enter_async_context(OutboundClient(AddressPolicy(settings.http_allow))),
             settings.commands,
             settings.limits,
             settings.installation,
+            self.payloads,
         )
         self.attempts = Attempts(
             self.turns.report,
             performing=Performing(self.functions, bodies, secrets=settings.secrets),
-            scripts=await stack.enter_async_context(ScriptRunner(_bounded_scripts(settings))),
+            scripts=await stack.enter_async_context(
+                ScriptRunner(_bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
+            ),
             context=self._context,
             over=self.turns.wake,
         )
@@ -177,7 +188,7 @@ class Engine:
     ) -> None:
         """Stop: nothing new is taken, what is decided is committed, attempts are broken off.
 
-        Nothing is recorded of the stop: the next start takes everything up again.
+        Only the moment is recorded, where executions are open: the next start takes everything up again.
 
         Raises:
             StoreError: the engine had stopped by itself before, and nothing else was raised.
@@ -191,6 +202,7 @@ class Engine:
         await self.compaction.close()
         await self.turns.close()
         if self.turns.failure is None:
+            await record_stop(self._store, self.turns, self.catalog, now=self.clock.now())
             await self.projection.close(self.turns.number)
 
     async def drain(self, timeout_s: float) -> bool:
@@ -224,15 +236,7 @@ class Engine:
             if count % _SLICE == _SLICE - 1:
                 await breathe()
         if found.states or found.quarantined:
-            self._record_downtime(position.elapsed_ms)
-
-    def _record_downtime(self, from_ms: int) -> None:
-        """Put off timeouts, here and after later starts, by the time in which nothing could happen."""
-        to_ms = self.turns.moment().elapsed_ms
-        if to_ms > from_ms:
-            event = EngineStarted(from_ms, to_ms)
-            evolve_catalog(self.catalog, event, {})
-            _ = self.turns.record_catalog([event], recovery.CATALOG_STREAM)  # it is in the first turn
+            record_start(turns, self.catalog, down_from_ms=position.elapsed_ms)
 
     def _set_limits(self) -> None:
         for name, limit in self.settings.resources.items():
@@ -316,6 +320,12 @@ class Engine:
 
 
 _SLICE = 200  # executions taken up before others get the loop
+
+
+def _payloads(settings: EngineSettings) -> Payloads:
+    folder = settings.payload_folder
+    stored = None if folder is None else PayloadFolder(folder, installation=settings.installation)
+    return Payloads(stored, settings.limits)
 
 
 def _bounded_scripts(settings: EngineSettings) -> ScriptSettings:

@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, cast
 
 from pydantic_core import from_json
 
 from asyncflow.decide.wanted import attempt_start
-from asyncflow.errors import LimitExceeded, ShuttingDown, TerminalTaskFailed
+from asyncflow.errors import ShuttingDown, TerminalTaskFailed
 from asyncflow.ids import attempt_token
 from asyncflow.model.effects import Timer
 from asyncflow.model.inputs import AttemptEnded
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
+from asyncflow.model.payload_reference import STORED_MARK
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import COMPLETED, FAILED, FAILED_TERMINALLY
+from asyncflow.model.statuses import COMPLETED, FAILED
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.attempt_records import AttemptSink
 from asyncflow.runtime.attempt_results import failure_of, freeze_output
@@ -31,6 +32,7 @@ from asyncflow.runtime.command_task import CommandPolicy, run_command
 from asyncflow.runtime.context import TaskContext
 from asyncflow.runtime.http_task import run_http
 from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.payloads import Payloads
 from asyncflow.runtime.process_executor import ProcessExecutor
 from asyncflow.runtime.secrets_in_use import NO_SECRETS, SecretsInUse
 from asyncflow.runtime.thread_executor import ThreadExecutor
@@ -94,6 +96,7 @@ class Bodies:
     commands: CommandPolicy
     limits: Limits = DEFAULT_LIMITS
     installation: str = ""
+    payloads: Payloads = field(default_factory=lambda: Payloads(None, DEFAULT_LIMITS))
 
 
 class Performing:
@@ -162,12 +165,20 @@ class Performing:
             secrets = SecretsInUse(self._secrets)
             given = secrets.fill(given)
         try:
-            report = await self._run(begun, given)
+            if STORED_MARK in begun.payload:
+                given = cast("JsonObject", await self._bodies.payloads.hydrate(given))
+            return await self._stored(secrets.mask(await self._run(begun, given)))
         except (asyncio.CancelledError, KeyboardInterrupt, ShuttingDown):
             raise
         except BaseException as error:  # noqa: BLE001 - the author's code: sys.exit() ends the task alone
-            report = self._failure(begun, error, secrets)
-        return secrets.mask(report)
+            return secrets.mask(self._failure(begun, error, secrets))
+
+    async def _stored(self, report: AttemptEnded) -> AttemptEnded:
+        """The report, its output small enough to be recorded; what was stored of it is durable."""
+        size = report.output_bytes
+        if size <= self._bodies.limits.payload_bytes:
+            return report
+        return report._replace(output=await self._bodies.payloads.store_excess(report.output, size))
 
     def _failure(self, begun: Begun, error: BaseException, secrets: SecretsInUse) -> AttemptEnded:
         status, reason, output = failure_of(error)
@@ -179,17 +190,19 @@ class Performing:
         bodies = self._bodies
         if begun.executor == "http":
             answer = await run_http(given, client=bodies.outbound, idempotency_key=begun.token)
-            return self._built_in(begun, ok=answer.ok, output=answer.output, reason=answer.reason)
+            return self._frozen(begun, answer.output, answer.reason, ok=answer.ok)
         if begun.executor == "command":
             outcome = await run_command(given, policy=bodies.commands)
-            return self._built_in(begun, ok=outcome.ok, output=outcome.output, reason=outcome.reason)
+            return self._frozen(begun, outcome.output, outcome.reason, ok=outcome.ok)
         function = self.functions.get(begun.name)
         if function is None:
             raise TerminalTaskFailed(f"no function of this name is loaded: {begun.name}")
-        output, size = freeze_output(
-            await self._call(function, begun, given), limit=bodies.limits.payload_bytes
-        )
-        return begun.ended(COMPLETED, output, None, size)
+        return self._frozen(begun, await self._call(function, begun, given), None)
+
+    def _frozen(self, begun: Begun, value: object, reason: str | None, *, ok: bool = True) -> AttemptEnded:
+        """The report of what a body gave, copied; raises as `freeze_output`."""
+        output, size = freeze_output(value, limit=self._bodies.payloads.most_bytes)
+        return begun.ended(COMPLETED if ok else FAILED, output, reason, size)
 
     def _call(self, function: LocalFunction, begun: Begun, given: JsonObject) -> Awaitable[object]:
         context = begun.context
@@ -203,10 +216,3 @@ class Performing:
                 on_cancel=None if context is None else context.mark_cancelled,
             )
         return function.function(**arguments)  # type: ignore[return-value]  # async, as its executor says
-
-    def _built_in(self, begun: Begun, *, ok: bool, output: JsonObject, reason: str | None) -> AttemptEnded:
-        try:
-            frozen, size = freeze_output(output, limit=self._bodies.limits.payload_bytes)
-        except LimitExceeded as limit:
-            return begun.ended(FAILED_TERMINALLY, {}, str(limit))
-        return begun.ended(COMPLETED if ok else FAILED, frozen, reason, size)

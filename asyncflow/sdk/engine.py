@@ -132,7 +132,7 @@ class Engine:
     With the default file, `:memory:`, nothing outlives the program; everything else is the same.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a program may say of its engine, each by name
         self,
         database: str | Path = MEMORY,
         *,
@@ -141,6 +141,7 @@ class Engine:
         resources: Mapping[str, ResourceLimit] | None = None,
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
+        payloads: str | Path | None = None,
     ) -> None:
         """Open nothing yet.
 
@@ -151,11 +152,14 @@ class Engine:
             resources: named limits that tasks may ask for.
             settings: limits and policies, where the defaults do not suit.
             clock: for tests.
+            payloads: a folder for inputs and outputs over the limit, which are refused without one.
         """
         self._database = database
         self._functions: dict[str, LocalFunction] = {task.name: task for task in tasks}
         chosen = settings or EngineSettings()
-        self._settings = chosen if resources is None else replace(chosen, resources=dict(resources))
+        if resources is not None:
+            chosen = replace(chosen, resources=dict(resources))
+        self._settings = chosen if payloads is None else replace(chosen, payload_folder=Path(payloads))
         self._store = StoreSettings(durability=durability)
         self._clock = clock
         self._stack = AsyncExitStack()
@@ -248,6 +252,15 @@ class Engine:
         """Start an execution, wait for its end, and give its output; raises as `Execution.result`."""
         execution = await self.start(workflow, given)
         return await execution.result()
+
+    async def hydrate(self, value: JsonValue) -> JsonValue:
+        """A value, such as a result, with stored payloads in place of the references to them.
+
+        Raises:
+            PayloadUnavailable: one cannot be had; its code says why.
+            LimitExceeded: all of them together are above `stored_payload_bytes`.
+        """
+        return await self.service.hydrate(value)
 
     def execution(self, execution_id: str) -> Execution:
         """A handle on an execution that was started before, here or in an earlier process."""

@@ -23,6 +23,7 @@ from asyncflow.decide.jsonpath.steps import (
     Wildcard,
 )
 from asyncflow.errors import LimitExceeded
+from asyncflow.model.payload_reference import refuse_stored
 
 MAX_RESULTS: Final = 100_000
 MAX_WORK: Final = 1_000_000
@@ -33,10 +34,17 @@ RootLookup = Callable[[JsonPath, "Evaluation"], object]
 
 
 def walk_plain(value: object, steps: tuple[Step, ...]) -> object:
-    """Follow names and indexes only; MISSING as soon as one leads nowhere."""
+    """Follow names and indexes only; MISSING as soon as one leads nowhere.
+
+    Raises:
+        StoredByReference: it leads nowhere because the value lies in the payload folder.
+    """
     for step in steps:
         if isinstance(value, dict):
-            value = value.get(step, MISSING) if isinstance(step, str) else MISSING
+            found = value.get(step, MISSING) if isinstance(step, str) else MISSING
+            if found is MISSING:
+                refuse_stored(value)
+            value = found
         elif isinstance(value, list) and isinstance(step, int):
             value = value[step] if -len(value) <= step < len(value) else MISSING
         else:
@@ -110,6 +118,7 @@ class Evaluation:
         if isinstance(step, str | int):
             found = walk_plain(value, (step,))
             return iter(() if found is MISSING else (found,))
+        refuse_stored(value)
         if isinstance(step, Filter):
             return self._filter(step, value)
         if isinstance(value, list):
@@ -157,6 +166,7 @@ class Evaluation:
             current, depth = pending.pop()
             if not isinstance(current, dict | list):
                 continue
+            refuse_stored(current)
             if depth > MAX_DOCUMENT_DEPTH:
                 raise LimitExceeded("depth of a document under '..'", allowed=MAX_DOCUMENT_DEPTH)
             self.spend(1 + len(current))
@@ -174,6 +184,7 @@ class Evaluation:
         subjects: list[object] = [values] if gathers else values
         results: list[object] = []
         for subject in subjects:
+            refuse_stored(subject)
             arguments = [self._argument(argument, subject) for argument in step.arguments]
             self.spend(1 + (len(subject) if isinstance(subject, list) else 0))
             result = function(subject, arguments)
@@ -189,6 +200,7 @@ class Evaluation:
 
 
 def _merge(value: object, names: tuple[str, ...]) -> dict[str, object]:
+    refuse_stored(value)
     return {name: value[name] for name in names if name in value} if isinstance(value, dict) else {}
 
 

@@ -6,6 +6,7 @@ in `javascript` and `jq`, the places in `threads` and `processes`.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Literal, NamedTuple, Self, cast
 from pydantic_core import from_json, to_json
 
 from asyncflow.errors import LimitExceeded, ScriptError
+from asyncflow.model.payload_reference import STORED_MARK
 from asyncflow.model.values import JsonValue
 from asyncflow.runtime.scripts import child
 from asyncflow.runtime.scripts.javascript import evaluate_javascript, lambda_source
@@ -89,9 +91,11 @@ class ScriptRunner:
     threads had to be given up, JavaScript goes to child processes, which can be killed.
     """
 
-    def __init__(self, settings: ScriptSettings) -> None:
-        """A runner that has started nothing yet."""
-        self.settings = settings
+    def __init__(
+        self, settings: ScriptSettings, *, hydrate: Callable[[bytes], Awaitable[bytes]] | None = None
+    ) -> None:
+        """A runner that has started nothing yet; `hydrate` puts stored values in place of references."""
+        self.settings, self._hydrate = settings, hydrate
         self._limits = Limits(settings.wall_seconds, settings.memory_bytes, settings.output_bytes)
         self._threads = ScriptThreads(settings.threads, patience_seconds=settings.wall_seconds * 1.5 + 0.5)
         self._processes = ScriptProcesses(settings.processes, self._limits)
@@ -114,6 +118,7 @@ class ScriptRunner:
             ScriptError: the script failed, in the interpreter's words, or scripts are off.
             LimitExceeded: it went over `script_wall_ms`, `script_memory_bytes` or
                 `script_output_bytes`.
+            PayloadUnavailable: a stored value of the input cannot be had.
 
         Cancellation: the script, if it has begun, ends within its limits; nothing is leaked.
         Cost: about 0.2 ms for a small JavaScript, 0.1 ms more in a child process.
@@ -124,6 +129,8 @@ class ScriptRunner:
             input_text = to_json(request.input)
         except ValueError as error:
             raise ScriptError(f"the input of the script is not JSON: {error}") from error
+        if self._hydrate is not None and STORED_MARK in input_text:
+            input_text = await self._hydrate(input_text)
         outcome = await self._evaluate(request, input_text)
         results = self._results(outcome)
         return results if request.language == "jq" else results[0]
