@@ -149,6 +149,8 @@ def evolve_catalog(
             return
         case ev.EngineStarted(down_from_ms, down_to_ms):
             catalog.downtimes.add(down_from_ms, down_to_ms)
+        case ev.EngineStopped():
+            pass  # its moment is what the next start needs
         case _:
             raise TypeError(f"not an event of the catalog: {type(event).__name__}")
     catalog.forget_bound()

@@ -60,10 +60,15 @@ class DocumentDeleted(NamedTuple):
     name: str
 
 
+class EngineStopped(NamedTuple):
+    """An engine was closed while executions were open; it was up until the moment of this turn."""
+
+
 class EngineStarted(NamedTuple):
     """An engine took up executions that went on; until then nothing could happen to them.
 
-    `down_from_ms` is the last moment recorded before it, both are of the elapsed clock.
+    `down_from_ms` is the last moment recorded before it, that of `EngineStopped` unless the engine was
+    killed. Both are of the elapsed clock.
     """
 
     down_from_ms: int

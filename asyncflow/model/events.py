@@ -13,6 +13,7 @@ from typing import NamedTuple
 from asyncflow.model.catalog_events import DocumentDeleted as DocumentDeleted
 from asyncflow.model.catalog_events import DocumentSaved as DocumentSaved
 from asyncflow.model.catalog_events import EngineStarted as EngineStarted
+from asyncflow.model.catalog_events import EngineStopped as EngineStopped
 from asyncflow.model.catalog_events import TaskRegistered as TaskRegistered
 from asyncflow.model.catalog_events import TaskUnregistered as TaskUnregistered
 from asyncflow.model.catalog_events import WorkflowRegistered as WorkflowRegistered
@@ -373,6 +374,7 @@ Event = (
     | DocumentSaved
     | DocumentDeleted
     | EngineStarted
+    | EngineStopped
 )
 
 EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

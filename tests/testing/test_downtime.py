@@ -166,7 +166,7 @@ async def test_downtime_is_recorded_where_something_was_open(tmp_path: Path) -> 
     await machine.again(down=HOUR, up=5)
     await machine.again(down=HOUR, up=0)
 
-    assert await starts(machine) == [(30, 30 + HOUR), (30 + HOUR, 35 + 2 * HOUR)]
+    assert await starts(machine) == [(30, 30 + HOUR), (35 + HOUR, 35 + 2 * HOUR)]
 
 
 async def test_downtime_of_an_engine_with_nothing_open_is_not_recorded(tmp_path: Path) -> None:
