@@ -10,15 +10,16 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Protocol, Self, TypeAlias, Unpack, cast
+from typing import Protocol, Self, TypeAlias, Unpack, cast, runtime_checkable
 
 from asyncflow.errors import DefinitionError, InvalidInput, Violation
-from asyncflow.sdk.options import Options, after_refs, extension, finished, option_fields
+from asyncflow.sdk.options import Options, after_refs, extension, finished, option_fields, refuse_unknown
 from asyncflow.sdk.references import Reference, render_mapping
 
 Block: TypeAlias = "Node | Chain | Definable | Sequence[Block]"
 
 
+@runtime_checkable
 class LocalFunction(Protocol):
     """A function of this process that a definition names."""
 
@@ -99,8 +100,10 @@ class Node:
         """Set more options; one said before is replaced, inputs are added to those there are.
 
         Raises:
-            InvalidInput: it would change the reference name, which others may have used by now.
+            InvalidInput: there is no such option, or it would change the reference name, which others may
+                have used by now.
         """
+        refuse_unknown(options, self.path)
         if options.get("ref") not in (None, self.ref):
             raise InvalidInput("its reference name cannot change any more", field=self.path)
         after, inputs = options.pop("after", None), options.pop("inputs", None)
@@ -233,9 +236,13 @@ class Fork(Forking):
         Its own name comes from its first task, so that forks made in other places never change it.
 
         Raises:
-            InvalidInput: there is no branch, or one of them is empty.
+            InvalidInput: there is no list of branches, or one of them is empty.
         """
         where = options.get("ref") or "fork"
+        if not isinstance(branches, list | tuple):
+            raise InvalidInput(
+                "branches are a list: nodes, chains, or lists of what follows each other", field=where
+            )
         self._branches = [sequence(branch, where) for branch in branches]
         if not self._branches:
             raise InvalidInput("a fork needs a branch", field=where)

@@ -65,10 +65,13 @@ def dynamic_fork(
         version: of that workflow, if only its name is given.
 
     Raises:
-        InvalidInput: both a task and a workflow are given.
+        InvalidInput: both a task and a workflow are given, or the task is none.
     """
+    where = options.get("ref", "dynamic_fork")
     if task is not None and workflow is not None:
-        raise InvalidInput("give a task or a workflow", field=options.get("ref", "dynamic_fork"))
+        raise InvalidInput("give a task or a workflow", field=where)
+    if not isinstance(task, str | LocalFunction | None):
+        raise InvalidInput(f"{task!r} is no task: decorate it with @task, or give its name", field=where)
     version = workflow.version if isinstance(workflow, Definable) else version
     said = {
         "forkTaskInputs": items,

@@ -21,7 +21,7 @@ from asyncflow.sdk.composition import (
     take,
 )
 from asyncflow.sdk.dynamic import dynamic, dynamic_fork, dynamic_fork_legacy, dynamic_fork_tasks
-from asyncflow.sdk.options import Options, Waited, uses
+from asyncflow.sdk.options import Options, Waited, references, uses
 from asyncflow.sdk.references import Reference, render
 from asyncflow.sdk.system_tasks import (
     command,
@@ -83,10 +83,21 @@ class Switch(Node):
         inputs: Mapping[str, object],
         cases: tuple[Mapping[Case, Block], Block | None],
     ) -> None:
-        """Take the cases and the default, in which an empty list is an empty branch."""
+        """Take the cases and the default, in which an empty list is an empty branch.
+
+        Raises:
+            InvalidInput: two cases are the same text, or there is no mapping of them.
+        """
         super().__init__("SWITCH", "switch", options, fields=fields, inputs=inputs)
         branches, default = cases
-        self._cases = {_case_key(value): self._branch(block) for value, block in branches.items()}
+        if not isinstance(branches, Mapping):
+            raise InvalidInput("cases are a mapping from values to branches", field=self.path)
+        self._cases: dict[str, list[Node]] = {}
+        for value, block in branches.items():
+            key = _case_key(value)
+            if key in self._cases:  # 1 and "1" are two keys in Python and one in JSON
+                raise InvalidInput(f"two cases are called {key!r} in JSON", field=f"{self.path}.cases")
+            self._cases[key] = self._branch(block)
         self._default = None if default is None else self._branch(default)
         self._end: Node | None = None
 
@@ -191,16 +202,17 @@ def join(
     **options: Unpack[Options],
 ) -> Join:
     """A JOIN of its own; without `on`, for a dynamic fork, which knows itself what to wait for."""
-    return Join(_refs(on), options, mode=mode)
+    return Join(references(on, options.get("ref", "join")), options, mode=mode)
 
 
 def exclusive_join(
     on: Sequence[Waited | str], *, default: Sequence[Waited | str] = (), **options: Unpack[Options]
 ) -> Node:
     """Go on with the output of the first of these tasks that was scheduled, else of the defaults."""
-    fields: dict[str, object] = {"joinOn": _refs(on)}
+    where = options.get("ref", "exclusive_join")
+    fields: dict[str, object] = {"joinOn": references(on, where)}
     if default:
-        fields["defaultExclusiveJoinTask"] = _refs(default)
+        fields["defaultExclusiveJoinTask"] = references(default, where)
     return Node("EXCLUSIVE_JOIN", "exclusive_join", options, fields=fields)
 
 
@@ -278,10 +290,6 @@ def sub_workflow(
     if definable is not None:
         node.carried.append(definable)
     return node
-
-
-def _refs(on: Sequence[Waited | str]) -> list[str]:
-    return [member if isinstance(member, str) else member.last_ref for member in on]
 
 
 def _case_key(value: Case) -> str:

@@ -6,6 +6,7 @@ what the JSON could not say at all; `model/definition` and its validation judge 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal, Protocol, TypedDict, runtime_checkable
@@ -130,7 +131,7 @@ def _refuse_double(written: Iterable[str], extra: Iterable[str], path: str) -> N
 def resource_uses(value: object, path: str) -> list[object]:
     """Resources a task names, each as an object; a text is the name alone."""
     uses = [value] if isinstance(value, str | Mapping) else value
-    if not isinstance(uses, Sequence):
+    if not isinstance(uses, Sequence) or not all(isinstance(use, str | Mapping) for use in uses):
         raise InvalidInput(f"{uses!r} is neither a resource nor a sequence of them", field=path)
     return [{"name": use} if isinstance(use, str) else render(use, path) for use in uses]
 
@@ -157,11 +158,49 @@ def uses(
 
 def after_refs(after: After, path: str) -> list[str]:
     """The reference names that `after` waits for, in order, each once."""
-    members = [after] if isinstance(after, str | Waited) else list(after)
-    for member in members:
+    return list(
+        dict.fromkeys(references([after] if isinstance(after, str | Waited) else after, f"{path}.after"))
+    )
+
+
+def references(members: object, path: str) -> list[str]:
+    """The reference names of nodes, in order.
+
+    Raises:
+        InvalidInput: something is neither a node nor a reference name, or there is no sequence of them.
+    """
+    listed = list(members) if isinstance(members, Iterable) and not isinstance(members, str) else [members]
+    names: list[str] = []
+    for member in listed:
         if not isinstance(member, str | Waited):
-            raise InvalidInput(f"{member!r} is neither a node nor a reference name", field=f"{path}.after")
-    return list(dict.fromkeys(m if isinstance(m, str) else m.last_ref for m in members))
+            raise InvalidInput(f"{member!r} is neither a node nor a reference name", field=path)
+        names.append(member if isinstance(member, str) else member.last_ref)
+    return names
+
+
+def refuse_unknown(options: Iterable[str], path: str) -> None:
+    """Refuse a misspelt option of a node, which would otherwise be left out without a word.
+
+    Raises:
+        InvalidInput: there is no such option.
+    """
+    unknown = sorted(set(options) - Options.__annotations__.keys())
+    if unknown:
+        raise InvalidInput(
+            f"a node has no option {', '.join(unknown)}; other fields go into extra", field=path
+        )
+
+
+def any_seconds(value: object, path: str) -> float:
+    """A duration in seconds, fractions allowed.
+
+    Raises:
+        InvalidInput: it is no duration, endless, or negative.
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise InvalidInput(f"{value!r} is no duration in seconds", field=path)
+    return seconds
 
 
 def whole_seconds(value: object, path: str) -> int:
@@ -170,9 +209,7 @@ def whole_seconds(value: object, path: str) -> int:
     Raises:
         InvalidInput: it is no duration, negative, or has a fraction of a second.
     """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise InvalidInput(f"{value!r} is no duration in seconds", field=path)
+    seconds = any_seconds(value, path)
     if seconds != int(seconds):
         raise InvalidInput(f"{value!r} has a fraction; definitions count whole seconds here", field=path)
     return int(seconds)

@@ -91,6 +91,8 @@ def _step(key: str | int | slice | Reference) -> str:
         return "[*]"
     if isinstance(key, int):
         return f"[{int(key)}]"
+    if not isinstance(key, str):
+        raise InvalidInput(f"{key!r} is no key: a text, an integer, [:] or a reference is")
     if _PLAIN_KEY.match(key):
         return f".{key}"
     if "{" in key or "}" in key:

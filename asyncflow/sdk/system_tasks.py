@@ -12,7 +12,7 @@ from typing import Literal, Unpack
 
 from asyncflow.errors import InvalidInput
 from asyncflow.sdk.composition import Definable, Node
-from asyncflow.sdk.options import Options, Seconds, whole_seconds
+from asyncflow.sdk.options import Options, Seconds, any_seconds, whole_seconds
 from asyncflow.sdk.references import Reference
 
 Method = Literal["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH"]
@@ -56,7 +56,7 @@ def wait_until(when: datetime | date | str | Reference, **options: Unpack[Option
             text in Conductor's form `yyyy-MM-dd HH:mm z`.
 
     Raises:
-        InvalidInput: a datetime without a time zone.
+        InvalidInput: no moment, or a datetime without a time zone.
     """
     return Node("WAIT", "wait", options, inputs={"until": _moment(when)})
 
@@ -88,6 +88,9 @@ def http(  # noqa: PLR0913 -- the parts of a request
     Args:
         connect_timeout: seconds, 3 by default.
         read_timeout: seconds, 3 by default.
+
+    Raises:
+        InvalidInput: a timeout is no duration.
     """
     request = {
         "uri": uri,
@@ -96,8 +99,8 @@ def http(  # noqa: PLR0913 -- the parts of a request
         "body": body,
         "accept": accept,
         "contentType": content_type,
-        "connectionTimeOut": None if connect_timeout is None else round(connect_timeout * 1000),
-        "readTimeOut": None if read_timeout is None else round(read_timeout * 1000),
+        "connectionTimeOut": _milliseconds(connect_timeout, "connect_timeout"),
+        "readTimeOut": _milliseconds(read_timeout, "read_timeout"),
     }
     said = {key: value for key, value in request.items() if value is not None}
     return Node("HTTP", "http", options, inputs={"http_request": said})
@@ -114,7 +117,15 @@ def jq(query: str, **options: Unpack[Options]) -> Node:
 
 
 def set_variables(values: Mapping[str, object], **options: Unpack[Options]) -> Node:
-    """Set variables of the execution; `wf.variables.name` refers to them."""
+    """Set variables of the execution; `wf.variables.name` refers to them.
+
+    Raises:
+        InvalidInput: there is no mapping of them.
+    """
+    if not isinstance(values, Mapping):
+        raise InvalidInput(
+            "variables are a mapping of names to values", field=options.get("ref", "set_variables")
+        )
     return Node("SET_VARIABLE", "set_variables", options, inputs=values)
 
 
@@ -183,16 +194,28 @@ def command(
     workdir: str | Reference | None = None,
     **options: Unpack[Options],
 ) -> Node:
-    """Run a program with these arguments, never through a shell; other settings go into `inputs`."""
+    """Run a program with these arguments, never through a shell; other settings go into `inputs`.
+
+    Raises:
+        InvalidInput: the arguments are one text, which only a shell would take apart.
+    """
+    if isinstance(args, str):
+        raise InvalidInput(f"args is a list, such as {args.split()!r}", field=options.get("ref", "command"))
     inputs: dict[str, object] = {"executable": executable, "args": list(args)}
     if workdir is not None:
         inputs["workdir"] = workdir
     return Node("COMMAND", "command", options, inputs=inputs)
 
 
+def _milliseconds(timeout: float | None, name: str) -> int | None:
+    return None if timeout is None else round(any_seconds(timeout, f"http.{name}") * 1000)
+
+
 def _moment(when: datetime | date | str | Reference) -> str | Reference:
     if isinstance(when, str | Reference):
         return when
+    if not isinstance(when, date):
+        raise InvalidInput(f"{when!r} is no moment", field="wait_until")
     if not isinstance(when, datetime):
         return when.isoformat()
     if when.tzinfo is None:

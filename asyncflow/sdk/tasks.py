@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast, get_args, overload
 
 from asyncflow.errors import InvalidInput
 from asyncflow.runtime.binding import Binding, binding_of
@@ -20,6 +20,7 @@ from asyncflow.sdk.options import (
     Options,
     Resources,
     Seconds,
+    any_seconds,
     extension,
     finished,
     whole_seconds,
@@ -107,6 +108,7 @@ class TaskFunction(Generic[P, R_co]):
         Raises:
             InvalidInput: an option makes no sense, or the function cannot take inputs by name.
         """
+        _refuse_no_function(function)
         self.__name__: str = getattr(function, "__name__", options.get("name", ""))
         if not self.__name__:
             raise InvalidInput(f"{function!r} has no name of its own; give name=", field="task")
@@ -117,6 +119,8 @@ class TaskFunction(Generic[P, R_co]):
         self.executor: Executor = options.get("executor") or ("loop" if self.is_async else "thread")
         self.binding: Binding = binding_of(function)
         self._definition = _task_definition(self.name, options)
+        if self.executor not in get_args(Executor):
+            raise InvalidInput(f"one of {', '.join(get_args(Executor))}", field=f"{self.name}.executor")
         if self.executor == "loop" and not self.is_async:
             raise InvalidInput(
                 "a plain def would block the loop; make it async or use a thread", field=self.name
@@ -226,6 +230,19 @@ class TaskFunction(Generic[P, R_co]):
             raise InvalidInput(f"{self.name} needs {', '.join(missing)}{hint}", field=place)
 
 
+def _refuse_no_function(function: object) -> None:
+    """Refuse what could be called, perhaps, but would not do a task's work."""
+    if not callable(function) or isinstance(function, TaskFunction):
+        what = "is a task already" if isinstance(function, TaskFunction) else "is no function"
+        raise InvalidInput(
+            f"{function!r} {what}; options are given by name, as in @task(retries=3)", field="task"
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidInput(
+            "yields; a task returns what it gives", field=getattr(function, "__name__", "task")
+        )
+
+
 @overload
 def task(function: Callable[P, R], /) -> TaskFunction[P, R]: ...
 @overload
@@ -263,15 +280,21 @@ def _task_definition(name: str, options: TaskOptions) -> dict[str, object]:
     if any(word in said for word in _TIMEOUTS):
         said.setdefault("timeout_policy", "RETRY")
     if "retry_delays" in said:
-        said.setdefault("retries", len(options["retry_delays"]))
+        delays = said["retry_delays"]
+        if not isinstance(delays, list | tuple):
+            raise InvalidInput("must be a list of seconds", field=f"{name}.retry_delays")
+        said.setdefault("retries", len(delays))
     fields: dict[str, object] = {"name": name}
     fields |= {key: said[word] for word, key in _PLAIN.items() if word in said}
     fields |= {
         key: whole_seconds(said[word], f"{name}.{word}") for word, key in _DURATIONS.items() if word in said
     }
     if "jitter" in said:
-        fields["backoffJitterMs"] = round(options["jitter"] * 1000)
+        fields["backoffJitterMs"] = round(any_seconds(said["jitter"], f"{name}.jitter") * 1000)
     if "rate" in said:
-        fields["rateLimitPerFrequency"] = options["rate"][0]
-        fields["rateLimitFrequencyInSeconds"] = whole_seconds(options["rate"][1], f"{name}.rate")
+        rate = said["rate"]
+        if not isinstance(rate, tuple) or len(rate) != 2:
+            raise InvalidInput("must be a pair: starts, and the window in seconds", field=f"{name}.rate")
+        fields["rateLimitPerFrequency"] = rate[0]
+        fields["rateLimitFrequencyInSeconds"] = whole_seconds(rate[1], f"{name}.rate")
     return finished(fields, extension(said, name), options.get("extra"), name)

@@ -124,7 +124,10 @@ class Workflow(Definable, Scope):
 
         Raises:
             DefinitionError: a node has a place already.
+            InvalidInput: something is no node, or this workflow itself.
         """
+        if following is self:
+            raise InvalidInput("cannot be within itself; nodes.sub_workflow takes its name", field=self.name)
         with self:
             nodes = element(following)
         take(nodes, self.name)
@@ -166,7 +169,15 @@ class Workflow(Definable, Scope):
     # --- what it is made of -----------------------------------------------------------------
 
     def output(self, values: Mapping[str, object] | None = None, /, **more: object) -> None:
-        """Say the workflow's output by key; later calls add to it. Without any, the last task's counts."""
+        """Say the workflow's output by key; later calls add to it. Without any, the last task's counts.
+
+        Raises:
+            InvalidInput: there is a value without a key.
+        """
+        if not isinstance(values, Mapping | None):
+            raise InvalidInput(
+                "an output has keys, as in output(size=page.output.size)", field=f"{self.name}.output"
+            )
         self._output.update({**(values or {}), **more})
 
     def add(self, *nodes: Node) -> None:
@@ -177,7 +188,14 @@ class Workflow(Definable, Scope):
             self.adopt(node)
 
     def register(self, *functions: TaskFunction[..., object]) -> None:
-        """Name functions that no node names but an execution may: those of DYNAMIC and of dynamic forks."""
+        """Name functions that no node names but an execution may: those of DYNAMIC and of dynamic forks.
+
+        Raises:
+            InvalidInput: one is not decorated with `@task`.
+        """
+        for function in functions:
+            if not isinstance(function, TaskFunction):
+                raise InvalidInput(f"{function!r} is no task: decorate it with @task", field=self.name)
         self._registered.extend(functions)
 
     def adopt(self, node: Node) -> None:
@@ -289,7 +307,11 @@ class Workflow(Definable, Scope):
             fields.setdefault("failureWorkflowVersion", failure.version)
         if "rateLimitConfig" in fields:
             words = ("rateLimitKey", "concurrentExecLimit", "policy")
-            limit = cast("tuple[object, ...]", fields["rateLimitConfig"])
+            limit = fields["rateLimitConfig"]
+            if not isinstance(limit, tuple) or len(limit) not in {2, 3}:
+                raise InvalidInput(
+                    "must be a key and how many, and perhaps QUEUE or REJECT", field=f"{self.name}.rate_limit"
+                )
             fields["rateLimitConfig"] = dict(zip(words, limit, strict=False))
         if "cacheConfig" in fields:
             fields["cacheConfig"] = cache_config(fields["cacheConfig"], f"{self.name}.cache")

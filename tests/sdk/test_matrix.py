@@ -106,6 +106,10 @@ TASK: list[tuple[Callable[[], Node], Json]] = [
     (lambda: nodes.simple("t", optional=True), SIMPLE | {"optional": True}),
     (lambda: nodes.simple("t", permissive=True), SIMPLE | {"permissive": True}),
     (lambda: nodes.simple("t", start_delay=3), SIMPLE | {"startDelay": 3}),
+    (
+        lambda: nodes.simple("t", extra={"asyncflow": {"durationMs": 1500}}),
+        SIMPLE | {"asyncflow": {"durationMs": 1500}},
+    ),
     (lambda: nodes.simple("t", retries=3), SIMPLE | {"retryCount": 3}),
     (lambda: nodes.simple("t", async_complete=True), SIMPLE | {"asyncComplete": True}),
     (lambda: nodes.simple("t", task_definition={"name": "t"}), SIMPLE | {"taskDefinition": {"name": "t"}}),
