@@ -102,21 +102,25 @@ def loop_output(state: ExecutionState, loop: TaskState) -> JsonObject:
         entry = _iteration(state, loop, iteration)
         if entry:
             output[str(iteration)] = entry
+    return output | _list_place(loop)
+
+
+def _list_place(loop: TaskState) -> JsonObject:
+    """Where in its list a loop is, empty for one that goes through none."""
     more = loop.more
-    if more is not None and more.of >= 0 and loop.iteration:
-        output["loopIndex"] = loop.iteration - 1
-        output["loopItem"] = more.item
-    return output
+    if more is None or more.of < 0 or not loop.iteration:
+        return {}
+    return {"loopIndex": loop.iteration - 1, "loopItem": more.item}
 
 
 def _loop_entry(state: ExecutionState, loop: TaskState, key: str) -> tuple[bool, JsonValue]:
     if key == "iteration":
         return True, loop.iteration
-    if key.isascii() and key.isdigit():
+    if key.isascii() and key.isdigit() and key[0] != "0" and len(key) <= len(str(loop.iteration)):
         entry = _iteration(state, loop, int(key))
         return bool(entry), entry
-    output = loop_output(state, loop)
-    return key in output, output.get(key)
+    place = _list_place(loop)
+    return key in place, place.get(key)
 
 
 def _iteration(state: ExecutionState, loop: TaskState, iteration: int) -> JsonObject:

@@ -311,3 +311,14 @@ def test_paused_loop_enters_no_iteration_and_asks_again_when_resumed() -> None:
     made.send(state.execution_id, inputs.ResumeExecution())
 
     assert refs(state) == ["l", "a__1", "a__2"]
+
+
+@pytest.mark.parametrize("key", ["01", "3", "9" * 5_000, "body"])
+def test_entry_that_a_loop_does_not_have_is_null(key: str) -> None:
+    """Also one of more digits than Python makes a number of, which would have stopped the engine."""
+    made = world("a")
+    looping = loop("l", task("a"), times=2)
+    state = made.start(workflow(looping, outputParameters={"one": "${l.output.1}", "x": f"${{l.output.{key}}}"}))
+    made.run()
+
+    assert state.output == {"one": {"a": {}}, "x": None}

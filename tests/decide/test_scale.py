@@ -169,3 +169,20 @@ def test_limit_of_a_history_ends_the_execution_by_name() -> None:
 
     assert state.status == "FAILED"
     assert "history_events" in str(state.reason)
+
+
+def test_element_of_the_last_iteration_costs_what_that_of_the_first_does() -> None:
+    """What a body reads most in list mode: reading it must not gather all iterations before."""
+    made = world("a")
+    body = task("a", inputParameters={"x": "${l.output.loopItem}", "at": "${l.output.loopIndex}"})
+    looping = loop("l", body, items="${workflow.input.list}", loopCondition="")
+    state = made.start(workflow(looping), {"list": list(range(300))})
+
+    def round_of(iteration: int) -> int:
+        while made.task(state, "l").iteration < iteration:
+            made.end(state, f"a__{made.task(state, 'l').iteration}")
+        return calls_of(lambda: made.end(state, f"a__{iteration}"))
+
+    first, later = round_of(2), round_of(250)
+    assert later <= first + 5
+    assert made.task(state, "a__251").input == {"x": 250, "at": 250}
