@@ -31,6 +31,7 @@ INPUTS, TASKS, LEGACY = "inputs", "tasks", "legacy"
 
 # Keys of an element of form "inputs" that act on the task made from it, besides being its input.
 _TASK_KEYS = frozenset({"optional", "permissive", "retryCount", "startDelay", "asyncComplete"})
+_VERSION_DIGITS = 10  # of the largest there can be; Python makes no number of more than 4,300
 
 
 # `open_members` is called twice for every fork: to see whether all branches can be made, before the
@@ -220,7 +221,7 @@ def _version(given: JsonValue) -> int | None:
     text = "" if given is None else str(given).strip()
     if not text:
         return None
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > _VERSION_DIGITS:
         raise BadFork(f"forkTaskWorkflowVersion: an integer, got {text[:80]!r}")
     return int(text)
 

@@ -104,6 +104,7 @@ def test_bad_list_of_tasks_fails_the_execution_by_name(tasks: object, inputs: ob
         {"forkTaskInputs": "text"},
         {"forkTaskInputs": {"a": 1}},
         {"forkTaskInputs": [{}], "forkTaskWorkflow": "w", "forkTaskWorkflowVersion": "latest"},
+        {"forkTaskInputs": [{}], "forkTaskWorkflow": "w", "forkTaskWorkflowVersion": "9" * 5_000},
         {"forkTaskInputs": [{"retryCount": {"no": "number"}}]},
     ],
 )
