@@ -160,7 +160,9 @@ def update(step: Step, command: inputs.UpdateTask) -> None:
     if command.merge and reason is None:
         reason = task.reason
     if command.status == IN_PROGRESS:
-        back = task.executor == "remote" and command.callback_after_s > 0
+        # Back to its queue; or it still waits for admission or its time here, which nobody outside gives it.
+        remote = task.executor == "remote"
+        waits = command.callback_after_s > 0 if remote else task.status == SCHEDULED
         step.emit(
             ev.TaskUpdated(
                 task.number,
@@ -168,7 +170,7 @@ def update(step: Step, command: inputs.UpdateTask) -> None:
                 reason,
                 command.callback_after_s,
                 command.worker_id,
-                SCHEDULED if back else IN_PROGRESS,
+                SCHEDULED if waits else IN_PROGRESS,
             )
         )
     elif command.status in {COMPLETED, COMPLETED_WITH_ERRORS, SKIPPED}:

@@ -318,7 +318,9 @@ def test_entry_that_a_loop_does_not_have_is_null(key: str) -> None:
     """Also one of more digits than Python makes a number of, which would have stopped the engine."""
     made = world("a")
     looping = loop("l", task("a"), times=2)
-    state = made.start(workflow(looping, outputParameters={"one": "${l.output.1}", "x": f"${{l.output.{key}}}"}))
+    state = made.start(
+        workflow(looping, outputParameters={"one": "${l.output.1}", "x": f"${{l.output.{key}}}"})
+    )
     made.run()
 
     assert state.output == {"one": {"a": {}}, "x": None}
