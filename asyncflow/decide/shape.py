@@ -23,7 +23,9 @@ def chosen_list(task: TaskState) -> NodeList | None:
     more = task.more
     if more is None or more.branch is None:
         return None
-    chosen = task.node.default if more.branch == "" else task.node.cases.get(more.branch)
+    chosen = task.node.cases.get(more.branch)
+    if more.branch == "" and (more.case != "" or chosen is None or not chosen.nodes):
+        chosen = task.node.default  # a case may be named "" as well
     return chosen if chosen is not None and chosen.nodes else None
 
 

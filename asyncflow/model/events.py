@@ -220,7 +220,8 @@ class TaskEnded(NamedTuple):
 class CaseChosen(NamedTuple):
     """A SWITCH or DECISION was evaluated: the case, and which list of tasks follows.
 
-    `branch` is the key of the list, "" for the default list, None for no branch.
+    `branch` is the key of the list, "" for the default list (unless `case` is "" and has tasks), None
+    for no branch.
     """
 
     number: int

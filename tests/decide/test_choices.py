@@ -60,6 +60,26 @@ def test_unknown_case_without_a_default_goes_on_behind(kind: str) -> None:
     assert "hasChildren" not in made.task(state, "s").input
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "cases", "taken"),
+    [
+        ("SWITCH", "", {"": [task("e")]}, "e"),
+        ("SWITCH", "x", {"": [task("e")]}, "d"),
+        ("DECISION", "", {"": [task("e")]}, "e"),
+        ("DECISION", "", {"": []}, "d"),
+    ],
+)
+def test_case_named_by_an_empty_text_is_not_the_default(
+    kind: str, value: str, cases: dict[str, list[Json]], taken: str
+) -> None:
+    made = world()
+    chosen = {**switch("s", value, cases, [task("d")]), "type": kind, "caseValueParam": "on"}
+    state = made.start(workflow(chosen, task("b")))
+    made.end(state, taken)
+
+    assert refs(state) == ["s", taken, "b"]
+
+
 def test_empty_case_of_a_switch_takes_no_branch() -> None:
     made = world()
     state = made.start(workflow(switch("s", "x", {"x": []}, [task("d")]), task("b")))
