@@ -34,6 +34,9 @@ T = TypeVar("T")
 MEMORY = ":memory:"
 """The path of a database that lives in memory and ends with its store."""
 
+TURNS_HELD = "SELECT ifnull((SELECT max(number) FROM turn) - (SELECT min(number) FROM turn) + 1, 0)"
+"""How many turns there are. Their numbers are gap-free; to count them would read the whole log."""
+
 
 class SqliteReader:
     """Reads a database file that an engine, in this process or another, may be writing; or none.
@@ -198,5 +201,5 @@ def _facts(db: sqlite3.Connection, *, path: str) -> StoreFacts:
             was_clean=bool(db.execute("SELECT clean FROM installation").fetchone()[0]),
             size_bytes=pages * page_size,
             wal_bytes=wal.size(path),
-            turns=db.execute("SELECT count(*) FROM turn").fetchone()[0],
+            turns=db.execute(TURNS_HELD).fetchone()[0],
         )

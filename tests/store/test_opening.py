@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from asyncflow.errors import StoreError, StoreLocked
-from asyncflow.store import checks, schema
+from asyncflow.store import checks, reader, schema
 from asyncflow.store.lock import process_lock
 from asyncflow.store.records import StoreSettings
 from asyncflow.store.sqlite import MEMORY, SqliteReader, SqliteStore
@@ -170,6 +170,20 @@ async def test_durability_is_what_was_asked_for(tmp_path: Path, durability: str,
     async with SqliteStore.open(tmp_path / "flow.db", settings=settings) as store:
         rows = await store._writer.run(lambda db: db.execute("PRAGMA synchronous").fetchone())
         assert (rows, (await store.facts()).durability) == ((expected,), durability)
+
+
+async def test_facts_count_turns_without_reading_them(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "flow.db") as store:
+        empty = (await store.facts()).turns
+        for number in range(1, 8):
+            await store.append(turn(number))
+        await store.trim_turns(4)
+        trimmed = (await store.facts()).turns
+    (*plan,) = sql(tmp_path / "flow.db", f"EXPLAIN QUERY PLAN {reader.TURNS_HELD}")
+
+    assert (empty, trimmed) == (0, 4)
+    assert "SEARCH turn" in str(plan)
+    assert "SCAN turn" not in str(plan)
 
 
 async def test_facts_name_installation_and_last_stop(tmp_path: Path) -> None:
