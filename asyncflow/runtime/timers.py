@@ -10,6 +10,7 @@ import heapq
 from typing import NamedTuple
 
 _TICK_MS = 32
+_STALE = 64  # ticks kept though their buckets are gone, before they are looked through
 
 
 class TimerKey(NamedTuple):
@@ -44,7 +45,7 @@ class Wheel:
         tick = due_ms // _TICK_MS
         before = self._where.get(key)
         if before is not None and before != tick:
-            self._buckets[before].pop(key, None)
+            self._drop(key, before)
         self._where[key] = tick
         bucket = self._buckets.get(tick)
         if bucket is None:
@@ -57,14 +58,27 @@ class Wheel:
         """Take a timer back; one that is not set is left alone."""
         tick = self._where.pop(key, None)
         if tick is not None:
-            self._buckets[tick].pop(key, None)
+            self._drop(key, tick)
+
+    def _drop(self, key: TimerKey, tick: int) -> None:
+        """Take a key out of its bucket, and the bucket away with its last one: it may lie years ahead."""
+        bucket = self._buckets[tick]
+        del bucket[key]
+        if not bucket:
+            del self._buckets[tick]
+            if len(self._ticks) > 2 * len(self._buckets) + _STALE:
+                self._ticks = list(self._buckets)
+                heapq.heapify(self._ticks)
 
     def due(self, now_ms: int) -> list[TimerKey]:
         """Everything due by now, earliest first, taken off the wheel."""
         found: list[tuple[int, TimerKey]] = []
         while self._ticks and self._ticks[0] * _TICK_MS <= now_ms:
             tick = self._ticks[0]
-            bucket = self._buckets[tick]
+            bucket = self._buckets.get(tick)
+            if bucket is None:
+                heapq.heappop(self._ticks)
+                continue
             ripe = [(due, key) for key, due in bucket.items() if due <= now_ms]
             for _, key in ripe:
                 del bucket[key]
@@ -80,8 +94,8 @@ class Wheel:
     def next_due(self) -> int | None:
         """The earliest due time, or None if nothing is set."""
         while self._ticks:
-            bucket = self._buckets[self._ticks[0]]
-            if bucket:
+            bucket = self._buckets.get(self._ticks[0])
+            if bucket is not None:
                 return min(bucket.values())
-            del self._buckets[heapq.heappop(self._ticks)]
+            heapq.heappop(self._ticks)  # all that was due then was taken back
         return None
