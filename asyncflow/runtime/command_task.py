@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from threading import Thread
 from typing import NamedTuple
 
@@ -47,8 +47,8 @@ async def run_command(input: JsonObject, *, policy: CommandPolicy) -> CommandOut
         input: `executable`, `args`, `workdir`, `env`, `stdout`, `stderr`, `timeoutSeconds`.
         policy: whether commands may run, where, and their bounds.
 
-    Cancellation: the process group gets SIGTERM, after the grace SIGKILL; it is gone and reaped
-    when the cancellation passes on.
+    Cancellation: the process group gets SIGTERM, after the grace or at a second cancellation SIGKILL;
+    it is gone and reaped when the cancellation passes on.
     Cost: starting holds the loop for one or two milliseconds.
     """
     try:
@@ -109,7 +109,7 @@ class _Running:
             self._kill_group()
             await self._drain()
         except asyncio.CancelledError:
-            await _through(self._terminate(exited))
+            await self._end(exited)
             raise
         finally:
             self._kill_group()
@@ -137,6 +137,15 @@ class _Running:
                 await exited.wait()
         self._kill_group()
         await exited.wait()
+
+    async def _end(self, exited: asyncio.Event) -> None:
+        """As `_terminate`, to its end; whoever cancels again meanwhile has no time for the grace."""
+        ending = asyncio.get_running_loop().create_task(self._terminate(exited))
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                self._kill_group()
 
     def _kill_group(self) -> None:
         """While the leader is not reaped its number cannot belong to another group."""
@@ -232,14 +241,6 @@ def _watch(pid: int) -> tuple[asyncio.Event, Callable[[], None]]:
 
     Thread(target=wait, name="asyncflow-command", daemon=True).start()
     return exited, lambda: None
-
-
-async def _through(ending: Coroutine[None, None, None]) -> None:
-    """Let a bounded ending finish, however often we are cancelled meanwhile."""
-    task = asyncio.get_running_loop().create_task(ending)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -224,6 +224,22 @@ async def test_command_cancelled_ends_the_whole_group(policy: CommandPolicy, rea
     assert_reaped(leader)
 
 
+async def test_command_cancelled_twice_is_killed_at_once(tmp_path: Path, ready: int) -> None:
+    policy = CommandPolicy(enabled=True, root=tmp_path, grace_seconds=600)
+    task = asyncio.create_task(run_command(python(STUBBORN), policy=policy))
+    await readable(ready)
+    leader, member = map(int, os.read(ready, 100).split())
+    for _ in range(2):
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.05)
+    async with asyncio.timeout(20):
+        (end,) = await asyncio.gather(task, return_exceptions=True)
+
+    assert isinstance(end, asyncio.CancelledError)
+    assert await gone(member)
+    assert_reaped(leader)
+
+
 async def test_command_that_obeys_sigterm_ends_within_grace(tmp_path: Path, ready: int) -> None:
     policy = CommandPolicy(enabled=True, root=tmp_path, grace_seconds=60)
     code = "import signal; f = open('ready', 'w'); f.write('1'); f.close(); signal.pause()"
