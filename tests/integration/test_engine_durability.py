@@ -11,6 +11,9 @@ import asyncflow as af
 from asyncflow.app.service import StartRequest
 from asyncflow.errors import NotCommitted, NotFound, OutcomeUnknown, StoreError
 from asyncflow.model.definition import parse_workflow
+from asyncflow.model.events import EngineStopped
+from asyncflow.runtime.recovery import CATALOG_STREAM
+from asyncflow.store.sqlite import SqliteStore
 from tests.integration.engine_support import held_engine, simple, waiting, workflow
 from tests.integration.waiting import until
 
@@ -144,6 +147,38 @@ async def test_full_disk_refuses_what_is_new_and_heals_by_itself(tmp_path: Path)
         assert "more" not in service.engine.catalog.workflows
         assert (await service.ended(identity)).status == "COMPLETED"
         assert await service.start(StartRequest(definition=WAITS))
+
+
+async def test_stop_for_which_there_is_no_room_is_not_recorded_and_harms_nothing(tmp_path: Path) -> None:
+    async with held_engine(tmp_path / "a.db") as (service, store):
+        identity = await service.start(StartRequest(definition=WAITS))
+        number = service.engine.turns.number
+        store.failures.append(NotCommitted("no room", code="storage_full"))
+
+    assert (service.engine.turns.number, store.failures) == (number, [])
+    async with held_engine(tmp_path / "a.db") as (service, _):
+        await service.signal(identity, "wait")
+        assert (await service.ended(identity)).status == "COMPLETED"
+
+
+async def test_stop_is_recorded_only_where_something_is_open(tmp_path: Path) -> None:
+    async with held_engine(tmp_path / "a.db") as (service, _):
+        identity = await service.start(StartRequest(definition=WAITS))
+    assert await stops(tmp_path / "a.db") == 1
+    async with held_engine(tmp_path / "a.db") as (service, _):
+        await service.signal(identity, "wait")
+        await service.ended(identity)
+    async with held_engine(tmp_path / "a.db"):
+        pass
+
+    assert await stops(tmp_path / "a.db") == 1
+
+
+async def stops(file: Path) -> int:
+    """How many orderly stops the journal knows."""
+    async with SqliteStore.open(file) as store:
+        history = (await store.read_streams([CATALOG_STREAM]))[CATALOG_STREAM]
+    return sum(isinstance(recorded.event, EngineStopped) for recorded in history)
 
 
 async def test_full_disk_at_the_end_is_no_false_success(tmp_path: Path) -> None:

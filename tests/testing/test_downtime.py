@@ -106,6 +106,20 @@ async def test_timeout_stands_still_in_every_downtime(
     assert (after.task("work").status, after.task("work").ended) == ("TIMED_OUT", 3 * HOUR + 60)
 
 
+@pytest.mark.parametrize(("name", "limits", "outcome"), LIMITED, ids=IDS)
+async def test_downtime_begins_at_the_stop_however_long_nothing_was_recorded(
+    tmp_path: Path, name: str, limits: dict[str, object], outcome: Outcome
+) -> None:
+    machine = Machine(tmp_path, work=outcome)
+    await machine.begin(side_by_side(simple("work", **limits)), 30)
+    await machine.again(down=HOUR, up=10)
+    before, after = await machine.around(down=HOUR, up=20)
+
+    assert before.status == "RUNNING"
+    assert (after.task("work").status, after.task("work").ended) == ("TIMED_OUT", 2 * HOUR + 60)
+    assert (after.task("work").reason or "").startswith(f"{name}: 60 exceeded")
+
+
 async def test_worker_that_answers_after_the_downtime_is_in_time(tmp_path: Path) -> None:
     machine = Machine(tmp_path, work=Outcome.never())
     await machine.begin(side_by_side(simple("work", **TASK), wait("mark", 30)), 30)
