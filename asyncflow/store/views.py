@@ -53,6 +53,8 @@ class View(Generic[Row]):
     def query(self, conditions: Sequence[Condition], page: Page) -> Query:
         """The statement behind `select`."""
         where: Query = self._where(conditions)
+        for name, number in (("limit", page.limit), ("offset", page.offset)):
+            _check_bindable(name, number)
         keys = [self._column(column) + (" DESC" if down else "") for column, down in page.order]
         order = ", ".join(keys) or self._order
         sql = f"{self._select}{where.sql} ORDER BY {order} LIMIT ? OFFSET ?"
@@ -80,6 +82,7 @@ class View(Generic[Row]):
         if len(condition.values) != 1:
             raise InvalidInput(f"operator {operator!r} takes one value", field=condition.column)
         (value,) = condition.values
+        _check_bindable(condition.column, value)
         if operator in _COMPARE:
             return Query(f"{column} {operator} ?{_index_hint(column, operator, value)}", [value])
         if operator == "contains":
@@ -92,6 +95,18 @@ class View(Generic[Row]):
         if name not in self._columns:
             raise InvalidInput(f"the view {self._table} has no column {name!r}", field="column")
         return name
+
+
+def _check_bindable(column: str, value: str | int) -> None:
+    """Refuse what SQLite has no form for; it comes from whoever asks."""
+    if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise InvalidInput("an integer of 64 bits is expected", field=column)
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"lone surrogate at position {error.start}", field=column) from error
 
 
 def _index_hint(column: str, operator: str, value: str | int) -> str:

@@ -113,9 +113,15 @@ async def test_pages_cut_an_ordered_list(filled: SqliteStore) -> None:
         Condition("name; DROP TABLE task", "=", ("x",)),
         Condition("name", "like", ("x",)),
         Condition("name", "=", ()),
+        Condition("version", "=", (1 << 63,)),
+        Condition("version", ">", (-(1 << 63) - 1,)),
+        Condition("name", "=", ("\ud800",)),
+        Condition("name", "contains", ("\ud800",)),
     ],
 )
-async def test_unknown_column_or_operator_is_refused(filled: SqliteStore, condition: Condition) -> None:
+async def test_column_operator_or_value_that_cannot_be_is_refused(
+    filled: SqliteStore, condition: Condition
+) -> None:
     with pytest.raises(InvalidInput):
         await filled.list_executions([condition])
 
@@ -123,6 +129,11 @@ async def test_unknown_column_or_operator_is_refused(filled: SqliteStore, condit
 async def test_unknown_order_is_refused(filled: SqliteStore) -> None:
     with pytest.raises(InvalidInput):
         await filled.list_executions((), Page(order=(("random()", False),)))
+
+
+async def test_page_beyond_all_numbers_is_refused(filled: SqliteStore) -> None:
+    with pytest.raises(InvalidInput, match="64 bits"):
+        await filled.list_executions((), Page(offset=1 << 63))
 
 
 async def test_cursors_are_kept_by_name(store: SqliteStore) -> None:
