@@ -74,6 +74,42 @@ class Admission:
             places += [here for here in (each, *each.locks.values()) if here.lanes]
         return self._granting.hand_out(places, now_ms)
 
+    def set_demand(self, resource: str, count: int, now_ms: int) -> list[Grant]:
+        """So many are wanted here from now on, no more and no fewer; each grant is one wanted less.
+
+        Nobody who names the resource as its demand begins while nobody is wanted; nothing of it is held.
+        When grants have used all of it up, call this again, also with 0: then those follow elsewhere whom
+        a reservation of one who was wanted had kept out.
+
+        Cost: in the other resources that those who wait here need, and what is granted.
+        """
+        place = self._ledger.resource(resource)
+        before, place.demand = place.demand or 0, count
+        if not count:
+            places = self._queues.given_up(place)
+            return self._granting.hand_out(places, self._at(now_ms)) if places else []
+        if count <= before:
+            return []
+        now_ms = self._at(now_ms)
+        if not before:
+            self._queues.wanted_again(resource, now_ms)
+        return self._granting.hand_out([place], now_ms) if place.lanes else []
+
+    def demand(self, resource: str) -> int:
+        """How many are wanted there now."""
+        place = self._ledger.resources.get(resource)
+        return 0 if place is None else place.demand or 0
+
+    def waiting_at(self, resource: str) -> int:
+        """How many wait there, and not elsewhere for something else they need.
+
+        Cost: in the shapes of their needs.
+        """
+        place = self._ledger.resources.get(resource)
+        if place is None:
+            return 0
+        return sum(band.live for lane in place.lanes.values() for band in lane.bands.values())
+
     def request(self, waiter: Waiter, now_ms: int) -> Grant | None:
         """Grant everything the waiter needs at once, or park it and return None.
 
@@ -177,7 +213,8 @@ class Admission:
 
     def usage(self) -> dict[str, dict[str, object]]:
         """Per resource: weight in use, holders, waiters, the limit, starts in the window."""
-        return {name: usage_of(place, self._now_ms) for name, place in self._ledger.resources.items()}
+        places = self._ledger.resources.items()
+        return {name: usage_of(place, self._now_ms) for name, place in places if place.demand is None}
 
     def _at(self, now_ms: int) -> int:
         """The time of this call; claims that have fallen due by it are made."""

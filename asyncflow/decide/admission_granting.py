@@ -29,6 +29,10 @@ class Granting:
         for name, weight in plan.weights:
             resource = resources[name]
             limit = resource.max_concurrent
+            if resource.demand is not None:
+                if resource.demand < weight:
+                    return resource
+                continue
             if limit and resource.in_use + weight > limit:
                 return resource
             if resource.window is not None and resource.window.is_full(now_ms):

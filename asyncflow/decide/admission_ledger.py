@@ -39,6 +39,8 @@ class Ledger:
             self.plans[needs] = plan
         for name, _ in plan.weights:
             self.resource(name)
+        if plan.demand:
+            self.resources[plan.demand].ask_for_demand(plan.weights)
         return plan
 
     def resource(self, name: str) -> Resource:
@@ -59,6 +61,9 @@ class Ledger:
         resources = self.resources
         for name, weight in plan.weights:
             resource = resources[name]
+            if resource.demand is not None:
+                resource.demand -= weight
+                continue
             resource.holders[key] = weight
             resource.in_use += weight
             if resource.window is not None:
@@ -90,7 +95,7 @@ class Ledger:
         resources = self.resources
         for name, _ in plan.weights:
             resource = resources[name]
-            resource.in_use -= resource.holders.pop(key)
+            resource.in_use -= resource.holders.pop(key, 0)  # of a demand nothing is held
         for name, lock_key, _ in plan.locks:
             resources[name].locks[lock_key].give(key)
         return plan
@@ -98,6 +103,10 @@ class Ledger:
     def is_impossible(self, plan: Plan) -> bool:
         """Whether a weight is above a limit in force, so that no release could ever admit it."""
         return any(0 < self.resources[name].max_concurrent < weight for name, weight in plan.weights)
+
+    def is_unwanted(self, plan: Plan) -> bool:
+        """Whether it waits for somebody to want it, and so neither needs nor keeps anything else."""
+        return bool(plan.demand) and not self.resources[plan.demand].demand
 
     def lock(self, name: str, key: str) -> KeyLock:
         """One key of a resource; a new one is held by nobody."""

@@ -90,6 +90,8 @@ class Resource(Place):
     """One named resource: its limit, who holds how much of it, its keys and its window."""
 
     __slots__ = (
+        "companions",
+        "demand",
         "early",
         "fence",
         "holders",
@@ -108,6 +110,8 @@ class Resource(Place):
         self.limit: ResourceLimit | None = None
         self.max_concurrent = 0
         self.in_use = 0
+        self.demand: int | None = None  # how many are wanted here now; None where nobody has to be
+        self.companions: dict[str, None] = {}  # what those who wait for demand here need besides
         self.holders: dict[AttemptKey, int] = {}
         self.locks: dict[str, KeyLock] = {}
         self.window: RateWindow | None = None
@@ -129,6 +133,14 @@ class Resource(Place):
         else:
             self.window = self.window.resized(limit.rate, limit.rate_window_ms, now_ms)
 
+    def ask_for_demand(self, needed: Iterable[tuple[str, int]]) -> None:
+        """Let nobody in from here on who is not wanted; nobody is, so far. `needed` is all they need."""
+        if self.demand is None:
+            self.demand = 0
+        for name, _ in needed:
+            if name != self.name:
+                self.companions[name] = None
+
     @property
     def reserve_after_ms(self) -> int:
         """How long one waits here before those ranked below are kept out."""
@@ -136,6 +148,8 @@ class Resource(Place):
 
     def refuses(self, weight: int, now_ms: int) -> bool:
         """Whether its limits refuse one more start of this weight."""
+        if self.demand is not None:
+            return self.demand < weight
         limit = self.max_concurrent
         if limit and self.in_use + weight > limit:
             return True
@@ -151,5 +165,5 @@ class Resource(Place):
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost if it were forgotten."""
-        nothing = not (self.holders or self.lanes or self.locks or self.fence)
+        nothing = not (self.holders or self.demand or self.lanes or self.locks or self.fence)
         return nothing and self.limit is None and self.first_claim() is None

@@ -18,12 +18,13 @@ class Plan:
     Attributes:
         weights: (resource, weight), each resource once, in the order named.
         locks: (resource, key, is exclusive), each key once.
+        demand: the resource that must want somebody, empty for none; it is asked first.
         shape: what is left when the keys are taken away; waiters of one shape share a lane.
         is_multiple: whether more than one place can refuse, so that one free place must be kept
             while another is waited for.
     """
 
-    __slots__ = ("is_multiple", "locks", "shape", "weights")
+    __slots__ = ("demand", "is_multiple", "locks", "shape", "weights")
 
     def __init__(self, needs: tuple[Need, ...]) -> None:
         """Check and add up.
@@ -33,6 +34,9 @@ class Plan:
         """
         weights: dict[str, int] = {}
         locks: dict[tuple[str, str], bool] = {}
+        self.demand = next((need.resource for need in needs if need.is_demand), "")
+        if self.demand:
+            weights[self.demand] = 0
         for need in needs:
             _check(need)
             weights[need.resource] = weights.get(need.resource, 0) + need.weight

@@ -19,7 +19,18 @@ from asyncflow.model.resources import AttemptKey, Waiter
 class Queues:
     """All waiters of one engine, each at the one place that refused it."""
 
-    __slots__ = ("_claims_due", "_ledger", "_refills", "_shelved", "count", "lanes", "parked", "step_ms")
+    __slots__ = (
+        "_claiming",
+        "_claims_due",
+        "_ledger",
+        "_refills",
+        "_resting",
+        "_shelved",
+        "count",
+        "lanes",
+        "parked",
+        "step_ms",
+    )
 
     def __init__(self, ledger: Ledger, step_ms: int) -> None:
         self._ledger = ledger
@@ -30,6 +41,8 @@ class Queues:
         self._refills: list[tuple[int, str]] = []  # a heap
         self._claims_due: list[tuple[int, int, Entry]] = []  # a heap
         self._shelved: list[Entry] = []  # claims of those whom no limit in force would ever admit
+        self._resting: dict[str, list[tuple[Entry, Place | None]]] = {}  # whom nobody wants now, by demand
+        self._claiming: dict[str, list[Entry]] = {}  # who made claims that count only while it is wanted
 
     def score(self, waiter: Waiter) -> int:
         """The rank of a waiter against reservations, smaller is better; it never changes."""
@@ -115,13 +128,18 @@ class Queues:
     # --- reservations -----------------------------------------------------------------------
 
     def is_reserved(self, place: Place, resource: Resource, rank: int, now_ms: int) -> bool:
-        """Whether one of a better rank has waited so long that this rank must stand back here."""
+        """Whether one of a better rank has waited so long that this rank must stand back here.
+
+        Whom nobody wants keeps nobody out: it waits for a worker, not for a slot.
+        """
         since_ms = now_ms - resource.reserve_after_ms
         # Nobody stands at a free key for want of the key: its best has gone on to a resource.
         if not isinstance(place, KeyLock) or place.is_held:
             for lane in place.lanes.values():
                 score = lane.reserves(since_ms)
-                if score is not None and score < rank and not self._ledger.is_impossible(lane.plan):
+                if score is None or score >= rank:
+                    continue
+                if not (self._ledger.is_impossible(lane.plan) or self._ledger.is_unwanted(lane.plan)):
                     return True
         # Where nothing is limited, only keys can be kept free.
         if isinstance(place, Resource) and place.limit is None:
@@ -137,6 +155,32 @@ class Queues:
             if entry.alive:
                 self._claim(entry)
 
+    def wanted_again(self, demand: str, now_ms: int) -> None:
+        """Somebody is wanted where nobody was: those who rested there claim again."""
+        for entry, place in self._resting.pop(demand, ()):
+            if not entry.alive:
+                continue
+            if place is None:
+                self._watch(entry)
+            elif isinstance(place, KeyLock):
+                self._ledger.lock(place.resource.name, place.key).claim(entry)
+            else:
+                place.claim(entry)
+        self.fall_due(now_ms)
+
+    def given_up(self, demand: Resource) -> list[Place]:
+        """Nobody is wanted there any more: the places that its waiters had kept others out of."""
+        claiming = [entry for entry in self._claiming.get(demand.name, ()) if entry.alive]
+        if claiming:
+            self._claiming[demand.name] = claiming
+        else:
+            self._claiming.pop(demand.name, None)
+        named = [self._ledger.resources.get(name) for name in demand.companions]
+        kept: list[Place] = [each for each in named if each is not None]
+        for entry in claiming:
+            kept += self._ledger.locks(entry.plan)
+        return [place for place in kept if place.lanes]
+
     def unshelve(self) -> None:
         """After a change of a limit: those who were impossible may claim again."""
         for entry in self._shelved:
@@ -146,11 +190,20 @@ class Queues:
 
     def _first_claim(self, place: Place) -> Entry | None:
         claim = place.first_claim()
-        while claim is not None and self._ledger.is_impossible(claim.plan):
+        while claim is not None:
+            if self._ledger.is_impossible(claim.plan):
+                self._shelved.append(claim)
+            elif self._ledger.is_unwanted(claim.plan):
+                self._rest(claim, place)
+            else:
+                return claim
             heappop(place.claims)
-            self._shelved.append(claim)
             claim = place.first_claim()
-        return claim
+        return None
+
+    def _rest(self, entry: Entry, place: Place | None) -> None:
+        """Keep a claim of this place, or all its claims, for when somebody is wanted again."""
+        self._resting.setdefault(entry.plan.demand, []).append((entry, place))
 
     def _watch_oldest(self, lane: Lane, priority: int) -> None:
         band = lane.bands.get(priority)
@@ -171,10 +224,17 @@ class Queues:
         Who stands at a key cannot use the resource behind it yet, and one busy key must not shut a
         whole resource. When the key frees, it goes on to the resource and reserves that.
         """
+        if self._ledger.is_unwanted(entry.plan):
+            self._rest(entry, None)
+            return
+        if entry.plan.demand:
+            self._claiming.setdefault(entry.plan.demand, []).append(entry)
         here = entry.lane.place if entry.lane else None
         for name, key, _ in entry.plan.locks:
             self._ledger.lock(name, key)
         for place in self._ledger.places(entry.plan):
+            if isinstance(place, Resource) and place.demand is not None:
+                continue  # demand passes; kept for one who cannot begin it would be nobody's
             if not (isinstance(here, KeyLock) and place in {here, here.resource}):
                 place.claim(entry)
 

@@ -89,6 +89,8 @@ def _reason(place: Place, weight: int, now_ms: int) -> str:
     if isinstance(place, KeyLock):
         return "key_held" if place.is_held else "reserved"
     assert isinstance(place, Resource)
+    if place.demand is not None:
+        return "no_demand"
     if 0 < place.max_concurrent < weight:
         return "weight_above_limit"
     if place.max_concurrent and place.in_use + weight > place.max_concurrent:

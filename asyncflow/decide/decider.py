@@ -57,6 +57,7 @@ _HANDLERS: dict[type[inputs.Input], Handler] = {
     inputs.AttemptAdmitted: reports.attempt_admitted,
     inputs.AttemptEnded: reports.attempt_ended,
     inputs.AttemptInterrupted: reports.attempt_interrupted,
+    inputs.ReleaseAttempt: reports.release_attempt,
     inputs.ScriptEnded: reports.script_ended,
     inputs.TimerDue: reports.timer_due,
     inputs.ExtendLease: reports.extend_lease,

@@ -54,6 +54,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
     state.created_ms, state.ended_ms, state.retried_ms = at_ms, 0, 0
     state.output, state.reason, state.failed_number = {}, None, 0
     state.failed_weight = 0
+    state.worker_version = ""
     refresh_execution(state)
 
 

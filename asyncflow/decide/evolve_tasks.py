@@ -183,6 +183,11 @@ def attempt_started(state: ExecutionState, event: ev.AttemptStarted, at_ms: int)
     task.input_bytes = event.input_bytes
     state.changed[event.number] = None
     refresh(state, task)
+    if event.version and not state.worker_version:
+        state.worker_version = event.version
+        for other in state.tasks.values():
+            if other.executor == "remote" and other.status == SCHEDULED:
+                refresh(state, other)
 
 
 def task_updated(state: ExecutionState, event: ev.TaskUpdated, at_ms: int) -> None:
@@ -199,6 +204,8 @@ def task_updated(state: ExecutionState, event: ev.TaskUpdated, at_ms: int) -> No
     if event.executor is not None:
         task.executor = event.executor
         task.grants = None
+    if event.status == SCHEDULED:
+        task.grants = None  # given back with the task; the next worker is granted its own
     task.callback_after_s = event.callback_after_s
     task.due_ms = at_ms + int(event.callback_after_s * 1000) if event.status == SCHEDULED else 0
     state.changed[event.number] = None

@@ -13,7 +13,7 @@ from asyncflow.decide.flow import begin_task, complete, fail
 from asyncflow.decide.operators_child import child_ended as end_child_task
 from asyncflow.decide.operators_loop import condition_answered
 from asyncflow.decide.step import Step
-from asyncflow.decide.wanted import DUE, LOCAL_EXECUTORS, attempt_start, script_round
+from asyncflow.decide.wanted import DUE, LOCAL_EXECUTORS, attempt_start, is_pinned, script_round
 from asyncflow.ids import task_id
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
@@ -31,6 +31,7 @@ from asyncflow.model.statuses import (
 )
 
 INTERRUPTED = "INTERRUPTED"
+RELEASED = "RELEASED"
 
 
 # Staleness is decided by the state, never by remembering reports: a report counts if what it answers
@@ -45,12 +46,15 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
     task = state.tasks.get(report.number)
     if task is None or task.status != SCHEDULED or state.is_ended:
         return
-    if state.status != PAUSED or task.executor not in LOCAL_EXECUTORS:  # its grant goes back: nothing began
-        step.emit(
-            ev.AttemptStarted(
-                report.number, report.worker_id, report.grants, report.fence, report.input_bytes
-            )
-        )
+    if state.status == PAUSED and task.executor in LOCAL_EXECUTORS:
+        return  # its grant goes back: nothing began
+    version = report.version if is_pinned(state, task) else ""
+    if version and state.worker_version not in {"", version}:
+        return  # another task of the execution was taken by other code meanwhile
+    started = ev.AttemptStarted(
+        report.number, report.worker_id, report.grants, report.fence, report.input_bytes, version
+    )
+    step.emit(started)
 
 
 def attempt_ended(step: Step, report: inputs.AttemptEnded) -> None:
@@ -72,13 +76,25 @@ def attempt_interrupted(step: Step, report: inputs.AttemptInterrupted) -> None:
     task = _open(step, report.number)
     if task is None or task.status != IN_PROGRESS or task.executor not in LOCAL_EXECUTORS:
         return
-    if report.start and report.start != attempt_start(task):
+    if not report.start or report.start == attempt_start(task):
+        _again(step, task, report.reason, state=INTERRUPTED)
+
+
+def release_attempt(step: Step, report: inputs.ReleaseAttempt) -> None:
+    """A worker elsewhere gives a task back, or never got it: another record, and no retry is used."""
+    task = _open(step, report.number)
+    if task is None or task.status != IN_PROGRESS or task.executor != "remote":
         return
-    state = step.state
-    step.emit(ev.TaskEnded(task.number, CANCELED, {}, report.reason, settled=False, state=INTERRUPTED))
+    if not report.start or report.start == attempt_start(task):
+        _again(step, task, report.reason, state=RELEASED)
+
+
+def _again(step: Step, task: TaskState, reason: str, *, state: str) -> None:
+    """End an attempt that is nobody's failure, and make a record with the same number of retries."""
+    step.emit(ev.TaskEnded(task.number, CANCELED, {}, reason, settled=False, state=state))
     step.emit(
         ev.TaskScheduled(
-            state.next_number,
+            step.state.next_number,
             task.ref.removesuffix(task.suffix),
             task.suffix,
             task.input,

@@ -7,9 +7,10 @@ by construction what `wanted` finds from nothing. Effects carry no payload; see 
 from __future__ import annotations
 
 from asyncflow.decide.durations import wait_due
-from asyncflow.model.effects import Admit, Effect, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.decide.policy import setting
+from asyncflow.model.effects import Admit, Effect, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.statuses import EXECUTION_ENDED, IN_PROGRESS, PAUSED, SCHEDULED, TASK_ENDED
+from asyncflow.model.statuses import EXECUTION_ENDED, PAUSED, SCHEDULED, TASK_ENDED
 
 LOCAL_EXECUTORS = frozenset({"loop", "thread", "process", "http", "command"})
 DUE = "due"
@@ -21,9 +22,10 @@ _NOTHING: tuple[Effect, ...] = ()
 # What is wanted is a function of the record alone, so starting, cancelling, pausing, resuming and
 # recovering need no code of their own: the runtime compares what is wanted with what is under way.
 #   SCHEDULED here        Admit, unless paused: a grant must not be held by what may not begin
-#   SCHEDULED elsewhere   nothing but timeouts; the worker's poll is what begins it
+#   SCHEDULED elsewhere   Offer, also while paused: what was scheduled goes on; a worker's poll begins it
 #   SCHEDULED operator    a timer, where a delay holds it back; otherwise it began in its own step
-#   IN_PROGRESS           the attempt, the script, or the point in time; and the timeouts that count
+#   IN_PROGRESS           the attempt, the lease of a worker, the script, or the point in time; and the
+#                         timeouts that count
 # An effect that is equal to the one before is the same thing still under way. That is why an attempt
 # and a question to a script carry the epoch: what was asked before a reset is not what is asked after.
 
@@ -91,7 +93,7 @@ def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
         due = wait_due(task)
         return (*_limits(task), Timer(task.number, "wait", *due)) if due is not None else _limits(task)
     if executor == "remote":
-        return _remote_effects(task)
+        return _remote_effects(state, task)
     return _limits(task) if executor in {"child", "external"} else _NOTHING
 
 
@@ -120,13 +122,27 @@ def _attempt_effects(task: TaskState, *, paused: bool) -> tuple[Effect, ...]:
     return (*effects, *_limits(task)) if policy.total_timeout or policy.timeout else effects
 
 
-def _remote_effects(task: TaskState) -> tuple[Effect, ...]:
-    """A worker elsewhere is waited for: how long until it takes the task, and until it speaks."""
+def is_pinned(state: ExecutionState, task: TaskState) -> bool:
+    """Whether only workers of one code version may take this task of the execution."""
+    ours = state.graph.definition.extension
+    if ours is not None and ours.pin_worker_version:
+        return True
+    plain = task.node.task.extension is None and task.node.task.task_definition is None
+    return not plain and bool(setting(task.node.task, "pin_worker_version"))
+
+
+def _remote_effects(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
+    """A worker elsewhere is waited for, or has it: until it takes the task, and until it speaks."""
     policy = task.node.policy
     effects = list(_limits(task))
-    if task.status == SCHEDULED and policy.poll_timeout:
-        effects.append(_poll_timer(task))
-    if task.status == IN_PROGRESS and policy.response_timeout:
+    if task.status == SCHEDULED:
+        pinned = state.worker_version and is_pinned(state, task)
+        effects.append(Offer(task.number, task.due_ms, state.worker_version if pinned else ""))
+        if policy.poll_timeout:
+            effects.append(_poll_timer(task))
+        return tuple(effects)
+    effects.append(Lease(task.number, attempt_start(task)))
+    if policy.response_timeout:
         seconds = policy.response_timeout + task.callback_after_s
         effects.append(_while_running(task, "response", task.updated_ms, seconds))
     return tuple(effects)

@@ -26,6 +26,21 @@ class RunAttempt(NamedTuple):
     start: int
 
 
+class Offer(NamedTuple):
+    """A task waits for a worker elsewhere, not before `due_ms`; of this code `version`, unless empty."""
+
+    number: int
+    due_ms: int
+    version: str = ""
+
+
+class Lease(NamedTuple):
+    """A worker elsewhere has the task, and holds what it was granted. `start` as in `RunAttempt`."""
+
+    number: int
+    start: int
+
+
 class RunScript(NamedTuple):
     """A script of the definition is to be evaluated; its report carries `iteration` back.
 
@@ -54,4 +69,4 @@ class Proceed(NamedTuple):
     """Deferred follow-ups or undelivered messages wait: the execution wants another turn."""
 
 
-Effect = Admit | RunAttempt | RunScript | Timer | Proceed
+Effect = Admit | RunAttempt | Offer | Lease | RunScript | Timer | Proceed

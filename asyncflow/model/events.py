@@ -172,6 +172,7 @@ class AttemptStarted(NamedTuple):
     """An attempt was admitted and begins once this is durable; it holds its grants from here.
 
     `grants` are `[resource, weight, mode, key]` rows; `fence` rises with every exclusive grant.
+    `version` is that of the worker's code, recorded where the execution is pinned to it.
     """
 
     number: int
@@ -179,6 +180,7 @@ class AttemptStarted(NamedTuple):
     grants: list[list[JsonValue]] | None = None
     fence: int = 0
     input_bytes: int = 0
+    version: str = ""
 
 
 class TaskUpdated(NamedTuple):

@@ -16,6 +16,10 @@ Executor = Literal["loop", "thread", "process", "remote"]
 """Where the attempts of a run task are made."""
 
 
+Reassignment = Literal["any", "same_host", "not_last"]
+"""Which worker is asked first for another attempt: any, one on the host of the last, any but the last."""
+
+
 class ResourceUse(Shape):
     """One resource that every attempt of a task needs, and how much of it.
 
@@ -45,6 +49,10 @@ class TaskDefinitionExtension(Shape):
             retries, unless `retryCount` is given beside them or nearer to the task. None keeps the policy.
         execute_when_recovering: run the attempt again although its end is recorded.
         executor: where attempts are made; None lets the engine choose.
+        max_in_flight_per_worker: tasks of this name that one worker elsewhere may have at once; 0 for any.
+        reassign: which worker gets the next attempt of a task that a worker had; None means any.
+        pin_worker_version: the tasks of an execution go to workers of one code version only, the one that
+            first took one of them.
     """
 
     resources: Annotated[list[ResourceUse], FIRST_FAULT] = Field(default_factory=list)
@@ -53,6 +61,9 @@ class TaskDefinitionExtension(Shape):
     retry_delays: Annotated[list[Number], FIRST_FAULT] | None = None
     execute_when_recovering: Flag = False
     executor: Executor | None = None
+    max_in_flight_per_worker: Int = 0
+    reassign: Reassignment | None = None
+    pin_worker_version: Flag = False
 
 
 class TaskExtension(TaskDefinitionExtension):
@@ -75,8 +86,10 @@ class WorkflowExtension(Shape):
         resources: what every execution holds while it is open.
         priority: 0 to 99 or an expression, for tasks that name none.
         fail_if_failed_weight_above: failed tasks do not fail the execution until their weights exceed this.
+        pin_worker_version: as on a task, for all tasks of the definition.
     """
 
     resources: Annotated[list[ResourceUse], FIRST_FAULT] = Field(default_factory=list)
     priority: IntegerOrText | None = None
     fail_if_failed_weight_above: Number | None = None
+    pin_worker_version: Flag = False

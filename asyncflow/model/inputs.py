@@ -126,13 +126,19 @@ class Evaluate(NamedTuple):
 
 
 class AttemptAdmitted(NamedTuple):
-    """Admission granted what the task needs; it may begin."""
+    """Admission granted what the task needs; it may begin.
+
+    `worker_id` and `version` are those of the worker elsewhere that takes it, and `ticket` tells this
+    taking from all others.
+    """
 
     number: int
     grants: list[list[JsonValue]] | None = None
     fence: int = 0
     worker_id: str = ""
     input_bytes: int = 0
+    version: str = ""
+    ticket: int = 0
 
 
 class AttemptEnded(NamedTuple):
@@ -153,6 +159,17 @@ class AttemptEnded(NamedTuple):
 
 class AttemptInterrupted(NamedTuple):
     """An attempt was broken off by the engine's own stop or crash; it costs no retry.
+
+    `start` as in `AttemptEnded`.
+    """
+
+    number: int
+    reason: str
+    start: int = 0
+
+
+class ReleaseAttempt(NamedTuple):
+    """A worker elsewhere gives an attempt back, or never got it; it costs no retry.
 
     `start` as in `AttemptEnded`.
     """
@@ -227,6 +244,7 @@ Input = (
     | AttemptAdmitted
     | AttemptEnded
     | AttemptInterrupted
+    | ReleaseAttempt
     | ScriptEnded
     | TimerDue
     | ExtendLease

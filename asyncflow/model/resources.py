@@ -41,12 +41,15 @@ class Need(NamedTuple):
         weight: what it takes of `max_concurrent`; at least 0.
         mode: None takes no lease of the key; shared leases of a key exclude the exclusive one.
         key: what the lease is of, evaluated; leases of different keys never meet.
+        is_demand: it is asked of the resource that so many are wanted there now (`set_demand`), once;
+            nothing of it is held.
     """
 
     resource: str
     weight: int = 1
     mode: LeaseMode | None = None
     key: str = ""
+    is_demand: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -122,6 +122,7 @@ class ExecutionState:
     `countdown` must be built anew from the records before they are used. `ready_joins` are
     those whose members settled; `passive_count` counts open records that only wait for others.
     `repairs` are the records that a reopening has still to put right, because of `repair_cause`.
+    `worker_version` is that of the code that took a task pinned to one version, once one did.
     """
 
     execution_id: str
@@ -154,6 +155,7 @@ class ExecutionState:
     failed_refs: dict[str, None] = field(default_factory=dict)
     failed_names: dict[str, None] = field(default_factory=dict)
     failed_weight: float = 0
+    worker_version: str = ""
     tasks: dict[int, TaskState] = field(default_factory=dict)
     by_ref: dict[str, TaskState] = field(default_factory=dict)
     latest: dict[str, TaskState] = field(default_factory=dict)

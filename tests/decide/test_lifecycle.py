@@ -69,7 +69,7 @@ def test_paused_execution_finishes_what_runs_and_starts_nothing_new() -> None:
     made.begin(state, "a")
     made.pause(state)
 
-    assert state.wanted.keys() == {2}, "only the attempt that runs goes on"
+    assert state.wanted.keys() == {2, 4}, "only what runs, and what workers elsewhere are offered, goes on"
     made.send(state.execution_id, inputs.AttemptEnded(2, "COMPLETED", {}))
     assert made.task(state, "a").status == "COMPLETED"
     assert "z" not in state.by_ref

@@ -7,7 +7,7 @@ import pytest
 from asyncflow.decide.render import render_task
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.model import inputs
-from asyncflow.model.effects import Admit, RunAttempt
+from asyncflow.model.effects import Admit, Offer, RunAttempt
 from asyncflow.model.state import ExecutionState
 from asyncflow.testing.pure import World
 from tests.decide.definitions import after, task, workflow, world
@@ -39,7 +39,7 @@ def test_unknown_function_waits_for_a_worker() -> None:
     state = made.start(workflow(task("a")))
 
     assert made.task(state, "a").executor == "remote"
-    assert state.wanted == {}
+    assert state.wanted == {1: (Offer(1, 0),)}
 
 
 @pytest.mark.parametrize("kind", ["USER_DEFINED", "HTTP_POLL", "JDBC"])
