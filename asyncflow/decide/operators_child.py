@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from asyncflow.decide.ending import end_execution
 from asyncflow.decide.flow import complete, fail
 from asyncflow.decide.gather import input_of
+from asyncflow.decide.java_text import java_text
 from asyncflow.decide.step import MAX_DEPTH, Begin, Step
 from asyncflow.errors import DefinitionError
 from asyncflow.ids import child_id, derived_id, task_id
@@ -18,6 +19,7 @@ from asyncflow.model.definition import WorkflowDefinition, parse_workflow
 from asyncflow.model.events import ChildStarted
 from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import ChildEnded, StartExecution
+from asyncflow.model.resources import TOP_PRIORITY
 from asyncflow.model.state import TaskState
 from asyncflow.model.statuses import CANCELED, COMPLETED, FAILED, FAILED_TERMINALLY, TERMINATED
 from asyncflow.model.validation import validate_workflow
@@ -47,7 +49,7 @@ def begin_child(step: Step, task: TaskState) -> None:
         retry_count=task.retry_count,
         epoch=task.epoch,
     )
-    priority, domains = task.input.get("priority"), task.input.get("subWorkflowTaskToDomain")
+    domains = task.input.get("subWorkflowTaskToDomain")
     step.emit(ChildStarted(task.number, identity))
     step.send(
         identity,
@@ -55,7 +57,7 @@ def begin_child(step: Step, task: TaskState) -> None:
             graph.hash,
             _child_input(task),
             state.correlation_id,
-            priority if isinstance(priority, int) and not isinstance(priority, bool) else state.priority,
+            _priority(task.input.get("priority"), state.priority),
             _texts(domains) if isinstance(domains, Mapping) else state.task_to_domain or None,
             state.execution_id,
             task.number,
@@ -75,8 +77,16 @@ def _child_input(task: TaskState) -> JsonObject:
     return child_input
 
 
+def _priority(given: JsonValue, otherwise: int) -> int:
+    """The priority that data gives, the nearest there is; `otherwise` where it gives no integer."""
+    if not isinstance(given, int) or isinstance(given, bool):
+        return otherwise
+    return min(max(given, 0), TOP_PRIORITY)
+
+
 def _texts(domains: Mapping[str, JsonValue]) -> dict[str, str]:
-    return {key: str(value) for key, value in domains.items()}
+    """A map of domains that data gives; a name mapped to null has none."""
+    return {key: java_text(value) for key, value in domains.items() if value is not None}
 
 
 def _child_graph(step: Step, task: TaskState) -> Graph | str:
@@ -131,7 +141,6 @@ def begin_start_workflow(step: Step, task: TaskState) -> None:
         fail(step, task, FAILED, graph)
         return
     given, domains = request.get("input"), request.get("taskToDomain")
-    priority = request.get("priority")
     identity = derived_id("start", state.execution_id, task.number, task.retry_count, task.epoch)
     correlation = request.get("correlationId")
     step.send(
@@ -139,8 +148,8 @@ def begin_start_workflow(step: Step, task: TaskState) -> None:
         StartExecution(
             graph.hash,
             dict(given) if isinstance(given, Mapping) else {},
-            state.correlation_id if correlation is None else str(correlation),
-            priority if isinstance(priority, int) and not isinstance(priority, bool) else 0,
+            state.correlation_id if correlation is None else java_text(correlation),
+            _priority(request.get("priority"), 0),
             _texts(domains) if isinstance(domains, Mapping) and domains else state.task_to_domain or None,
             trigger=f"start by {state.execution_id}",
         ),

@@ -145,6 +145,27 @@ def test_priority_that_is_no_number_is_inherited() -> None:
     assert made.child(state, "s").priority == 3
 
 
+@pytest.mark.parametrize(("given", "taken"), [(2**80, 99), (-1, 0), (True, 3), (50, 50)])
+def test_priority_that_data_gives_is_one_there_is(given: object, taken: int) -> None:
+    """One of more than 64 bits could not be written into the view of executions."""
+    made = world()
+    made.register(INNER)
+    state = made.start(workflow(param(priority="${workflow.input.p}")), {"p": given}, priority=3)
+    request = {"name": "inner", "priority": given}
+    other = made.start(starting(request))
+
+    assert made.child(state, "s").priority == taken
+    assert made.states[str(other.output["workflowId"])].priority == (0 if given is True else taken)
+
+
+def test_domain_that_data_gives_as_null_is_none() -> None:
+    domains = {"x": "${workflow.input.nothing}", "y": "${workflow.input.number}"}
+    made, state = with_inner(param(taskToDomain=domains), given={"number": 1.0})
+
+    assert made.child(state, "s").task_to_domain == {"y": "1.0"}
+    assert made.task(made.child(state, "s"), "x").domain is None
+
+
 def test_end_of_the_child_ends_its_task_with_its_output() -> None:
     made, state = with_inner(param())
     inner = made.child(state, "s")
