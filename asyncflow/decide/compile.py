@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from asyncflow.decide.expressions import compile_template
 from asyncflow.decide.policy import setting
@@ -23,7 +24,6 @@ from asyncflow.model.graph import CompiledTemplate, Graph, ListKind, Node, NodeL
 # A worker task that nobody described: Conductor's defaults. Any other type is tried once.
 _AD_HOC_WORKER = Policy(retry_count=3, retry_delay=60, response_timeout=3600)
 _AD_HOC = Policy()
-WORKER_TYPES = frozenset({"SIMPLE", "DYNAMIC", "USER_DEFINED"})
 
 
 # Everything that depends on the definition alone is settled here: who follows whom, how long a retry
@@ -45,7 +45,6 @@ def compile_definition(definition: WorkflowDefinition, content_hash: str) -> Gra
         root=root,
         nodes=nodes,
         output=output,
-        task_count=len(nodes),
     )
 
 
@@ -55,9 +54,12 @@ def compile_task(task: WorkflowTask, home: NodeList, *, definition: TaskDefiniti
     `definition` is the registered one, used where the task embeds none; a forked worker task
     without either has no policy at all.
     """
+    if definition is not None and definition.extension is not None and task.task_definition is None:
+        task = task.model_copy(update={"task_definition": definition})  # for its resources, executor, …
     node = _compile_node(task, home, nodes={})
     if task.task_definition is None:
-        node.policy = _AD_HOC if definition is None else make_policy(definition, task.retry_count)
+        policy = _AD_HOC if definition is None else make_policy(definition, task.retry_count)
+        node.policy = _with_own_delays(policy, task)
     return node
 
 
@@ -94,7 +96,7 @@ def _policy_of(task: WorkflowTask) -> Policy:
         return _with_own_delays(make_policy(task.task_definition, task.retry_count), task)
     policy = _AD_HOC_WORKER if task.type == "SIMPLE" else _AD_HOC
     if task.retry_count is not None:
-        policy = _replace_retries(policy, task.retry_count)
+        policy = replace(policy, retry_count=task.retry_count)
     return _with_own_delays(policy, task)
 
 
@@ -103,13 +105,7 @@ def _with_own_delays(policy: Policy, task: WorkflowTask) -> Policy:
     if delays is None:
         return policy
     count = len(delays) if task.retry_count is None else task.retry_count
-    changed = {name: getattr(policy, name) for name in Policy.__slots__}
-    return Policy(**{**changed, "retry_count": count, "retry_delays": tuple(delays)})
-
-
-def _replace_retries(policy: Policy, count: int) -> Policy:
-    changed = {name: getattr(policy, name) for name in Policy.__slots__}
-    return Policy(**{**changed, "retry_count": count})
+    return replace(policy, retry_count=count, retry_delays=tuple(delays))
 
 
 def _compile_list(
@@ -145,18 +141,18 @@ def _link_dag(home: NodeList, order: Mapping[str, list[str]]) -> None:
 
 
 def _compile_node(task: WorkflowTask, home: NodeList, *, nodes: dict[str, Node]) -> Node:
+    policy = _policy_of(task)
     node = Node(
         ref=task.task_reference_name,
         type=task.type,
         name=task.name,
         task=task,
         home=home,
-        policy=_policy_of(task),
-        input=compile_template(task.input_parameters),
+        policy=policy,
+        input=_with_template(task, policy),
+        extra=_extra_templates(task),
         loop=None if home.owner is None else home.owner if home.kind == "loop" else home.owner.loop,
     )
-    node.input = _with_template(task, node.policy)
-    node.extra = _extra_templates(task)
     nodes[node.ref] = node
     if task.fork_tasks:
         node.branches = tuple(

@@ -106,4 +106,3 @@ class Graph:
     root: NodeList
     nodes: Mapping[str, Node]
     output: CompiledTemplate | None
-    task_count: int

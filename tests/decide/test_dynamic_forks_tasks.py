@@ -61,6 +61,29 @@ def test_listed_sub_workflow_needs_no_name() -> None:
     assert made.child(state, "r").input == {"k": 1}
 
 
+def test_listed_tasks_heed_what_stands_under_asyncflow() -> None:
+    made = world("a", "b")
+    made.register_task(
+        name="a", asyncflow={"resources": [{"name": "r"}], "retryDelays": [7], "executor": "remote"}
+    )
+    own = task("b", asyncflow={"retryDelays": [1, 2]})
+    state = made.start(workflow(*tasks_fork("f", [task("a"), own], {})))
+    listed, other = made.task(state, "a"), made.task(state, "b")
+
+    assert listed.executor == "remote"
+    assert str(listed.node.extra["resources"].resolve(None)).startswith("[{'name': 'r'")
+    policies = [each.node.policy for each in (listed, other)]
+    assert [(policy.retry_delays, policy.retry_count) for policy in policies] == [((7,), 1), ((1, 2), 2)]
+
+
+def test_elements_heed_what_their_definition_has_under_asyncflow() -> None:
+    made = world("w")
+    made.register_task(name="w", asyncflow={"executor": "remote"})
+    state = made.start(workflow(*dynamic_fork("f", {"forkTaskInputs": [1, 2], "forkTaskName": "w"})))
+
+    assert [record.executor for record in state.tasks.values()] == ["", "remote", "remote", ""]
+
+
 @pytest.mark.parametrize(
     ("tasks", "inputs", "reason"),
     [
