@@ -98,11 +98,18 @@ class Reading:
             for recorded in history:
                 last = recorded.seq
                 yield recorded
-            while news.waiting or not (await self.state(stream)).is_ended:
+            while not (news.is_silent and await self._is_over(stream) and news.is_silent):
                 for recorded in await news.take():
                     if recorded.seq > last:
                         last = recorded.seq
                         yield recorded
+
+    async def _is_over(self, stream: str) -> bool:
+        """Whether the execution has ended, durably: whoever watches it has been told of its end."""
+        if not (await self.state(stream)).is_ended:
+            return False
+        await self._turns.settled(stream)
+        return True
 
 
 class _Watch:
@@ -139,8 +146,13 @@ class _News:
         if self._hope is not None and not self._hope.done():
             self._hope.set_result(None)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to take, and nothing to say of what was lost."""
+        return not self.waiting and not self._lost
+
     async def take(self) -> list[Recorded]:
-        if not self.waiting and not self._lost:
+        if self.is_silent:
             self._hope = asyncio.get_running_loop().create_future()
             await self._turns.unless_failed(self._hope)
         if self._lost:
