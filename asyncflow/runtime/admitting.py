@@ -167,11 +167,11 @@ class Admitting:
             self.unloaded.pop(key, None)
         if task is not None and not task.is_ended and task.starts and task.status == IN_PROGRESS:
             return ()  # it holds now what it asked for, until its attempt ends
-        self._payloads.pop(key, None)
         return self.release(key)
 
     def release(self, key: Key) -> Iterable[Message]:
         """An attempt is over, or a request given up: what it held or waited for goes to the next."""
+        self._payloads.pop(key, None)  # of an attempt that ended before it began
         if key not in self._requested:
             return ()
         self._requested.discard(key)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from asyncflow.app.service import StartRequest
 from asyncflow.model.definition import parse_workflow
-from tests.integration.engine_support import held_engine, kinds, waiting, workflow
+from tests.integration.engine_support import held_engine, kinds, noop, simple, waiting, workflow
 from tests.integration.waiting import until
 
 WAITS = parse_workflow(workflow("waits", [waiting()]))
@@ -36,3 +36,26 @@ async def test_reader_of_events_waits_for_an_end_that_is_not_durable_yet(tmp_pat
 
         assert not early
         assert kinds(seen)[-1] == "ExecutionEnded"
+
+
+async def test_input_of_an_attempt_that_never_began_is_let_go(tmp_path: Path) -> None:
+    async with held_engine(tmp_path / "a.db", noop) as (service, store):
+        await service.start(StartRequest(definition=WAITS))
+        store.gate.clear()
+        store.arrived.clear()
+        busy = asyncio.ensure_future(service.start(StartRequest(definition=WAITS)))
+        await store.arrived.wait()
+        limited = {"name": "noop", "retryCount": 0, "concurrentExecLimit": 5}
+        task = simple("noop", taskDefinition=limited, inputParameters={"text": "x" * 1000})
+        body = parse_workflow(workflow("w", [task]))
+        known = {*service.engine.turns.states}
+        started = asyncio.ensure_future(service.start(StartRequest(definition=body)))
+        await until(lambda: {*service.engine.turns.states} - known)
+        (identity,) = {*service.engine.turns.states} - known
+        ended = asyncio.ensure_future(service.terminate(identity))
+        await until(lambda: service.engine.turns.states[identity].is_ended)
+        kept = len(service.engine.carry.admitting._payloads)
+        store.gate.set()
+        await asyncio.gather(busy, started, ended)
+
+        assert kept == 0
