@@ -92,8 +92,9 @@ class Compaction:
 
     async def _work(self) -> None:
         while self._ended and not self._closing.is_set():
-            await self._segment_one(self._ended[0])
-            self._ended.popleft()
+            # Off the list first: where one cannot be read, the others are not to wait behind it. What
+            # gets no segments here gets them with its turns.
+            await self._segment_one(self._ended.popleft())
         if self._grown > self._most_bytes // _MEASURED:
             await self._measure()
         while self.turn_bytes > self._most_bytes and not self._closing.is_set():

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-from asyncflow.app.service import StartRequest
+import pytest
+
+from asyncflow.app.service import Service, StartRequest
+from asyncflow.errors import StoreError
 from asyncflow.model.definition import parse_workflow
+from asyncflow.model.turn import Recorded
+from asyncflow.runtime import compaction
+from asyncflow.runtime.engine import Engine
+from asyncflow.store.sqlite import SqliteStore
 from tests.integration.engine_support import held_engine, kinds, noop, simple, waiting, workflow
 from tests.integration.waiting import until
 
@@ -59,3 +67,33 @@ async def test_input_of_an_attempt_that_never_began_is_let_go(tmp_path: Path) ->
         await asyncio.gather(busy, started, ended)
 
         assert kept == 0
+
+
+class OneDamaged(SqliteStore):
+    """A store in which the histories of some executions cannot be read."""
+
+    damaged: frozenset[str] = frozenset()
+
+    async def read_streams(
+        self, streams: Sequence[str], *, segments_only: bool = False
+    ) -> dict[str, list[Recorded]]:
+        if self.damaged.intersection(streams):
+            raise StoreError("a segment is damaged")
+        return await super().read_streams(streams, segments_only=segments_only)
+
+
+async def test_history_that_cannot_be_read_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "_LARGE", 2)
+    monkeypatch.setattr(compaction, "_AGAIN_S", 0.01)
+    async with OneDamaged.open(tmp_path / "a.db") as store, Engine(store, functions={"noop": noop}) as engine:
+        service = Service(engine)
+        first, second = [await service.start(StartRequest(definition=WAITS)) for _ in range(2)]
+        store.damaged = frozenset([first])
+        for identity in (first, second):
+            await service.signal(identity, "wait")
+
+        async with asyncio.timeout(PATIENCE_S):
+            while not (await store.read_streams([second], segments_only=True))[second]:
+                await asyncio.wait([asyncio.ensure_future(store.recover())])
