@@ -17,6 +17,7 @@ from asyncflow.model.inputs import AttemptEnded, AttemptInterrupted, ExtendLease
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED
 from asyncflow.runtime.attempt_records import AttemptRecord, LogLine
+from asyncflow.runtime.clock import comes_within
 from asyncflow.runtime.performing import Begun, LocalFunction, Performing
 from asyncflow.runtime.scripts.evaluator import ScriptRequest, ScriptRunner
 
@@ -173,12 +174,7 @@ class Attempts:
         self._rested.clear()
         if not self.count:
             return True
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._rested.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await comes_within(self._rested, timeout_s)
 
     async def close(self) -> None:
         """Break everything off, without reports.

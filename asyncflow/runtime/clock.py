@@ -70,3 +70,13 @@ async def breathe() -> None:
 async def pause(seconds: float) -> None:
     """Wait in real time, for what concerns the process and no workflow: a disk, a part that broke."""
     await asyncio.sleep(seconds)
+
+
+async def comes_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, in real time and no longer than this; whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

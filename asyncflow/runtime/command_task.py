@@ -17,6 +17,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from asyncflow.model.values import JsonObject
+from asyncflow.runtime.clock import comes_within
 from asyncflow.runtime.command_input import CommandPolicy, CommandRefused, Plan, planned
 
 __all__ = ["CommandOutcome", "CommandPolicy", "run_command"]
@@ -100,11 +101,8 @@ class _Running:
         timed_out = False
         try:
             await self._connect()
-            try:
-                async with asyncio.timeout(self._plan.wall_seconds):
-                    await exited.wait()
-            except TimeoutError:
-                timed_out = True
+            timed_out = not await comes_within(exited, self._plan.wall_seconds)
+            if timed_out:
                 await self._terminate(exited)
             self._kill_group()
             await self._drain()
@@ -132,9 +130,7 @@ class _Running:
     async def _terminate(self, exited: asyncio.Event) -> None:
         """SIGTERM to the group, then the grace, then SIGKILL; returns when the leader is dead."""
         _signal_group(self._process.pid, signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._plan.grace_seconds):
-                await exited.wait()
+        await comes_within(exited, self._plan.grace_seconds)
         self._kill_group()
         await exited.wait()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from asyncflow.errors import NotCommitted, OutcomeUnknown, StoreError
 from asyncflow.model.turn import Turn
 from asyncflow.runtime import points
+from asyncflow.runtime.clock import comes_within
 from asyncflow.runtime.open_turn import OpenTurn
 from asyncflow.store.journal import Journal
 
@@ -88,17 +89,10 @@ class Commits:
                 self.trouble = error.code
                 facts = {"turn": record.number, "reason": str(error)}
                 log.error("turn not committed, trying again", extra=facts)  # noqa: TRY400 - no bug of ours
-                await self._again()
+                await comes_within(self._closing, self._again_s)
             else:
                 self.trouble = ""
                 return
-
-    async def _again(self) -> None:
-        try:
-            async with asyncio.timeout(self._again_s):
-                await self._closing.wait()
-        except TimeoutError:
-            return
 
     def fail(self, error: BaseException) -> StoreError:
         """Commit nothing any more, because of this."""

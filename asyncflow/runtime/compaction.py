@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from asyncflow.errors import StoreError
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.runtime import points
-from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.clock import breathe, comes_within
 from asyncflow.runtime.open_turn import OpenTurn
 from asyncflow.runtime.recovery import CATALOG_STREAM
 from asyncflow.runtime.turns import Turns
@@ -85,7 +85,7 @@ class Compaction:
                 await self._work()
             except StoreError as error:
                 log.warning("turns not compacted", extra={"reason": str(error)})
-                await self._pause()
+                await comes_within(self._closing, _AGAIN_S)
                 self._wake.set()
             finally:
                 self._at_rest.set()
@@ -102,13 +102,6 @@ class Compaction:
             await self.compact()
             if self._first == before:
                 return  # somebody has still to read the oldest turn; the next commit looks again
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(_AGAIN_S):
-                await self._closing.wait()
-        except TimeoutError:
-            return
 
     async def close(self) -> None:
         """Begin nothing more, and wait for the slice under way."""

@@ -84,19 +84,20 @@ def implicit_resource(task_name: str) -> str:
 def implicit_limit(node: Node) -> ResourceLimit | None:
     """The limit a node's policy puts on `task:<name>`, or None where it puts none."""
     policy = node.policy
-    if not policy.concurrency and not policy.rate:
-        return None
-    return ResourceLimit(policy.concurrency, policy.rate, int(policy.rate_window * 1000))
+    return _limit(policy.concurrency, policy.rate, policy.rate_window)
 
 
 def registered_limit(definition: TaskDefinition) -> ResourceLimit | None:
     """The limit a registered task definition puts on `task:<name>`, or None where it puts none."""
-    concurrency = definition.concurrent_exec_limit or 0
-    rate = definition.rate_limit_per_frequency or 0
-    if not concurrency and not rate:
-        return None
-    window_s = definition.rate_limit_frequency_in_seconds or 1
-    return ResourceLimit(concurrency, rate, int(window_s * 1000))
+    return _limit(
+        definition.concurrent_exec_limit or 0,
+        definition.rate_limit_per_frequency or 0,
+        definition.rate_limit_frequency_in_seconds or 1,
+    )
+
+
+def _limit(concurrency: int, rate: int, window_s: float) -> ResourceLimit | None:
+    return ResourceLimit(concurrency, rate, int(window_s * 1000)) if concurrency or rate else None
 
 
 def priority_of(state: ExecutionState, task: TaskState) -> int:

@@ -16,6 +16,7 @@ from itertools import islice
 from asyncflow.errors import StoreError
 from asyncflow.ids import task_id
 from asyncflow.model.state import ExecutionState
+from asyncflow.runtime.clock import comes_within
 from asyncflow.runtime.rows import execution_row, task_row
 from asyncflow.store.journal import Views
 from asyncflow.store.records import ExecutionRow, TaskRow, ViewBatch
@@ -180,10 +181,7 @@ class Projection:
         except StoreError as error:
             self.trouble = str(error)
             log.warning("views not written", extra={"turn": batch.turn_number, "reason": str(error)})
-            try:
-                async with asyncio.timeout(_AGAIN_S):
-                    await self._closing.wait()
-            except TimeoutError:
+            if not await comes_within(self._closing, _AGAIN_S):
                 return
             self._ready.clear()  # no time is left; the next start sees what they lack
         else:
