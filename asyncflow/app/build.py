@@ -7,11 +7,12 @@ in reverse order.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from asyncflow.app.service import Service
+from asyncflow.errors import StoreError
 from asyncflow.runtime.attempts import LocalFunction
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.engine import Engine, EngineSettings
@@ -38,7 +39,7 @@ async def open_service(
 
     Durability: that of the store's settings, "full" unless told otherwise.
     """
-    async with SqliteStore.open(database, settings=store or StoreSettings()) as opened:
+    async with _opened(database, store or StoreSettings()) as opened:
         facts = await opened.facts()
         chosen = settings or EngineSettings()
         if not chosen.installation:
@@ -50,3 +51,18 @@ async def open_service(
 def open_reader(database: str | Path) -> SqliteReader:
     """The views of a database file, for reading while an engine runs on it or is down."""
     return SqliteReader.open(database)
+
+
+@asynccontextmanager
+async def _opened(database: str | Path, settings: StoreSettings) -> AsyncIterator[SqliteStore]:
+    """The store; which file it is is said also where only the operating system or SQLite knows the fault."""
+    async with AsyncExitStack() as stack:
+        try:
+            opened = await stack.enter_async_context(SqliteStore.open(database, settings=settings))
+        except OSError as error:
+            raise StoreError(f"{database}: {error.strerror or error}") from error
+        except StoreError as error:
+            if type(error) is not StoreError or str(database) in str(error):
+                raise
+            raise StoreError(f"{database}: {error}") from error
+        yield opened

@@ -6,6 +6,8 @@ everybody else. Shapes are the business of `model/` and of the surfaces.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from asyncflow.errors import InvalidInput, LimitExceeded
@@ -46,13 +48,15 @@ def check_texts(**values: object) -> None:
     """Refuse texts, and small maps of texts, that could not be recorded: a lone surrogate is enough.
 
     Raises:
-        InvalidInput: something is not JSON; the message names it.
+        InvalidInput: something is no text, or not JSON; the message names it.
         LimitExceeded: a text is longer than `text_characters`.
     """
     limit = DEFAULT_LIMITS.text_characters
     for field, value in values.items():
-        if not value:
+        if value is None:
             continue
+        if not isinstance(value, str | Mapping):
+            raise InvalidInput(f"must be text, not {value!r:.100}", field=field)
         fault = find_fault({field: value}, depth=_TEXT_DEPTH)
         if fault is not None:
             raise InvalidInput(fault.message, field=path_of(fault.parts))

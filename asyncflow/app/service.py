@@ -64,15 +64,14 @@ class Service(Definitions):
             PayloadUnavailable: it is to be stored in the payload folder, and that is not possible.
         """
         graph = self._graph(request)
-        given, size = await self.accepted_payload(request.input or {}, "input")
+        given, size = await self.accepted_payload({} if request.input is None else request.input, "input")
         check_texts(
             correlationId=request.correlation_id,
             createdBy=request.created_by,
             taskToDomain=request.task_to_domain,
         )
-        check_texts(correlationId=request.correlation_id, createdBy=request.created_by)
         domains = self.checked_payload(dict(request.task_to_domain or {}), "taskToDomain")
-        priority = request.priority or 0
+        priority = 0 if request.priority is None else request.priority
         if type(priority) is not int:
             raise InvalidInput("an integer is expected", field="priority")
         if not 0 <= priority <= _HIGHEST_PRIORITY:
@@ -93,6 +92,8 @@ class Service(Definitions):
     def _graph(self, request: StartRequest) -> Graph:
         if request.definition is None and not request.name:
             raise InvalidInput("Workflow name cannot be null or empty", field="name")
+        if request.version is not None and type(request.version) is not int:
+            raise InvalidInput("an integer is expected", field="version")
         return self.graph_of(request.definition, request.name, request.version)
 
     def checked_payload(self, value: JsonObject, field: str) -> JsonObject:
@@ -160,7 +161,7 @@ class Service(Definitions):
         correlation_id: str | None = None,
     ) -> None:
         """Run an ended execution again, whole or from the task with this id, here or in a descendant."""
-        check_texts(correlationId=correlation_id)
+        check_texts(correlationId=correlation_id, reRunFromTaskId=from_task)
         given = changed = None
         if workflow_input is not None:
             given, _ = await self.accepted_payload(workflow_input, "workflowInput")
@@ -199,8 +200,8 @@ class Service(Definitions):
         output: JsonObject | None = None,
     ) -> None:
         """Count a task as done before it is scheduled."""
-        given, _ = await self.accepted_payload(task_input or {}, "taskInput")
-        result, _ = await self.accepted_payload(output or {}, "taskOutput")
+        given, _ = await self.accepted_payload({} if task_input is None else task_input, "taskInput")
+        result, _ = await self.accepted_payload({} if output is None else output, "taskOutput")
         await self.engine.submit(execution_id, inputs.SkipTask(ref, given, result))
 
     async def signal(
@@ -214,7 +215,7 @@ class Service(Definitions):
     ) -> None:
         """Update a task from outside, by its reference name: end a WAIT or HUMAN, or report progress."""
         check_texts(ref=ref, status=status, reason=reason)
-        checked, size = await self.accepted_payload(output or {}, "output", merged=True)
+        checked, size = await self.accepted_payload({} if output is None else output, "output", merged=True)
         command = inputs.UpdateTask(0, status, checked, ref, reason, merge=True, output_bytes=size)
         await self.engine.submit(execution_id, command, size=size)
 

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, get_args
 
 from asyncflow.app.build import MEMORY, open_service
 from asyncflow.app.options import Clock, Durability, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.service import Service, StartRequest
-from asyncflow.errors import ExecutionFailed
+from asyncflow.errors import ExecutionFailed, InvalidInput
 from asyncflow.model.definition import WorkflowDefinition, parse_workflow
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
@@ -153,12 +153,18 @@ class Engine:
             settings: limits and policies, where the defaults do not suit.
             clock: for tests.
             payloads: a folder for inputs and outputs over the limit, which are refused without one.
+
+        Raises:
+            InvalidInput: an argument is not what it should be; the message names it.
         """
+        _refuse_no_file(database)
+        if durability not in get_args(Durability):
+            raise InvalidInput(f"one of {', '.join(get_args(Durability))}", field="durability")
         self._database = database
-        self._functions: dict[str, LocalFunction] = {task.name: task for task in tasks}
+        self._functions = _functions(tasks, "tasks")
         chosen = settings or EngineSettings()
         if resources is not None:
-            chosen = replace(chosen, resources=dict(resources))
+            chosen = replace(chosen, resources=_limits(resources))
         self._settings = chosen if payloads is None else replace(chosen, payload_folder=Path(payloads))
         self._store = StoreSettings(durability=durability)
         self._clock = clock
@@ -171,7 +177,10 @@ class Engine:
         Raises:
             StoreLocked: another process has the file.
             StoreError: the file cannot be used.
+            RuntimeError: this engine is open already.
         """
+        if self._open is not None:
+            raise RuntimeError("the engine is open already")
         self._open = await self._stack.enter_async_context(
             open_service(
                 self._database,
@@ -203,17 +212,19 @@ class Engine:
 
     async def register(self, workflow: Workflow | WorkflowDefinition | JsonObject) -> None:
         """Store a workflow under its name and version, and make its functions known."""
-        self.load(workflow)
+        if isinstance(workflow, Workflow):
+            self.load(workflow)
         await self.service.register_workflow(_definition(workflow))
 
-    def load(self, *sources: object) -> None:
-        """Make functions known: of workflows, or task functions themselves."""
-        found: dict[str, LocalFunction] = {}
-        for source in sources:
-            if isinstance(source, Workflow):
-                found.update(source.functions())
-            elif isinstance(source, TaskFunction):
-                found[source.name] = source
+    def load(self, *sources: Workflow | TaskFunction[..., object]) -> None:
+        """Make functions known: of workflows, or task functions themselves.
+
+        Raises:
+            InvalidInput: something is neither.
+        """
+        self._load(_functions(sources, "load"))
+
+    def _load(self, found: dict[str, LocalFunction]) -> None:
         if found:
             self.service.engine.load_functions(found)
 
@@ -235,8 +246,13 @@ class Engine:
         Raises:
             NotFound, DefinitionError, InvalidInput, LimitExceeded: nothing was started.
         """
-        self.load(workflow)
+        if isinstance(workflow, Workflow):
+            self.load(workflow)
         named = isinstance(workflow, str)
+        if version is not None and not named:
+            raise InvalidInput("goes with the name of a registered workflow", field="version")
+        if not isinstance(task_to_domain, Mapping | None):
+            raise InvalidInput("must be a mapping of task names to domains", field="task_to_domain")
         request = StartRequest(
             name=workflow if isinstance(workflow, str) else "",
             version=version,
@@ -265,6 +281,38 @@ class Engine:
     def execution(self, execution_id: str) -> Execution:
         """A handle on an execution that was started before, here or in an earlier process."""
         return Execution(self.service, execution_id)
+
+
+def _functions(sources: object, field: str) -> dict[str, LocalFunction]:
+    """The functions of tasks and workflows, by task name."""
+    if not isinstance(sources, Iterable):
+        raise InvalidInput(f"{sources!r} is no list of tasks", field=field)
+    found: dict[str, LocalFunction] = {}
+    for source in sources:
+        if isinstance(source, Workflow):
+            found.update(source.functions())
+        elif isinstance(source, TaskFunction):
+            found[source.name] = source
+        else:
+            raise InvalidInput(f"{source!r} is no task: decorate it with @task", field=field)
+    return found
+
+
+def _refuse_no_file(database: object) -> None:
+    if not isinstance(database, str | Path) or not str(database):
+        raise InvalidInput(f"{database!r} is no file name", field="database")
+
+
+def _limits(resources: object) -> dict[str, ResourceLimit]:
+    if not isinstance(resources, Mapping):
+        raise InvalidInput("must be a mapping from names to ResourceLimit", field="resources")
+    for name, limit in resources.items():
+        if not isinstance(limit, ResourceLimit) or not all(type(part) is int and part >= 0 for part in limit):
+            raise InvalidInput(
+                f"must be a ResourceLimit of whole numbers from 0, such as ResourceLimit(8), not {limit!r}",
+                field=f"resources.{name}",
+            )
+    return dict(resources)
 
 
 def _definition(workflow: Workflow | WorkflowDefinition | JsonObject) -> WorkflowDefinition:

@@ -23,6 +23,7 @@ from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import EngineSettings
 from asyncflow.sdk.engine import Engine, Execution
 from asyncflow.sdk.tasks import TaskFunction
+from asyncflow.sdk.workflow import Workflow
 from asyncflow.testing.answering import Answering
 from asyncflow.testing.clock import VirtualClock
 from asyncflow.testing.outcomes import Outcomes, Scripted
@@ -107,7 +108,8 @@ class VirtualEngine(Engine):
             if isinstance(definition, TaskDefinition):
                 await self.service.register_task(definition)
         for body, definition in zip(bodies, known, strict=True):
-            self.load(body)
+            if isinstance(body, Workflow):
+                self.load(body)
             if isinstance(definition, WorkflowDefinition):
                 await self.service.register_workflow(definition)
 
@@ -118,7 +120,8 @@ class VirtualEngine(Engine):
         """
         if isinstance(workflow, str):
             return await self.start(workflow, given)
-        self.load(workflow)
+        if isinstance(workflow, Workflow):
+            self.load(workflow)
         definition = workflow_definition(workflow)
         await self._stub_children(definition)
         return await self.start(definition, given)
