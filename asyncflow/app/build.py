@@ -23,15 +23,15 @@ MEMORY = ":memory:"
 
 
 @asynccontextmanager
-async def open_service(
+async def open_engine(
     database: str | Path = MEMORY,
     *,
     functions: Mapping[str, LocalFunction] | None = None,
     settings: EngineSettings | None = None,
     store: StoreSettings | None = None,
     clock: Clock | None = None,
-) -> AsyncIterator[Service]:
-    """A service on an engine that owns this database file, or one in memory.
+) -> AsyncIterator[tuple[Engine, SqliteStore]]:
+    """An engine that owns this database file, or one in memory, and its open store.
 
     Raises:
         StoreLocked: another process has the file.
@@ -45,7 +45,24 @@ async def open_service(
         if not chosen.installation:
             chosen = replace(chosen, installation=facts.installation_id)
         async with Engine(opened, functions=functions, settings=chosen, clock=clock) as engine:
-            yield Service(engine)
+            yield engine, opened
+
+
+@asynccontextmanager
+async def open_service(
+    database: str | Path = MEMORY,
+    *,
+    functions: Mapping[str, LocalFunction] | None = None,
+    settings: EngineSettings | None = None,
+    store: StoreSettings | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Service]:
+    """A service on an engine of its own; the errors are those of `open_engine`."""
+    async with open_engine(database, functions=functions, settings=settings, store=store, clock=clock) as (
+        engine,
+        _,
+    ):
+        yield Service(engine)
 
 
 def open_reader(database: str | Path) -> SqliteReader:

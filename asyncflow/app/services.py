@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncflow.app.build import MEMORY, open_service
+from asyncflow.app.build import MEMORY, open_engine
 from asyncflow.app.callers import Authenticator
+from asyncflow.app.health import Health
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.service import Service
+from asyncflow.errors import StoreError
 
 
 @dataclass(slots=True)
@@ -23,11 +25,21 @@ class Services:
 
     Attributes:
         executions: definitions and executions.
+        health: what is wrong now.
         keys: who may call; None lets everybody in.
     """
 
     executions: Service
+    health: Health
     keys: Authenticator | None = None
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
+        return await self.executions.engine.drain(timeout_s)
+
+    async def failed(self) -> StoreError:
+        """Wait until the engine has stopped by itself, and say why; for ever, if all is well."""
+        return await self.executions.engine.turns.failed()
 
 
 @asynccontextmanager
@@ -45,7 +57,8 @@ async def open_services(
         StoreLocked: another process has the file.
         StoreError: the file cannot be used as it is.
     """
-    async with open_service(
-        database, functions=functions, settings=settings, store=store, clock=clock
-    ) as executions:
-        yield Services(executions)
+    async with open_engine(database, functions=functions, settings=settings, store=store, clock=clock) as (
+        engine,
+        opened,
+    ):
+        yield Services(Service(engine), Health(engine, await opened.facts()))

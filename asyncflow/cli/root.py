@@ -21,11 +21,13 @@ from asyncflow.cli.streams import prepare_streams
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asyncflow.cli.demo:demo", "Run a workflow on the files of a folder, and see what it did."),
     "run": ("asyncflow.cli.run:run", "Run one definition in this process to its end."),
+    "serve": ("asyncflow.cli.serve:serve", "Serve Conductor's REST API on one database file."),
     "lint": ("asyncflow.cli.lint:lint", "Check definitions without running them."),
     "import": ("asyncflow.cli.convert:import_", "Turn a file of another system into a definition."),
     "export": ("asyncflow.cli.convert:export", "Turn a definition into what another system runs."),
     "workflow": ("asyncflow.cli.workflow:workflow", "Look at the executions in a database file."),
     "db": ("asyncflow.cli.db:db", "Look after a database file."),
+    "config": ("asyncflow.cli.config:config", "Show and check settings."),
     "doctor": ("asyncflow.cli.doctor:doctor", "Say whether this installation is complete and sound."),
 }
 """Every command: where it is, and its line in the help (a test compares the two)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from aiohttp import StreamReader, http_exceptions, web
 from aiohttp.abc import AbstractStreamWriter
@@ -49,7 +50,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, or say that there are too many."""
         gate = self._gate
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
         if len(gate.open) >= gate.limits.connections:
             gate.refused += 1
             transport.write(gate.too_many)

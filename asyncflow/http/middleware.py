@@ -17,6 +17,7 @@ from asyncflow.app.services import Services
 from asyncflow.http.addressing import Addressing
 from asyncflow.http.call import Call
 from asyncflow.http.errors import HttpError, reply_error
+from asyncflow.http.health import reply_while_starting
 from asyncflow.http.limits import HttpLimits
 from asyncflow.http.matching import Found, Matcher
 from asyncflow.http.parameters import Value, read_parameters
@@ -71,7 +72,7 @@ class Door:
     """Answers requests.
 
     Attributes:
-        services: None until the engine is open; requests are answered 503 till then.
+        services: None before the engine is open and once it closes; requests are answered 503 then.
         closing: set when the server begins to stop.
     """
 
@@ -98,22 +99,30 @@ class Door:
             found = self._matcher.find(request.method, path)
             if found is None:
                 return respond(self._unknown(request.method, path), more)
+            if self.services is None:
+                return respond(self._before(path), more)
             if "Expect" in request.headers:
                 await _go_on(request)
-            return await self._serve(request, found, query, more)
+            return await self._serve(self.services, request, found, query=query, more=more)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the last one to know what an error means
             return respond(reply_error(error, self._instance), more)
 
     async def _serve(
-        self, request: web.BaseRequest, found: Found, query: str, more: dict[str, str] | None
+        self,
+        services: Services,
+        request: web.BaseRequest,
+        found: Found,
+        *,
+        query: str,
+        more: dict[str, str] | None,
     ) -> web.StreamResponse:
         """Let the request in and count it until it is answered, a stream until its end."""
         route, traffic = found.route, self.traffic
         incoming = Incoming(request, self._limits, self._budget)
-        caller = self._identify(request, route)
-        services = self._admit(route)
+        caller = self._identify(services, request, route)
+        self._admit(route)
         values = read_parameters(route.query, query) if route.query else _NONE
         call = Call(
             incoming,
@@ -149,9 +158,18 @@ class Door:
             return Reply(204, headers=listed)
         raise HttpError(405, f"Request method {method[:40]!r} is not supported", headers=listed)
 
-    def _identify(self, request: web.BaseRequest, route: Route) -> Caller:
+    def _before(self, path: str) -> Reply:
+        """What there is to say while there is no engine; raises HttpError 503 to all but probes."""
+        probe = reply_while_starting(path) if not self.closing.is_set() else None
+        if probe is None:
+            said = "stopping" if self.closing.is_set() else "starting"
+            raise HttpError(503, f"the server is {said}", retryable=True)
+        return probe
+
+    @staticmethod
+    def _identify(services: Services, request: web.BaseRequest, route: Route) -> Caller:
         """Who calls; raises HttpError 401 or 403 unless they may."""
-        keys = self.services.keys if self.services is not None else None
+        keys = services.keys
         if keys is None or not keys.is_required:
             return ANONYMOUS
         caller = keys.authenticate(request.headers)
@@ -163,10 +181,8 @@ class Door:
             raise HttpError(403, f"the role {route.role.name.lower()} is needed")
         return caller
 
-    def _admit(self, route: Route) -> Services:
-        """The services, if there is room for this request now; raises HttpError 503 otherwise."""
-        if self.services is None:
-            raise HttpError(503, "the server is starting", retryable=True)
+    def _admit(self, route: Route) -> None:
+        """Return if there is room for this request now; raises HttpError 503 otherwise."""
         if route.begins and self.closing.is_set():
             raise HttpError(503, "the server is stopping", retryable=True)
         limits, traffic = self._limits, self.traffic
@@ -175,7 +191,6 @@ class Door:
                 raise HttpError(503, f"held: at most {limits.held} waiting requests", retryable=True)
         elif traffic.at_work >= limits.in_flight:
             raise HttpError(503, f"in_flight: at most {limits.in_flight} requests", retryable=True)
-        return self.services
 
 
 async def _go_on(request: web.BaseRequest) -> None:

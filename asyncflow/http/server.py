@@ -22,6 +22,8 @@ from asyncflow.http.middleware import Door
 from asyncflow.http.routing import Route
 from asyncflow.http.tables import all_routes
 
+__all__ = ["HttpLimits", "HttpServer", "HttpSettings", "is_loopback"]
+
 _ANSWER_WITHIN_S = 1.0
 _BACKLOG = 1024
 
@@ -108,6 +110,11 @@ class HttpServer:
     def close_for_new(self) -> None:
         """Refuse what begins new work, and have everything that waits for news answered."""
         self.door.closing.set()
+
+    def close_for_all(self) -> None:
+        """Refuse everything from here on: the engine is about to close."""
+        self.door.closing.set()
+        self.door.services = None
 
     async def answered(self, timeout_s: float) -> bool:
         """Wait until every request under way is answered, no longer than this; whether all are."""

@@ -1,0 +1,220 @@
+"""What can be configured, section by section, with defaults and bounds; parsed once, then frozen.
+
+It is the shape of `asyncflow.toml` and of the variables `ASYNCFLOW_<SECTION>_<NAME>`. Where values
+come from is the business of `config_sources`; nothing below `app` reads either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from asyncflow.errors import ConfigurationError
+from asyncflow.model.limits import DEFAULT_LIMITS, Limits
+from asyncflow.model.resources import ResourceLimit
+from asyncflow.runtime.addresses import AddressPolicy
+from asyncflow.runtime.command_task import CommandPolicy
+from asyncflow.runtime.engine import EngineSettings
+from asyncflow.runtime.scripts.evaluator import ScriptSettings
+from asyncflow.store.records import StoreSettings
+
+_RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{0,9})\s*(ms|s|m|h|d)\s*")
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_MOST_SECRET_BYTES = 64 << 10
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Section(BaseModel):
+    """A part of the configuration; keys that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSection(Section):
+    """Where `asyncflow serve` listens, whom it believes, and what it takes at most."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    hosts: tuple[str, ...] = ()
+    """Names it is called by besides loopback's."""
+    origins: tuple[str, ...] = ()
+    """Pages of other origins that may call."""
+    insecure_no_auth: bool = False
+    """Listen beyond loopback although no keys are asked for."""
+    drain_timeout_s: float = Field(default=10.0, ge=0, le=3_600)
+    """How long a stop waits for attempts under way."""
+    connections: Count = 20_000
+    in_flight: Count = 2_000
+    held: Count = 15_000
+    """Requests that wait for news at once: long polls and streams."""
+    bodies_bytes: Count = 128 << 20
+    header_timeout_s: Seconds = 15.0
+    body_timeout_s: Seconds = 30.0
+    write_timeout_s: Seconds = 30.0
+    idle_timeout_s: Seconds = 75.0
+
+
+class StoreSection(Section):
+    """The database file."""
+
+    db: Path = Path("asyncflow.db")
+    durability: Literal["full", "normal"] = "full"
+    """Whether it survives a power cut, or only the end of the process."""
+    takeover_wait_s: float = Field(default=15.0, ge=0, le=3_600)
+    """How long to wait for another process to let go of the file."""
+    size_limit: int = Field(default=0, ge=0)
+    """Bytes; 0 means no limit."""
+    payloads: Path | None = None
+    """The folder for inputs and outputs over the limit; without it they are refused."""
+
+
+class HttpSection(Section):
+    """What HTTP tasks may reach."""
+
+    allow: tuple[str, ...] = ()
+    """Hosts and networks that may be reached although they are not public."""
+
+    @field_validator("allow")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        AddressPolicy(value)
+        return value
+
+
+class ResourceSection(Section):
+    """One resource: what may be held of it at once, and started in a window of time."""
+
+    type: Literal["limit"] = "limit"
+    max_concurrent: int = Field(default=0, ge=0, le=1_000_000_000)
+    """The sum of weights; 0 means any."""
+    rate: str = ""
+    """Starts in any window of time, such as `20/1m`."""
+    reserve_after_s: float = Field(default=60.0, ge=0, le=86_400)
+    """Who waits longer keeps everybody ranked below out until admitted."""
+
+    @field_validator("rate")
+    @classmethod
+    def _is_rate(cls, value: str) -> str:
+        if value and not _RATE.fullmatch(value):
+            raise ValueError("a number, a slash and a time are expected, such as 20/1m")
+        return value
+
+    def limit(self) -> ResourceLimit:
+        """The same as admission takes it."""
+        found = _RATE.fullmatch(self.rate)
+        starts = int(found[1]) if found else 0
+        window_ms = int(found[2] or 1) * _UNIT_MS[found[3]] if found else 0
+        return ResourceLimit(self.max_concurrent, starts, window_ms, round(self.reserve_after_s * 1_000))
+
+
+class ScriptsSection(Section):
+    """Where JavaScript and jq of definitions run."""
+
+    mode: Literal["thread", "process", "off"] = "thread"
+    threads: Annotated[int, Field(ge=1, le=256)] = 4
+    processes: Annotated[int, Field(ge=1, le=256)] = 2
+
+
+class CommandsSection(Section):
+    """Whether COMMAND tasks may run."""
+
+    enabled: bool = False
+    root: Path | None = None
+    """Working directories lie in it."""
+    wall_s: float = Field(default=86_400.0, gt=0)
+
+    @model_validator(mode="after")
+    def _has_root(self) -> Self:
+        if self.enabled and self.root is None:
+            raise ValueError("commands need a root, the folder that their working directories lie in")
+        return self
+
+
+class SecretSection(Section):
+    """Where one secret is: in a variable of the environment, or in a file; its value is never shown."""
+
+    env: str = ""
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if bool(self.env) == (self.file is not None):
+            raise ValueError("either env or file says where the secret is")
+        return self
+
+    def value(self, name: str, environment: Mapping[str, str]) -> str:
+        """The secret itself; a line break at the end of a file is no part of it.
+
+        Raises:
+            ConfigurationError: it is not there; the message holds nothing of it.
+        """
+        if self.file is None:
+            if self.env not in environment:
+                raise ConfigurationError(f"secrets.{name}: the variable {self.env} is not set")
+            return environment[self.env]
+        try:
+            with self.file.open("rb") as file:
+                content = file.read(_MOST_SECRET_BYTES + 1)
+            if len(content) > _MOST_SECRET_BYTES:
+                raise ConfigurationError(f"secrets.{name}: larger than {_MOST_SECRET_BYTES} bytes")
+            return content.decode().removesuffix("\n").removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ConfigurationError(f"secrets.{name}: {self.file}: {reason}") from None
+
+
+class Config(Section):
+    """Everything that can be configured."""
+
+    server: ServerSection = ServerSection()
+    store: StoreSection = StoreSection()
+    limits: Limits = DEFAULT_LIMITS
+    http: HttpSection = HttpSection()
+    resources: dict[str, ResourceSection] = {}
+    scripts: ScriptsSection = ScriptsSection()
+    commands: CommandsSection = CommandsSection()
+    secrets: dict[str, SecretSection] = {}
+    environment: dict[str, str] = {}
+    """What `${workflow.env.NAME}` shows to every definition."""
+
+    @field_validator("limits")
+    @classmethod
+    def _are_positive(cls, value: Limits) -> Limits:
+        wrong = [each.name for each in fields(value) if getattr(value, each.name) <= 0]
+        if wrong:
+            raise ValueError(f"must be more than 0: {', '.join(wrong)}")
+        return value
+
+    def engine_settings(self, environment: Mapping[str, str]) -> EngineSettings:
+        """What the engine is made with; secrets are read here, from this environment and from files.
+
+        Raises:
+            ConfigurationError: a secret is not where it should be.
+        """
+        commands = self.commands
+        return EngineSettings(
+            limits=self.limits,
+            scripts=ScriptSettings(
+                mode=self.scripts.mode, threads=self.scripts.threads, processes=self.scripts.processes
+            ),
+            http_allow=self.http.allow,
+            commands=CommandPolicy(commands.enabled, commands.root, wall_seconds=commands.wall_s),
+            environment=self.environment,
+            secrets={name: each.value(name, environment) for name, each in self.secrets.items()},
+            resources={name: each.limit() for name, each in self.resources.items()},
+            payload_folder=self.store.payloads,
+        )
+
+    def store_settings(self) -> StoreSettings:
+        """How the database file is opened."""
+        store = self.store
+        return StoreSettings(
+            durability=store.durability, takeover_wait_s=store.takeover_wait_s, size_limit=store.size_limit
+        )

@@ -1,0 +1,98 @@
+"""What is wrong with an engine now, by name, and what there is to know of its database.
+
+It looks and changes nothing. The shapes that probes expect are made in `http/health`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.engine import Engine
+from asyncflow.store.records import StoreFacts
+
+_BEHIND_TURNS = 5_000  # what a busy engine is behind by is projected in well under a second
+_STALL_SHOWN_MS = 60_000
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        name: which kind, stable.
+        is_fatal: whether the engine can do nothing until it is mended.
+    """
+
+    name: str
+    message: str
+    is_fatal: bool = False
+
+
+class Health:
+    """Looks at one engine and its database."""
+
+    def __init__(self, engine: Engine, facts: StoreFacts) -> None:
+        """`facts` are those of the database when it was opened."""
+        self.facts = facts
+        self._engine = engine
+        self._stalls = 0
+        self._stalled_ms: int | None = None
+
+    def findings(self) -> list[Finding]:
+        """Everything that is wrong now, the worst first; empty while all is well."""
+        return [*self._of_store(), *self._of_engine(), *self._of_work()]
+
+    def details(self) -> JsonObject:
+        """What there is to know besides, for people and monitors."""
+        engine, facts = self._engine, self.facts
+        return {
+            "sqliteVersion": facts.sqlite_version,
+            "walRaceFixed": facts.wal_race_fixed,
+            "schemaVersion": facts.schema_version,
+            "durability": facts.durability,
+            "lastStopWasClean": facts.was_clean,
+            "turns": engine.turns.number,
+            "viewsTurn": engine.projection.turn,
+            "executionsInMemory": len(engine.turns.states),
+            "attemptsUnderWay": engine.attempts.count,
+            "loopStalls": engine.watchdog.stalls,
+        }
+
+    def _of_store(self) -> Iterator[Finding]:
+        turns, projection = self._engine.turns, self._engine.projection
+        if turns.failure is not None:
+            yield Finding("store", f"the engine stopped: {turns.failure}", is_fatal=True)
+        elif turns.commits.trouble:
+            yield Finding("store", f"nothing can be committed now: {turns.commits.trouble}", is_fatal=True)
+        behind = turns.number - projection.turn
+        if projection.trouble:
+            yield Finding("views", f"they cannot be written: {projection.trouble}")
+        elif projection.is_behind and behind > _BEHIND_TURNS:
+            yield Finding("views", f"they are {behind} turns behind")
+
+    def _of_engine(self) -> Iterator[Finding]:
+        engine = self._engine
+        for part, times in engine.supervisor.faults.items():
+            yield Finding("engine", f"the part {part!r} ended by itself {times} times")
+        now_ms, stalls = engine.clock.now().elapsed_ms, engine.watchdog.stalls
+        if stalls != self._stalls:
+            self._stalls, self._stalled_ms = stalls, now_ms
+        if self._stalled_ms is not None and now_ms - self._stalled_ms < _STALL_SHOWN_MS:
+            yield Finding("loop", f"it was held for more than a second, {stalls} times since the start")
+
+    def _of_work(self) -> Iterator[Finding]:
+        engine = self._engine
+        missing = sorted(set(engine.carry.admitting.unloaded.values()))
+        if missing:
+            yield Finding("functions", f"tasks wait for functions that are not loaded: {_listed(missing)}")
+        quarantined = sorted(engine.turns.quarantined)
+        if quarantined:
+            yield Finding("executions", f"set aside as unreadable: {_listed(quarantined)}")
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,262 @@
+"""`asyncflow serve`: an engine with its REST surface, from the first signal of readiness to a clean stop.
+
+Options and configuration become settings here; the order of opening and of stopping is here too.
+Requests are answered in `http`, attempts performed in the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import anyio
+import click
+
+from asyncflow.app.config import Config
+from asyncflow.app.config_sources import Configured, configure
+from asyncflow.app.local import register_all
+from asyncflow.app.services import Services, open_services
+from asyncflow.cli.exits import DONE, FORCED
+from asyncflow.cli.loading import Bundle, FilePath, read_bundle
+from asyncflow.cli.loop import in_loop, with_signals
+from asyncflow.cli.payloads import payloads_option
+from asyncflow.errors import ConfigurationError
+from asyncflow.http.server import HttpLimits, HttpServer, HttpSettings, is_loopback
+
+log = logging.getLogger("asyncflow.serve")
+
+_LAST_ANSWERS_S = 1.0
+_FORCED_AFTER_S = 5.0  # beyond the drain: last answers, and closing the database
+
+
+@click.command(short_help="Serve Conductor's REST API on one database file.")
+@click.option("--db", "database", type=FilePath(), metavar="FILE", help="The database file.  [asyncflow.db]")
+@click.option("--host", metavar="ADDRESS", help="Where to listen.  [127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65_535), metavar="PORT", help="0 picks a free one.  [8080]")
+@click.option(
+    "--load",
+    "modules",
+    multiple=True,
+    metavar="MODULE|FILE.py",
+    help="Python with @task functions or workflows; may be given several times.",
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Settings; by default asyncflow.toml in the current folder, if it is there.",
+)
+@click.option(
+    "--http-allow",
+    multiple=True,
+    metavar="HOST|CIDR",
+    help="An address that HTTP tasks may reach although it is not public.",
+)
+@click.option(
+    "--insecure-no-auth",
+    is_flag=True,
+    default=None,
+    help="Listen beyond this machine although no keys are asked for.",
+)
+@payloads_option
+def serve(  # noqa: PLR0913 - one parameter per option
+    *,
+    database: Path | None,
+    host: str | None,
+    port: int | None,
+    modules: tuple[str, ...],
+    file: Path | None,
+    http_allow: tuple[str, ...],
+    payloads: Path | None,
+    insecure_no_auth: bool | None,
+) -> int:
+    """Serve Conductor's REST API, until SIGTERM or SIGINT.
+
+    Once it is ready, the first line on stdout is `asyncflow ready on http://ADDRESS:PORT`. A signal
+    stops it in order: attempts under way get some time to end, everything accepted is in the
+    database, and the exit code is 0. A second signal ends it at once, with exit code 130.
+    """
+    given = {
+        "store.db": database,
+        "store.payloads": payloads,
+        "server.host": host,
+        "server.port": port,
+        "server.insecure_no_auth": insecure_no_auth,
+        "http.allow": http_allow or None,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    configured = configure(file, os.environ, options)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    plan = Plan(configured, read_bundle((), modules))
+    return in_loop(partial(with_signals, partial(run_server, plan)))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be served: the configuration, and what was loaded."""
+
+    configured: Configured
+    bundle: Bundle
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self.configured.config
+
+    def http_settings(self) -> HttpSettings:
+        """The settings of the REST surface."""
+        server = self.config.server
+        return HttpSettings(
+            host=server.host,
+            port=server.port,
+            hosts=server.hosts,
+            origins=server.origins,
+            limits=HttpLimits(
+                request_bytes=self.config.limits.request_bytes,
+                bodies_bytes=server.bodies_bytes,
+                header_timeout_s=server.header_timeout_s,
+                body_timeout_s=server.body_timeout_s,
+                write_timeout_s=server.write_timeout_s,
+                idle_timeout_s=server.idle_timeout_s,
+                connections=server.connections,
+                in_flight=server.in_flight,
+                held=server.held,
+            ),
+        )
+
+
+async def run_server(plan: Plan, stop: anyio.Event) -> int:
+    """Serve until the event is set or the engine has stopped by itself.
+
+    Raises:
+        StoreLocked, StoreError: the database cannot be used, or failed while it was.
+        ConfigurationError: it may not listen where it is told to.
+        OSError: the port is taken.
+    """
+    async with HttpServer(plan.http_settings()) as http, anyio.create_task_group() as group:
+        ready, last = anyio.Event(), _LastResort()
+        with anyio.CancelScope() as starting, _ignoring_hangups(), last:
+            group.start_soon(_give_up, stop, ready, starting)
+            async with _opened(plan) as services:
+                http.open_for(services)
+                ready.set()
+                click.echo(f"asyncflow ready on {http.url}")
+                await _until_stopped(stop, services)
+                last.begin(plan.config.server.drain_timeout_s + _FORCED_AFTER_S)
+                await _stop(http, services, plan.config.server.drain_timeout_s)
+        group.cancel_scope.cancel()
+    return DONE
+
+
+@asynccontextmanager
+async def _opened(plan: Plan) -> AsyncIterator[Services]:
+    """The engine, with what was loaded registered in it."""
+    config, bundle = plan.config, plan.bundle
+    async with open_services(
+        config.store.db,
+        functions=bundle.functions,  # type: ignore[arg-type]  # checked by shape when loaded
+        settings=config.engine_settings(os.environ),
+        store=config.store_settings(),
+    ) as services:
+        check_exposure(config, services)
+        await register_all(services.executions, bundle.workflows, bundle.tasks)
+        yield services
+
+
+def check_exposure(config: Config, services: Services) -> None:
+    """Return if it may listen where it is told to.
+
+    Raises:
+        ConfigurationError: other machines could call, and nobody asks them for keys.
+    """
+    server = config.server
+    if is_loopback(server.host) or (services.keys is not None and services.keys.is_required):
+        return
+    if not server.insecure_no_auth:
+        raise ConfigurationError(
+            f"server.host {server.host}: other machines can reach it, and no API keys are set up; make some, "
+            "or say --insecure-no-auth"
+        )
+    log.warning("everybody who can reach %s may do everything: --insecure-no-auth was given", server.host)
+
+
+# --- stopping -----------------------------------------------------------------------------------
+
+
+async def _give_up(stop: anyio.Event, ready: anyio.Event, starting: anyio.CancelScope) -> None:
+    """A signal before it is ready ends the start at once: whatever it found is found again."""
+    await stop.wait()
+    if not ready.is_set():
+        starting.cancel()
+
+
+async def _until_stopped(stop: anyio.Event, services: Services) -> None:
+    """Wait for a signal, or for the engine to stop by itself; its error is raised when it closes."""
+    async with anyio.create_task_group() as race:
+
+        async def first(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
+            race.cancel_scope.cancel()
+
+        race.start_soon(first, stop.wait)
+        race.start_soon(first, services.failed)
+
+
+async def _stop(http: HttpServer, services: Services, drain_timeout_s: float) -> None:
+    """Take nothing new, let attempts end, answer what is under way; the engine closes after this.
+
+    What workers have to say is taken until the end: a result that was turned away is work lost.
+    """
+    http.close_for_new()
+    if not await services.drain(drain_timeout_s):
+        log.warning(
+            "attempts under way did not end within %g s; the next start takes them up", drain_timeout_s
+        )
+    if not await http.answered(_LAST_ANSWERS_S):
+        log.warning("some requests had no answer yet; what they asked for is done or not, as always")
+    http.close_for_all()
+
+
+class _LastResort:
+    """A thread that ends the process when a stop takes too long, even if the loop is blocked."""
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def begin(self, seconds: float) -> None:
+        """Count from now."""
+        self._timer = threading.Timer(seconds, os._exit, (FORCED,))
+        self._timer.daemon = True
+        self._timer.start()
+
+
+@contextmanager
+def _ignoring_hangups() -> Iterator[None]:
+    """The end of a terminal is no reason to stop; children get the default back when they start."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
