@@ -289,8 +289,13 @@ class Engine:
         return self.reading.events(stream)
 
     async def views_caught_up(self) -> None:
-        """Wait until the views show everything that is durable now."""
-        await self.projection.caught_up(self.turns.number)
+        """Wait until the views show everything that is durable now.
+
+        Raises:
+            StoreError: the engine stopped, or the database takes nothing now.
+            ShuttingDown: the engine is stopping.
+        """
+        await self.projection.caught_up(self.turns.number, self.turns.check_open)
 
     def load_functions(self, functions: Mapping[str, LocalFunction]) -> None:
         """Make more functions known; tasks that waited for them begin."""

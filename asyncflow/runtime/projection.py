@@ -154,13 +154,21 @@ class Projection:
         """Whether something is changed, closed or being written."""
         return bool(self._changed or self._closed or self._ready)
 
-    async def caught_up(self, number: int) -> None:
-        """Wait until the views show everything up to this turn."""
+    async def caught_up(self, number: int, check: Callable[[], None]) -> None:
+        """Wait until the views show everything up to this turn.
+
+        Raises:
+            StoreError: they cannot be written now.
+            AsyncflowError: what `check` raises, who is asked every now and then whether turns go on.
+        """
         while self.turn < number and self.is_behind:
+            check()
+            if self.trouble:
+                raise StoreError(f"the views cannot be written now: {self.trouble}")
             self._force = True
             if self._changed and self._is_idle() and len(self._ready) < _UNWRITTEN:
                 self._hand_over(self._batch(self._turn_open))
-            await self._moved.wait()
+            await comes_within(self._moved, _EVERY_S)
         self._force = False
 
     async def run(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asyncflow.app.service import Service, StartRequest
-from asyncflow.errors import StoreError
+from asyncflow.errors import NotCommitted, OutcomeUnknown, StoreError
 from asyncflow.model.definition import parse_workflow
 from asyncflow.model.turn import Recorded
 from asyncflow.runtime import compaction
@@ -97,3 +97,29 @@ async def test_history_that_cannot_be_read_holds_up_no_other(
         async with asyncio.timeout(PATIENCE_S):
             while not (await store.read_streams([second], segments_only=True))[second]:
                 await asyncio.wait([asyncio.ensure_future(store.recover())])
+
+
+@pytest.mark.parametrize("error", [NotCommitted("no room", code="storage_full"), OutcomeUnknown("fsync")])
+async def test_whoever_waits_for_the_views_learns_that_they_cannot_catch_up(
+    tmp_path: Path, error: StoreError
+) -> None:
+    try:
+        async with held_engine(tmp_path / "a.db") as (service, store):
+            identity = await service.start(StartRequest(definition=WAITS))
+            await service.engine.views_caught_up()
+            store.gate.clear()
+            store.arrived.clear()
+            store.failures.append(error)
+            paused = asyncio.ensure_future(service.pause(identity))
+            await store.arrived.wait()
+            shown = asyncio.ensure_future(service.engine.views_caught_up())
+            await asyncio.wait([shown], timeout=0.01)
+            store.gate.set()
+
+            with pytest.raises(StoreError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await shown
+            paused.cancel()
+            await asyncio.wait([paused])
+    except StoreError:
+        assert isinstance(error, OutcomeUnknown)  # which leaving the engine tells once more
