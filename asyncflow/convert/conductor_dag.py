@@ -98,20 +98,21 @@ class DagLowering:
 
     def _parts(self, block: list[int]) -> list[list[int]]:
         """The parts of a block between which there is no order at all, in list order."""
-        inside, seen = set(block), set[int]()
-        parts: list[list[int]] = []
+        inside, part_of = set(block), dict[int, int]()
+        count = 0
         for start in sorted(block):
-            if start in seen:
+            if start in part_of:
                 continue
-            part, todo = set[int](), [start]
+            todo = [start]
             while todo:
                 node = todo.pop()
-                if node in part:
-                    continue
-                part.add(node)
-                todo += [other for other in (*self._direct[node], *self._after[node]) if other in inside]
-            seen |= part
-            parts.append([node for node in block if node in part])
+                if node not in part_of:
+                    part_of[node] = count
+                    todo += [other for other in (*self._direct[node], *self._after[node]) if other in inside]
+            count += 1
+        parts: list[list[int]] = [[] for _ in range(count)]
+        for node in block:
+            parts[part_of[node]].append(node)
         return parts
 
     def _flat(self, block: list[int]) -> list[Task]:

@@ -186,6 +186,14 @@ def test_diamond_becomes_one_fork() -> None:
     assert tasks[2]["joinOn"] == ["b", "c"]
 
 
+def test_ten_thousand_tasks_without_order_become_one_fork() -> None:
+    """What an imported trace may hold; looking at all tasks for each took seconds."""
+    fork, join = lowered_tasks(dag({f"t{n}": [] for n in range(10_000)}))
+
+    assert (fork["type"], join["type"]) == ("FORK_JOIN", "JOIN")
+    assert join["joinOn"] == [f"t{n}" for n in range(10_000)]
+
+
 def test_nested_series_parallel_order_nests_forks() -> None:
     edges = {"a": [], "b": ["a"], "c": ["a"], "d": ["b"], "e": ["b"], "f": ["d", "e"], "g": ["f", "c"]}
 
