@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 _UNFIT = re.compile(r"[^A-Za-z0-9]+")
 _UNFIT_IN_NAMES = re.compile(r"[^A-Za-z0-9_<>{}# -]+")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_MARKS = re.compile(r"[${}]")  # would begin or end an expression within the one around the path
 _RESERVED = ("workflow", "CPEWF_TASK_ID")  # roots of expressions that are not tasks
 
 
@@ -62,6 +63,7 @@ def path_to(root: str, *keys: str | int) -> str:
             parts.append(f".{key}")
         else:
             quoted = key.replace("\\", "\\\\").replace("'", "\\'")
+            quoted = _MARKS.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
             parts.append(f"['{quoted}']")
     return "".join(parts)
 

@@ -78,13 +78,14 @@ def test_literal_survives_resolution(value: object) -> None:
         (("square", 2), "${a.output.square[2]}"),
         (("x.fits",), "${a.output['x.fits']}"),
         (("it's",), r"${a.output['it\'s']}"),
+        (("a}",), r"${a.output['a\u007d']}"),
     ],
 )
 def test_path_quotes_what_is_no_identifier(keys: tuple[str | int, ...], path: str) -> None:
     assert expression(path_to("a", "output", *keys)) == path
 
 
-@given(st.text("ab'\\\\]. ", min_size=1, max_size=8))
+@given(st.text("ab'\\\\]. ${}", min_size=1, max_size=8))
 def test_quoted_path_finds_its_key(key: str) -> None:
     """Law: whatever a signal is called, the path made for it leads to its value."""
     path = path_to("a", "output", key)
