@@ -60,7 +60,7 @@ def import_hyperflow(text: str, options: HyperflowOptions) -> dict[str, object]:
             runs; every reason names the process.
         InvalidInput: the options contradict each other or are out of range.
     """
-    check_times(options.time_scale, options.simulated_seconds)
+    check_times(time_scale=options.time_scale, simulated_seconds=options.simulated_seconds)
     if options.execute and options.simulate:
         raise InvalidInput("choose one of execute and simulate", field="simulate")
     document = read_document(text, {"function": options.function, **options.variables})
@@ -81,6 +81,14 @@ def import_hyperflow(text: str, options: HyperflowOptions) -> dict[str, object]:
         "timeoutSeconds": 0,
         "metadata": {"source": {"format": "hyperflow", "notes": list(dict.fromkeys(writer.notes))}},
     }
+
+
+def _words(args: str, path: str, faults: Faults) -> list[str]:
+    try:
+        return shlex.split(args)
+    except ValueError as error:  # a quote is open
+        faults.add(f"{path}.args", f"cannot be split as a shell would: {error}")
+        return []
 
 
 class _Writer:
@@ -191,7 +199,9 @@ class _Writer:
         }
         if executor.get("env"):
             settings["env"] = faults.object_at(executor, "env", path)
-        given = shlex.split(args) if isinstance(args, str) else faults.texts_at(executor, "args", path)
+        given = (
+            _words(args, path, faults) if isinstance(args, str) else faults.texts_at(executor, "args", path)
+        )
         faults.raise_any()
         self.notes += [f"{path}.{key} is not used" for key in sorted(executor.keys() - set(_EXECUTOR_KEYS))]
         return Program(

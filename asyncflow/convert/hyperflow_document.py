@@ -12,9 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asyncflow.convert.reading import Faults, refuse
+from asyncflow.model.json_values import find_fault
+from asyncflow.model.limits import DEFAULT_LIMITS
+from asyncflow.model.shape import path_of
 
-_TAG = re.compile(r"\{\{\{\s*(?P<raw>[^{}]*?)\s*\}\}\}|\{\{\s*(?P<plain>[^{}]*?)\s*\}\}")
+_TAG = re.compile(r"\{\{\{(?P<raw>[^{}]*+)\}\}\}|\{\{(?P<plain>[^{}]*+)\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][\w.-]*\Z")
+_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 _UNSUPPORTED_TYPES = {
     "choice": "which outputs it emits is decided by its function while it runs; use a SWITCH",
     "join": "how many of its branches take part is decided while it runs; use FORK_JOIN and JOIN",
@@ -92,7 +96,7 @@ def fill_template(text: str, variables: Mapping[str, str]) -> str:
     faults = Faults()
 
     def value_of(tag: re.Match[str]) -> str:
-        name = tag["raw"] if tag["raw"] is not None else tag["plain"]
+        name = (tag["raw"] if tag["raw"] is not None else tag["plain"]).strip()
         if not _VARIABLE.match(name):
             faults.add(tag[0], "only plain variables are filled in: no sections, partials or comments")
         elif name not in variables:
@@ -114,6 +118,11 @@ def read_document(text: str, variables: Mapping[str, str]) -> Document:
         parsed: object = json.loads(fill_template(text, variables))
     except json.JSONDecodeError as error:
         raise refuse(f"line {error.lineno}, column {error.colno}", f"not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # an integer of more than 4,300 digits; a nest
+        raise refuse("", f"not JSON that can be read: {error}") from error
+    fault = find_fault(parsed, depth=DEFAULT_LIMITS.definition_depth)
+    if fault is not None:
+        raise refuse(path_of(fault.parts), fault.message)
     if not isinstance(parsed, Mapping):
         raise refuse("", "a workflow.json is a JSON object")
     return _Reader(parsed).document()
@@ -221,7 +230,7 @@ class _Reader:
 
     def _whole(self, entry: Mapping[str, object], key: str, path: str) -> int | None:
         value = entry.get(key)
-        if isinstance(value, str) and value.isdigit():
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
             return int(value)
         number = self._faults.number_at(entry, key, path)
         if number is not None and number != int(number):
@@ -247,7 +256,7 @@ class _Reader:
         return None if signal is None else Port(signal)
 
     def _counted(self, signal: int, needed: str, path: str) -> Port | None:
-        if needed.isdigit() and int(needed) > 0:
+        if _DIGITS.fullmatch(needed) and int(needed) > 0:
             return Port(signal, count=int(needed))
         control = self._signal(needed, path)
         if control is not None and control not in self._controls:

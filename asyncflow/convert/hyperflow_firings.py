@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 from asyncflow.convert.hyperflow_document import Document, Port, Process
 from asyncflow.convert.reading import refuse
 
+_MOST_ITEMS = 1_000_000
 Bundle = tuple[int, int]  # the firing that made a collection, the control signal that counts it
 
 
@@ -80,6 +82,7 @@ class _Player:
         self._document = document
         self._most = most
         self._result = Unrolled()
+        self._items = 0  # of outputs that a firing gives several of
         self._queues: dict[tuple[int, int], deque[Token]] = {}
         self._sinks: dict[int, list[int]] = {}
         self._own: list[list[int]] = [[] for _ in document.processes]  # firings of each process
@@ -151,7 +154,9 @@ class _Player:
                     process.path, f"{process.label}: {name!r} is not a collection counted by {count!r}"
                 )
             return True
-        taken = [queue[n] for n in range(min(port.count, len(queue)))]
+        if len(queue) < port.count and queue[-1].bundle is None:
+            return False  # asked again for each that arrives: not a look at all that did
+        taken = list(islice(queue, port.count))
         if port.count > 1 and any(token.bundle for token in taken):
             reason = f"takes {port.count} of {name!r} at a time, a collection of unknown size"
             raise refuse(process.path, f"{process.label}: {reason}")
@@ -213,6 +218,10 @@ class _Player:
             elif port.count == 1:
                 self._emit(Token(port.signal, source))
             else:
+                self._items += port.count
+                if self._items > _MOST_ITEMS:
+                    reason = f"gives {port.count} of a signal at a time: more than {_MOST_ITEMS} in all"
+                    raise refuse(process.path, f"{process.label}: {reason}")
                 for item in range(port.count):
                     self._emit(Token(port.signal, source, item=item))
 

@@ -6,12 +6,13 @@ end as one `DefinitionError`, so that one round of corrections is enough.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from asyncflow.errors import DefinitionError, Violation
+from asyncflow.model.shape import shown
 
 _MOST_REPORTED = 50
+_LARGEST = 1e300
 
 
 class Faults:
@@ -98,8 +99,8 @@ class Faults:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.add(f"{path}.{key}", f"must be a number, is {_kind(value)}")
             return None
-        if not math.isfinite(value) or value < 0:
-            self.add(f"{path}.{key}", f"must be a finite number of at least 0, is {value}")
+        if not 0 <= value <= _LARGEST:  # compared, not converted: an integer may be too large for a double
+            self.add(f"{path}.{key}", f"must be a finite number of at least 0, is {shown(value)}")
             return None
         return value
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from asyncflow.convert.references import escape_reference, literal
 from asyncflow.errors import InvalidInput
+from asyncflow.model.durations import MAX_DURATION_SECONDS
 
 ANY_EXECUTABLE = "*"
 
@@ -100,7 +101,13 @@ def wait_task(name: str, reference: str, *, seconds: float) -> dict[str, object]
 
     Conductor's grammar has whole seconds only: `duration` is rounded up for it, and the exact
     length, where it differs, stands under `asyncflow.durationMs`.
+
+    Raises:
+        InvalidInput: it is longer than a WAIT can be.
     """
+    if not seconds <= MAX_DURATION_SECONDS:
+        fault = f"makes {name[:80]!r} wait {seconds:g} s: at most {MAX_DURATION_SECONDS} s"
+        raise InvalidInput(fault, field="time_scale")
     milliseconds = round(seconds * 1000)
     task: dict[str, object] = {
         "name": escape_reference(name),
@@ -121,12 +128,12 @@ def extension(task: dict[str, object]) -> dict[str, object]:
     return present
 
 
-def check_times(time_scale: float, *others: float | None) -> None:
-    """Refuse a time scale or length that is negative or not finite.
+def check_times(**options: float | None) -> None:
+    """Refuse options that are times, or factors on times, and negative or not finite.
 
     Raises:
-        InvalidInput: names the value.
+        InvalidInput: names the option.
     """
-    for value in (time_scale, *others):
+    for name, value in options.items():
         if value is not None and (not math.isfinite(value) or value < 0):
-            raise InvalidInput(f"must be a finite number of at least 0, is {value}", field="time_scale")
+            raise InvalidInput(f"must be a finite number of at least 0, is {value}", field=name)

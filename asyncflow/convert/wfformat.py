@@ -68,9 +68,9 @@ def import_wfformat(document: object, options: WfFormatOptions) -> dict[str, obj
     Raises:
         DefinitionError: the document is not well formed, an edge leads nowhere, edges form a
             cycle, an id is given twice, or a needed runtime or command is missing.
-        InvalidInput: an option is out of range.
+        InvalidInput: an option is out of range, or makes a wait longer than a WAIT can be.
     """
-    check_times(options.time_scale, options.missing_runtime_seconds)
+    check_times(time_scale=options.time_scale, missing_runtime_seconds=options.missing_runtime_seconds)
     if not isinstance(document, Mapping):
         raise refuse("", "a WfFormat document is a JSON object")
     faults = Faults()
