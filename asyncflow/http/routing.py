@@ -7,7 +7,7 @@ The same declaration parses requests, guards them and documents them. `matching`
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Required, TypedDict, Unpack
 
@@ -24,6 +24,7 @@ from asyncflow.http.reply import (
     reply_stream,
     reply_text,
 )
+from asyncflow.model.values import JsonObject
 
 __all__ = [
     "ADMIN",
@@ -133,7 +134,7 @@ class Route:
     @property
     def error_statuses(self) -> frozenset[int]:
         """Every error status: what its handler says, and what the server may say before it."""
-        found = {400, 403, 417, 500, 503, *self.errors}
+        found = {400, 403, 417, 431, 500, 503, *self.errors}
         if self.role is not Role.OPEN:
             found.add(401)
         if self.body is not None:
@@ -163,11 +164,16 @@ class Said(TypedDict, total=False):
 
 
 class Routes:
-    """The routes of one subject; the tag names it in the OpenAPI document."""
+    """The routes of one subject; the tag names it in the OpenAPI document.
 
-    def __init__(self, tag: str) -> None:
+    Attributes:
+        schemas: components of the OpenAPI document that its routes name and `schemas` does not have.
+    """
+
+    def __init__(self, tag: str, *, schemas: Mapping[str, JsonObject] | None = None) -> None:
         """No route yet."""
         self.tag = tag
+        self.schemas: Mapping[str, JsonObject] = schemas or {}
         self._routes: list[Route] = []
 
     def __iter__(self) -> Iterator[Route]:

@@ -1,17 +1,25 @@
-"""Every route there is, subject by subject: whoever writes a route module adds it here.
+"""Every route there is, subject by subject: whoever writes a route module adds it to `ALL`.
 
-The order has no meaning: a literal path always goes before a variable one. A test compares this
-list with the OpenAPI document.
+The order has no meaning for matching: a literal path always goes before a variable one. The OpenAPI
+document is made of this list.
 """
 
 from __future__ import annotations
 
 from asyncflow.http import health
+from asyncflow.http.openapi import documentation
 from asyncflow.http.routing import Route, Routes
 
-ALL: tuple[Routes, ...] = (health.routes,)
+ALL: tuple[Routes, ...] = (
+    health.routes,
+)  # fmt: skip
+
+
+def all_subjects() -> tuple[Routes, ...]:
+    """All subjects, with the routes that document them."""
+    return (*ALL, documentation(ALL))
 
 
 def all_routes() -> list[Route]:
     """All routes, in the order of the list above."""
-    return [route for routes in ALL for route in routes]
+    return [route for routes in all_subjects() for route in routes]
