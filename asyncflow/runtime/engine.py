@@ -48,6 +48,7 @@ from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.reading import Reading
 from asyncflow.runtime.scripts.evaluator import ScriptRunner, ScriptSettings
 from asyncflow.runtime.supervision import Supervisor
+from asyncflow.runtime.text_index import TextIndex
 from asyncflow.runtime.thread_executor import ThreadExecutor
 from asyncflow.runtime.turns import Turns
 from asyncflow.runtime.watchdog import Watchdog
@@ -117,6 +118,8 @@ class Engine:
         self.payloads = _payloads(self.settings)
         self.reading = Reading(self.turns, store)
         self.projection = Projection(store, is_idle=lambda: self.turns.is_idle)
+        self.texts = TextIndex(store)
+        self.projection.written = self.texts.stir
         self.compaction = Compaction(
             store,
             self.turns,
@@ -180,6 +183,7 @@ class Engine:
         await stack.enter_async_context(self.supervisor)
         self.supervisor.start("views", self.projection.run)
         self.supervisor.start("compaction", self.compaction.run)
+        self.supervisor.start("texts", self.texts.run)
         self.turns.start(self.supervisor, next_due=self.carry.next_due, on_time=self.carry.on_time)
         stack.push_async_callback(self._close)
 
@@ -296,6 +300,10 @@ class Engine:
             ShuttingDown: the engine is stopping.
         """
         await self.projection.caught_up(self.turns.number, self.turns.check_open)
+
+    async def texts_caught_up(self) -> None:
+        """Wait until the full-text index has all that the views show now."""
+        await self.texts.caught_up()
 
     def load_functions(self, functions: Mapping[str, LocalFunction]) -> None:
         """Make more functions known; tasks that waited for them begin."""

@@ -40,12 +40,14 @@ class Projection:
     Attributes:
         turn: the number of the turn up to which the views show everything.
         trouble: why they cannot be written now, or empty.
+        written: told whenever rows were written.
     """
 
     def __init__(self, views: Views, *, is_idle: Callable[[], bool]) -> None:
         """Nothing has changed yet; `is_idle` says that all that is decided is durable."""
         self.turn = 0
         self.trouble = ""
+        self.written: Callable[[], None] = lambda: None
         self._views, self._is_idle = views, is_idle
         self._alarm: asyncio.Handle | None = None
         self._changed: dict[str, ExecutionState] = {}
@@ -196,6 +198,7 @@ class Projection:
             self.trouble = ""
             self._ready.popleft()
             self.turn = batch.turn_number
+            self.written()
         self._tell()
 
     async def close(self, number: int) -> None:

@@ -61,6 +61,8 @@ async def rebuild_views(store: RebuildStore) -> Rebuilt:
             for batch in _batches(state):
                 await store.write_views(batch)
     await store.write_views(ViewBatch(position.last_turn, [], [], [], []))
+    while await store.index_texts():
+        pass
     return Rebuilt(executions, tasks)
 
 

@@ -40,6 +40,12 @@ def execution_row(state: ExecutionState) -> ExecutionRow:
         state.seq,
         given,
         output,
+        state.created_by,
+        state.trigger,
+        to_json(list(state.failed_names)).decode() if state.failed_names else "[]",
+        to_json(state.task_to_domain).decode() if state.task_to_domain else "{}",
+        state.idempotency_key or "",
+        state.request_hash,
     )
 
 
@@ -72,4 +78,5 @@ def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
         input_bytes,
         size,
         1 if task.superseded else 0,
+        task.domain or "",
     )

@@ -13,11 +13,14 @@ from asyncflow.model.turn import Recorded, Turn
 from asyncflow.store.records import (
     Condition,
     ExecutionRow,
+    Found,
     Page,
     Recovery,
     Segment,
+    TaskHit,
     TaskRow,
     ViewBatch,
+    Where,
 )
 
 
@@ -121,6 +124,36 @@ class Views(Protocol):
 
     async def count_tasks(self, conditions: Sequence[Condition]) -> int:
         """How many tasks meet all conditions."""
+
+    async def find_executions(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
+        """A page of executions that meet all conditions, and their number, of one instant.
+
+        Inputs and outputs are cut after some 16,000 characters. The column `text` is matched against
+        the full-text index, which is behind by what is pending; `execution_ms` is how long one took.
+
+        Raises:
+            InvalidInput: an unknown column or operator.
+        """
+
+    async def find_tasks(self, conditions: Sequence[Where], page: Page) -> Found[TaskHit]:
+        """A page of tasks that meet all conditions, and their number, of one instant.
+
+        Besides the columns of the view: `workflow_name`, `workflow_version`, `correlation_id` and
+        `priority` of the execution, `words` (all short texts of the task), `execution_ms` and
+        `queue_wait_ms`. Raises as `find_executions`.
+        """
+
+    async def find_owners(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
+        """A page of executions with tasks that meet all conditions of `find_tasks`; raises as that."""
+
+    async def index_texts(self) -> int:
+        """Bring the full-text index on by a bounded step; the change up to which it is now, 0 for none left.
+
+        Raises as `Journal.append`.
+        """
+
+    async def newest_pending_text(self) -> int:
+        """The number of the last change of a text that is not indexed yet; 0 if all are."""
 
     async def projected_turn(self) -> int:
         """The number of the turn up to which the views are."""

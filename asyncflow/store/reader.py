@@ -16,17 +16,20 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from asyncflow.model.turn import Recorded, Turn
-from asyncflow.store import audit, checks, reading, schema, views, wal
+from asyncflow.store import audit, checks, reading, schema, texts, views, wal
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target
 from asyncflow.store.records import (
     FIRST_PAGE,
     Condition,
     ExecutionRow,
+    Found,
     Page,
     Recovery,
     StoreFacts,
+    TaskHit,
     TaskRow,
+    Where,
 )
 
 T = TypeVar("T")
@@ -157,6 +160,22 @@ class SqliteReader:
         """The tasks of one execution in the order of their numbers; all of them unless a page is given."""
         page = page or Page(limit=-1, order=(("number", False),))
         return await self.list_tasks([Condition("execution_id", "=", (execution_id,))], page)
+
+    async def find_executions(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
+        """A page of executions, long inputs and outputs cut; see `Views.find_executions`."""
+        return await self._query(partial(views.EXECUTION_HITS.find, conditions=conditions, page=page))
+
+    async def find_tasks(self, conditions: Sequence[Where], page: Page) -> Found[TaskHit]:
+        """A page of tasks; see `Views.find_tasks`."""
+        return await self._query(partial(views.TASK_HITS.find, conditions=conditions, page=page))
+
+    async def find_owners(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
+        """A page of executions that own such tasks; see `Views.find_owners`."""
+        return await self._query(partial(views.find_owners, conditions=conditions, page=page))
+
+    async def newest_pending_text(self) -> int:
+        """The last change of a text that is not indexed; see `Views.newest_pending_text`."""
+        return await self._query(texts.newest_pending)
 
     async def projected_turn(self) -> int:
         """How far the views are; see `Views.projected_turn`."""

@@ -7,9 +7,11 @@ is promised about them, `schema.sql` what each column of a view means.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from asyncflow.model.turn import Recorded
+
+T = TypeVar("T")
 
 Durability = Literal["full", "normal"]
 """`full`: a commit is fsynced before anyone learns of it. `normal`: a power cut may take the last ones."""
@@ -69,6 +71,12 @@ class ExecutionRow(NamedTuple):
     last_seq: int
     input: str
     output: str
+    created_by: str = ""
+    event: str = ""
+    failed_names: str = "[]"
+    task_to_domain: str = "{}"
+    idempotency_key: str = ""
+    request_hash: str = ""
 
 
 class TaskRow(NamedTuple):
@@ -94,6 +102,17 @@ class TaskRow(NamedTuple):
     input_bytes: int
     output_bytes: int
     superseded: int
+    domain: str = ""
+
+
+class TaskHit(NamedTuple):
+    """A row of the view `task`, and what a list of tasks shows of its execution."""
+
+    task: TaskRow
+    workflow_name: str
+    workflow_version: int
+    correlation_id: str
+    priority: int
 
 
 class ViewBatch(NamedTuple):
@@ -110,12 +129,35 @@ class Condition(NamedTuple):
     """One condition on a view: `column` compared by `operator` with the values; conditions are ANDed.
 
     Operators: `=` `!=` `<` `<=` `>` `>=` (one value), `in` `not in` (any number), `contains`
-    and `starts` (one text, compared case by case).
+    and `starts` (one text, compared case by case), `like` (SQL's, letters of ASCII compared without
+    case), and `matches` for the column `text`: an expression of the full-text index.
     """
 
     column: str
     operator: str
     values: tuple[str | int, ...]
+
+
+class AllOf(NamedTuple):
+    """All of these hold; none of them is said of an empty one."""
+
+    members: tuple[Where, ...]
+
+
+class AnyOf(NamedTuple):
+    """At least one of these holds."""
+
+    members: tuple[Where, ...]
+
+
+Where = Condition | AllOf | AnyOf
+
+
+class Found(NamedTuple, Generic[T]):
+    """A page of what was found, and how much there is in all, of one instant."""
+
+    total: int
+    rows: list[T]
 
 
 @dataclass(frozen=True, slots=True)

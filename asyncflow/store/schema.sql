@@ -3,6 +3,8 @@
 -- Tables `turn`, `segment` and `definition` are the truth and belong to the engine alone.
 -- Tables `execution` and `task` are views: anyone may read them with plain SQL, at any time;
 -- they lag behind the truth by as much as `reader_cursor` says and can be rebuilt from it.
+-- Columns added by a migration are empty for executions of before, until `asyncflow db rebuild`.
+-- Tables `task_log`, `audit` and `schedule_firing` stand beside the journal: nothing is decided by them.
 
 -- One row: which installation this file is, and how the last stop was. Writer: start and stop.
 CREATE TABLE installation (
@@ -79,7 +81,13 @@ CREATE TABLE execution (
   epoch INTEGER NOT NULL,         -- resets so far (restart, rerun, retry, revival)
   last_seq INTEGER NOT NULL,      -- number of the newest event seen
   input TEXT NOT NULL,            -- JSON object
-  output TEXT NOT NULL            -- JSON object; last, as the large columns cost what stands behind them
+  output TEXT NOT NULL,           -- JSON object
+  created_by TEXT NOT NULL DEFAULT '',      -- who started it, '' if nobody said
+  event TEXT NOT NULL DEFAULT '',           -- event that started it, '' if none did
+  failed_names TEXT NOT NULL DEFAULT '[]',  -- JSON array of the names of failed tasks
+  task_to_domain TEXT NOT NULL DEFAULT '{}', -- JSON object: task name to domain
+  idempotency_key TEXT NOT NULL DEFAULT '', -- the caller's own key of the start, '' if none
+  request_hash TEXT NOT NULL DEFAULT ''     -- hash of the request that came with the key, '' if none
 );
 
 -- Lists are shown newest start first.
@@ -90,6 +98,10 @@ CREATE INDEX execution_name ON execution (name, started_at_ms);
 CREATE INDEX execution_correlation ON execution (correlation_id) WHERE correlation_id <> '';
 -- Children of a parent; costs nothing for executions without one.
 CREATE INDEX execution_parent ON execution (parent_id) WHERE parent_id <> '';
+-- "All that failed", newest first.
+CREATE INDEX execution_status ON execution (status, started_at_ms);
+-- What a key started; costs nothing where none is given.
+CREATE INDEX execution_idempotency ON execution (name, idempotency_key) WHERE idempotency_key <> '';
 -- What is alive, among any number of ended ones.
 CREATE INDEX execution_open ON execution (started_at_ms) WHERE open = 1;
 
@@ -114,8 +126,90 @@ CREATE TABLE task (
   reason TEXT NOT NULL,            -- reason of incompletion, '' if none
   input_bytes INTEGER NOT NULL,    -- size of its input as JSON
   output_bytes INTEGER NOT NULL,   -- size of its output as JSON
-  superseded INTEGER NOT NULL      -- 1 once a later attempt took its place
+  superseded INTEGER NOT NULL,     -- 1 once a later attempt took its place
+  domain TEXT NOT NULL DEFAULT ''  -- domain its workers are of, '' if none
 );
 
 -- Tasks of one execution; the only index, as this table takes the most writes (0.85 µs a row each).
 CREATE INDEX task_execution ON task (execution_id);
+
+-- Executions whose texts are to be indexed anew. Writer: the triggers below, and the pass over it.
+CREATE TABLE text_pending (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order in which the texts changed
+  execution_id TEXT NOT NULL UNIQUE         -- whose texts changed
+);
+
+-- Which document of the full-text index is whose. Writer: that pass, at most a second behind the view.
+CREATE TABLE text_document (
+  number INTEGER PRIMARY KEY,       -- rowid in `execution_text`
+  execution_id TEXT NOT NULL UNIQUE -- whose texts it has
+);
+
+-- Full-text index of executions: `… WHERE execution_text MATCH ?` gives rowids for `text_document`.
+-- `input` and `output` are JSON with its escapes blanked, the first 100,000 characters of each.
+CREATE VIRTUAL TABLE execution_text USING fts5(
+  correlation_id, reason, input, output, columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+);
+
+-- A text that is new, or another one, is to be indexed; nothing is paid where there is none.
+CREATE TRIGGER execution_text_new AFTER INSERT ON execution
+WHEN new.input <> '{}' OR new.output <> '{}' OR new.reason <> '' OR new.correlation_id <> ''
+BEGIN
+  INSERT INTO text_pending (execution_id) VALUES (new.execution_id) ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER execution_text_changed AFTER UPDATE OF input, output, reason, correlation_id ON execution
+WHEN new.input <> old.input OR new.output <> old.output OR new.reason <> old.reason
+  OR new.correlation_id <> old.correlation_id
+BEGIN
+  INSERT INTO text_pending (execution_id) VALUES (new.execution_id) ON CONFLICT DO NOTHING;
+END;
+
+-- Executions deleted for good, for as long as turns that name them are held. Writer: the turn that deletes.
+CREATE TABLE removal (
+  stream TEXT PRIMARY KEY, -- name of the stream, an execution id
+  turn INTEGER NOT NULL    -- number of the turn that removed it
+) WITHOUT ROWID;
+
+-- Lines logged by tasks and workers. Writer: the engine, in bulk; bounded per task.
+CREATE TABLE task_log (
+  task_id TEXT NOT NULL,        -- whose log it is
+  number INTEGER NOT NULL,      -- line of that log, from 1
+  execution_id TEXT NOT NULL,   -- execution the task belongs to, '' if it was not known
+  at_ms INTEGER NOT NULL,       -- wall clock
+  level TEXT NOT NULL,          -- INFO, WARN, …
+  line TEXT NOT NULL,           -- the text
+  total_bytes INTEGER NOT NULL, -- size of the log up to and with this line
+  PRIMARY KEY (task_id, number)
+) WITHOUT ROWID;
+-- Logs go with their execution.
+CREATE INDEX task_log_execution ON task_log (execution_id);
+
+-- Who asked for what, and what came of it; append-only, without secret values. Writer: the surfaces.
+CREATE TABLE audit (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of writing, never reused
+  at_ms INTEGER NOT NULL,     -- wall clock
+  caller TEXT NOT NULL,       -- name of the key or user, '' if nobody was known
+  role TEXT NOT NULL,         -- role the caller had
+  action TEXT NOT NULL,       -- what was asked, such as terminate
+  object_kind TEXT NOT NULL,  -- kind of what it was asked of: execution, workflow, schedule, …
+  object_id TEXT NOT NULL,    -- its id or name
+  reason TEXT NOT NULL,       -- reason given, '' if none
+  outcome TEXT NOT NULL       -- done, or the code of the error
+);
+-- "All that was done to this".
+CREATE INDEX audit_object ON audit (object_id, number);
+
+-- Nobody alters or deletes an entry.
+CREATE TRIGGER audit_kept BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_whole BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+
+-- When schedules fired, and what came of it. Writer: the scheduler.
+CREATE TABLE schedule_firing (
+  schedule TEXT NOT NULL,       -- name of the schedule
+  due_ms INTEGER NOT NULL,      -- when it was to fire
+  execution_id TEXT NOT NULL,   -- what it started, '' if nothing
+  fired_ms INTEGER NOT NULL,    -- when it did
+  status TEXT NOT NULL,         -- what came of it
+  reason TEXT NOT NULL,         -- why nothing was started, '' if something was
+  PRIMARY KEY (schedule, due_ms)
+) WITHOUT ROWID;

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 
 from asyncflow.errors import NotCommitted, StoreError
 from asyncflow.model.turn import Turn
-from asyncflow.store import checks, schema, views, wal, writing
+from asyncflow.store import checks, schema, texts, views, wal, writing
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
@@ -141,6 +141,10 @@ class SqliteStore(SqliteReader):
     async def clear_views(self) -> None:
         """Empty the views; see `Views.clear_views`."""
         await self._write(views.clear)
+
+    async def index_texts(self) -> int:
+        """Index what changed first; see `Views.index_texts`."""
+        return await self._write(texts.index_some)
 
     async def move_cursor(self, name: str, turn: int) -> None:
         """Store that the reader of this name has dealt with all turns up to this one."""

@@ -8,22 +8,41 @@ types declare; only values come from outside, and they are bound.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
 from asyncflow.errors import InvalidInput
+from asyncflow.store import texts
 from asyncflow.store.codec import encode_json
-from asyncflow.store.connection import transaction
-from asyncflow.store.records import Condition, ExecutionRow, Page, TaskRow, ViewBatch
+from asyncflow.store.connection import snapshot, transaction
+from asyncflow.store.records import (
+    AllOf,
+    Condition,
+    ExecutionRow,
+    Found,
+    Page,
+    TaskHit,
+    TaskRow,
+    ViewBatch,
+    Where,
+)
+from asyncflow.store.texts import MATCHING
 from asyncflow.store.writing import put_cursor
 
 Row = TypeVar("Row", bound=NamedTuple)
 
 _COMPARE = frozenset({"=", "!=", "<", "<=", ">", ">="})
 _MEMBER = {"in": "IN", "not in": "NOT IN"}
+_TEXTUAL = {
+    "contains": "instr({column}, ?) > 0",
+    "starts": "substr({column}, 1, length(?)) = ?",
+    "like": "{column} LIKE ? ESCAPE '\\'",
+    "matches": f"{{column}} IN ({MATCHING})",
+}
 
 
-_FILLED = frozenset({"correlation_id", "parent_id"})  # indexed only where they are not empty
+_FILLED = frozenset({"correlation_id", "parent_id", "idempotency_key"})  # indexed where not empty
 
 
 class Query(NamedTuple):
@@ -34,47 +53,89 @@ class Query(NamedTuple):
 
 
 class View(Generic[Row]):
-    """One view: the statements that its row type, its key and its usual order give."""
+    """One view: the statements that its columns, its key and its usual order give.
 
-    def __init__(self, table: str, row: type[Row], *, key: str, order: str) -> None:
-        self._table: str = table
-        self._row: type[Row] = row
+    `source` is what is selected from, and `expressions` say what stands for a column there, where that
+    is not the column itself; those beyond the row's own columns may only be asked about.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        make: Callable[..., Row],
+        *,
+        source: str,
+        order: str,
+        expressions: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._make = make
         self._order: str = order
-        self._columns = frozenset(row._fields)
-        self._select = f"SELECT {', '.join(row._fields)} FROM {table}"
-        self.upsert = _upsert(table, row._fields, key)
-        self.delete = f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
+        self._source: str = source
+        self._columns = {**{column: column for column in columns}, **expressions}
+        self._select = f"SELECT {', '.join(self._columns[column] for column in columns)} FROM {source}"
 
-    def select(self, db: sqlite3.Connection, conditions: Sequence[Condition], page: Page) -> list[Row]:
+    def select(self, db: sqlite3.Connection, conditions: Sequence[Where], page: Page) -> list[Row]:
         """The rows of a page; see `Views.list_executions`."""
         sql, values = self.query(conditions, page)
-        return [self._row(*row) for row in db.execute(sql, values).fetchall()]
+        return [self._make(*row) for row in db.execute(sql, values).fetchall()]
 
-    def query(self, conditions: Sequence[Condition], page: Page) -> Query:
+    def query(self, conditions: Sequence[Where], page: Page) -> Query:
         """The statement behind `select`."""
         where: Query = self._where(conditions)
-        for name, number in (("limit", page.limit), ("offset", page.offset)):
-            _check_bindable(name, number)
         keys = [self._column(column) + (" DESC" if down else "") for column, down in page.order]
         order = ", ".join(keys) or self._order
+        for name, number in (("limit", page.limit), ("offset", page.offset)):
+            _check_bindable(name, number)
         sql = f"{self._select}{where.sql} ORDER BY {order} LIMIT ? OFFSET ?"
         return Query(sql, [*where.values, page.limit, page.offset])
 
-    def count(self, db: sqlite3.Connection, conditions: Sequence[Condition]) -> int:
+    def count(self, db: sqlite3.Connection, conditions: Sequence[Where]) -> int:
         """How many rows meet the conditions."""
         where: Query = self._where(conditions)
-        return int(db.execute(f"SELECT count(*) FROM {self._table}{where.sql}", where.values).fetchone()[0])
+        return int(db.execute(f"SELECT count(*) FROM {self._source}{where.sql}", where.values).fetchone()[0])
 
-    def _where(self, conditions: Sequence[Condition]) -> Query:
+    def find(self, db: sqlite3.Connection, conditions: Sequence[Where], page: Page) -> Found[Row]:
+        """The rows of a page, and the number of all, of one instant."""
+        with snapshot(db):
+            return Found(self.count(db, conditions), self.select(db, conditions, page))
+
+    def find_among(self, db: sqlite3.Connection, keys: Query, page: Page) -> Found[Row]:
+        """The rows of executions that a subquery of `execution_id` names."""
+        where = f" WHERE execution_id IN ({keys.sql})"
+        order = self.query((), page).sql.partition(" ORDER BY ")[2]
+        with snapshot(db):
+            total = db.execute(f"SELECT count(*) FROM {self._source}{where}", keys.values).fetchone()[0]
+            rows = db.execute(
+                f"{self._select}{where} ORDER BY {order}", [*keys.values, page.limit, page.offset]
+            )
+            return Found(total, [self._make(*row) for row in rows.fetchall()])
+
+    def subquery(self, column: str, conditions: Sequence[Where]) -> Query:
+        """The values of a column in the rows that meet the conditions."""
+        where: Query = self._where(conditions)
+        return Query(f"SELECT {self._column(column)} FROM {self._source}{where.sql}", where.values)
+
+    def _where(self, conditions: Sequence[Where]) -> Query:
+        if not conditions:
+            return Query("", [])
+        sql, values = self._joined(" AND ", conditions)
+        return Query(f" WHERE {sql}", values)
+
+    def _joined(self, word: str, members: Sequence[Where]) -> Query:
         terms: list[str] = []
         values: list[str | int] = []
-        for condition in conditions:
-            term = self._term(condition)
+        for member in members:
+            term = self._term(member)
             terms.append(term.sql)
             values.extend(term.values)
-        return Query(" WHERE " + " AND ".join(terms) if terms else "", values)
+        return Query(word.join(terms), values)
 
-    def _term(self, condition: Condition) -> Query:
+    def _term(self, condition: Where) -> Query:
+        if not isinstance(condition, Condition):
+            if not condition.members:
+                return Query("1" if isinstance(condition, AllOf) else "0", [])
+            sql, values = self._joined(" AND " if isinstance(condition, AllOf) else " OR ", condition.members)
+            return Query(f"({sql})", values)
         column, operator = self._column(condition.column), condition.operator
         if operator in _MEMBER:
             members = encode_json(condition.values).decode()
@@ -84,17 +145,16 @@ class View(Generic[Row]):
         (value,) = condition.values
         _check_bindable(condition.column, value)
         if operator in _COMPARE:
-            return Query(f"{column} {operator} ?{_index_hint(column, operator, value)}", [value])
-        if operator == "contains":
-            return Query(f"instr({column}, ?) > 0", [value])
-        if operator == "starts":
-            return Query(f"substr({column}, 1, length(?)) = ?", [value, value])
-        raise InvalidInput(f"unknown operator {operator!r}", field=condition.column)
+            hint = _index_hint(condition.column, column, operator, value)
+            return Query(f"{column} {operator} ?{hint}", [value])
+        if operator not in _TEXTUAL:
+            raise InvalidInput(f"unknown operator {operator!r}", field=condition.column)
+        return Query(_TEXTUAL[operator].format(column=column), [value] * _TEXTUAL[operator].count("?"))
 
     def _column(self, name: str) -> str:
         if name not in self._columns:
-            raise InvalidInput(f"the view {self._table} has no column {name!r}", field="column")
-        return name
+            raise InvalidInput(f"the view has no column {name!r}", field="column")
+        return self._columns[name]
 
 
 def _check_bindable(column: str, value: str | int) -> None:
@@ -109,13 +169,13 @@ def _check_bindable(column: str, value: str | int) -> None:
         raise InvalidInput(f"lone surrogate at position {error.start}", field=column) from error
 
 
-def _index_hint(column: str, operator: str, value: str | int) -> str:
+def _index_hint(name: str, column: str, operator: str, value: str | int) -> str:
     """What has to be said besides, for SQLite to see that a partial index covers the condition."""
     if operator != "=":
         return ""
-    if column in _FILLED and value != "":
+    if name in _FILLED and value != "":
         return f" AND {column} <> ''"
-    return " AND open = 1" if column == "open" and value == 1 else ""
+    return f" AND {column} = 1" if name == "open" and value == 1 else ""
 
 
 def _upsert(table: str, columns: Sequence[str], key: str) -> str:
@@ -128,19 +188,71 @@ def _upsert(table: str, columns: Sequence[str], key: str) -> str:
     )
 
 
-EXECUTIONS = View("execution", ExecutionRow, key="execution_id", order="started_at_ms DESC, execution_id")
-TASKS = View("task", TaskRow, key="task_id", order="execution_id, number")
+_EXECUTION_COLUMNS, _TASK_COLUMNS = ExecutionRow._fields, TaskRow._fields
+_NEWEST = "started_at_ms DESC, execution_id"
+_BRIEF = 16_384  # characters of a text that a list shows; whole ones would make a page of gigabytes
+_COMPUTED = {
+    "text": "execution.execution_id",
+    "execution_ms": "max(0, execution.ended_at_ms - execution.started_at_ms)",
+}
+
+EXECUTIONS = View(_EXECUTION_COLUMNS, ExecutionRow, source="execution", order=_NEWEST)
+"""Executions as they stand in the view."""
+
+TASKS = View(_TASK_COLUMNS, TaskRow, source="task", order="execution_id, number")
+"""Tasks as they stand in the view."""
+
+EXECUTION_HITS = View(
+    _EXECUTION_COLUMNS,
+    ExecutionRow,
+    source="execution",
+    order=_NEWEST,
+    expressions={
+        "input": f"substr(input, 1, {_BRIEF})",
+        "output": f"substr(output, 1, {_BRIEF})",
+        **_COMPUTED,
+    },
+)
+"""Executions as a search shows them: long inputs and outputs are cut."""
+
+TASK_HITS = View(
+    (*_TASK_COLUMNS, "workflow_name", "workflow_version", "correlation_id", "priority"),
+    lambda *values: TaskHit(TaskRow(*values[: len(_TASK_COLUMNS)]), *values[len(_TASK_COLUMNS) :]),
+    source="task JOIN execution ON execution.execution_id = task.execution_id",
+    order="task.scheduled_at_ms DESC, task.task_id",
+    expressions={
+        **{column: f"task.{column}" for column in _TASK_COLUMNS},
+        "workflow_name": "execution.name",
+        "workflow_version": "execution.version",
+        "correlation_id": "execution.correlation_id",
+        "priority": "execution.priority",
+        "words": "task.reference || ' ' || task.name || ' ' || task.type || ' ' || task.reason || ' ' || "
+        "task.worker_id || ' ' || task.domain",
+        "execution_ms": "max(0, task.ended_at_ms - task.started_at_ms)",
+        "queue_wait_ms": "max(0, task.started_at_ms - task.scheduled_at_ms)",
+    },
+)
+"""Tasks with what a search asks and shows of their executions."""
+
+_PUT_EXECUTIONS = _upsert("execution", _EXECUTION_COLUMNS, "execution_id")
+_PUT_TASKS = _upsert("task", _TASK_COLUMNS, "task_id")
+_DELETE_EXECUTIONS = "DELETE FROM execution WHERE execution_id IN (SELECT value FROM json_each(?))"
+_DELETE_TASKS = "DELETE FROM task WHERE task_id IN (SELECT value FROM json_each(?))"
 _DELETE_TASKS_OF = "DELETE FROM task WHERE execution_id IN (SELECT value FROM json_each(?))"
+_DELETE_LOGS_OF = """
+DELETE FROM task_log WHERE execution_id IN
+  (SELECT stream FROM removal WHERE stream IN (SELECT value FROM json_each(?)))"""
 
 
 def write(db: sqlite3.Connection, batch: ViewBatch) -> None:
     """Bring the views up to a turn; see `Views.write_views`."""
     statements = [
-        (EXECUTIONS.delete, batch.removed_executions),
+        *((sql, batch.removed_executions) for sql in (*texts.FORGET, _DELETE_LOGS_OF)),
+        (_DELETE_EXECUTIONS, batch.removed_executions),
         (_DELETE_TASKS_OF, batch.removed_executions),
-        (TASKS.delete, batch.removed_tasks),
-        (EXECUTIONS.upsert, batch.executions),
-        (TASKS.upsert, batch.tasks),
+        (_DELETE_TASKS, batch.removed_tasks),
+        (_PUT_EXECUTIONS, batch.executions),
+        (_PUT_TASKS, batch.tasks),
     ]
     bound = [(sql, encode_json(rows).decode()) for sql, rows in statements if rows]
     with transaction(db):
@@ -150,8 +262,14 @@ def write(db: sqlite3.Connection, batch: ViewBatch) -> None:
 
 
 def clear(db: sqlite3.Connection) -> None:
-    """Empty both views; see `Views.clear_views`."""
+    """Empty both views and the full-text index; see `Views.clear_views`."""
     with transaction(db):
-        db.execute("DELETE FROM execution")
-        db.execute("DELETE FROM task")
+        for table in ("execution", "task", *texts.TABLES):
+            db.execute(f"DELETE FROM {table}")
         put_cursor(db, "views", 0)
+
+
+def find_owners(db: sqlite3.Connection, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
+    """Executions that have tasks which meet the conditions."""
+    owners = TASK_HITS.subquery("execution_id", conditions)
+    return EXECUTION_HITS.find_among(db, owners, page)

@@ -83,20 +83,20 @@ async def test_newer_schema_is_refused_and_unchanged(tmp_path: Path) -> None:
     await create(path)
     sql(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="schema 99, this version knows 1"):
+    with pytest.raises(StoreError, match="schema 99, this version knows "):
         await create(path)
 
     assert path.read_bytes() == before
     assert not Path(f"{path}-wal").exists()
 
 
-@pytest.mark.parametrize(("since", "is_read"), [(1, True), (2, False)])
+@pytest.mark.parametrize(("since", "is_read"), [(1, True), (99, False)])
 async def test_newer_schema_is_read_if_it_says_so(tmp_path: Path, since: int, *, is_read: bool) -> None:
     path = tmp_path / "flow.db"
     await create(path)
     sql(path, "ALTER TABLE execution ADD COLUMN colour TEXT NOT NULL DEFAULT ''")
     sql(path, "UPDATE installation SET readable_since = ?", since)
-    sql(path, "PRAGMA user_version = 2")
+    sql(path, "PRAGMA user_version = 99")
     if is_read:
         async with SqliteReader.open(path) as reader:
             assert await reader.read_stream("s") == recorded(1, 1)

@@ -15,7 +15,7 @@ from asyncflow.store.records import StoreSettings
 from asyncflow.store.sqlite import SqliteStore
 from tests.store.making import entry, execution, segment, sql, turn, turns, views
 
-SMALL = StoreSettings(size_limit=40 * 4096)
+SMALL = StoreSettings(size_limit=80 * 4096)
 
 
 def large(number: int) -> Turn:
