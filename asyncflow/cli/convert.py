@@ -10,20 +10,31 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from pydantic_core import to_json as encode
 
-from asyncflow.app.checking import check_workflow
 from asyncflow.cli.exits import CommandFailed
-from asyncflow.cli.loading import FilePath, read_bundle, read_document, read_text
+from asyncflow.cli.late import Late
 from asyncflow.cli.output import write_json
-from asyncflow.convert.conductor import lower_to_conductor
-from asyncflow.convert.hyperflow import HyperflowOptions, import_hyperflow
-from asyncflow.convert.tasks import parse_executable_map
-from asyncflow.convert.wfformat import WfFormatOptions, import_wfformat
+from asyncflow.cli.paths import FilePath
 from asyncflow.errors import DefinitionError, Violation
-from asyncflow.model.definition import parse_workflow, to_json
+
+if TYPE_CHECKING:
+    from asyncflow.app import checking
+    from asyncflow.cli import loading
+    from asyncflow.convert import conductor, hyperflow, wfformat
+    from asyncflow.convert import tasks as converted
+    from asyncflow.model import definition as definitions
+else:
+    checking = Late("asyncflow.app.checking")
+    loading = Late("asyncflow.cli.loading")
+    conductor = Late("asyncflow.convert.conductor")
+    hyperflow = Late("asyncflow.convert.hyperflow")
+    wfformat = Late("asyncflow.convert.wfformat")
+    converted = Late("asyncflow.convert.tasks")
+    definitions = Late("asyncflow.model.definition")
 
 _WFFORMAT, _HYPERFLOW = "wfformat", "hyperflow"
 
@@ -44,10 +55,10 @@ class ImportOptions:
     variables: tuple[str, ...]
     function: str | None
 
-    def wfformat(self) -> WfFormatOptions:
+    def wfformat(self) -> wfformat.WfFormatOptions:
         """For a WfFormat document."""
-        return WfFormatOptions(
-            executables=parse_executable_map(self.maps),
+        return wfformat.WfFormatOptions(
+            executables=converted.parse_executable_map(self.maps),
             workdir=self.workdir,
             execute=self.execute,
             time_scale=1.0 if self.time_scale is None else self.time_scale,
@@ -56,10 +67,10 @@ class ImportOptions:
             version=self.version,
         )
 
-    def hyperflow(self) -> HyperflowOptions:
+    def hyperflow(self) -> hyperflow.HyperflowOptions:
         """For a workflow.json."""
-        return HyperflowOptions(
-            executables=parse_executable_map(self.maps),
+        return hyperflow.HyperflowOptions(
+            executables=converted.parse_executable_map(self.maps),
             workdir=self.workdir,
             variables=_variables(self.variables),
             function="command" if self.function is None else self.function,
@@ -139,9 +150,11 @@ def import_(file: str, chosen: str, out: Path | None, **given: object) -> None:
     options = ImportOptions(**given)  # type: ignore[arg-type]  # click has checked them
     options.check(chosen)
     if chosen == _WFFORMAT:
-        definition = import_wfformat(read_document(file, purpose="value"), options.wfformat())
+        definition = wfformat.import_wfformat(
+            loading.read_document(file, purpose="value"), options.wfformat()
+        )
     else:
-        definition = import_hyperflow(_text(file), options.hyperflow())
+        definition = hyperflow.import_hyperflow(_text(file), options.hyperflow())
     _refuse_faults(definition)
     _write(definition, out)
     for note in _notes(definition):
@@ -158,9 +171,9 @@ def import_(file: str, chosen: str, out: Path | None, **given: object) -> None:
 @click.option("--name", "chosen", metavar="NAME", help="Which workflow of FILE, if not its first one.")
 def export(file: str, target: str, out: Path | None, chosen: str | None) -> None:
     """Write a definition in another system's words, and say on stderr what could not be kept."""
-    body = to_json(read_bundle([file]).choose(chosen))
+    body = definitions.to_json(loading.read_bundle([file]).choose(chosen))
     _refuse_faults(body)
-    lowered, losses = lower_to_conductor(body)
+    lowered, losses = conductor.lower_to_conductor(body)
     _write(lowered, out)
     for loss in losses:
         click.echo(f"asyncflow: {target}: {loss}", err=True)
@@ -168,7 +181,7 @@ def export(file: str, target: str, out: Path | None, chosen: str | None) -> None
 
 def _text(file: str) -> str:
     try:
-        return read_text(file).decode("utf-8-sig")
+        return loading.read_text(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CommandFailed(f"{file}: not UTF-8 at byte {error.start}") from error
 
@@ -196,7 +209,7 @@ def _refuse_faults(definition: Mapping[str, object]) -> None:
     Raises:
         DefinitionError: with every fault.
     """
-    found = check_workflow(parse_workflow(definition))
+    found = checking.check_workflow(definitions.parse_workflow(definition))
     faults = [Violation(each.path, each.message) for each in found if each.kind == "error"]
     if faults:
         raise DefinitionError(faults)

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from asyncflow.app import database as files
 from asyncflow.cli.exits import DONE, STORAGE
-from asyncflow.cli.loading import FilePath
+from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop
+from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads
+
+if TYPE_CHECKING:
+    from asyncflow.app import database as files
+else:
+    files = Late("asyncflow.app.database")
 
 _file = click.argument("file", type=FilePath())
 _copy = click.argument("copy", type=FilePath())

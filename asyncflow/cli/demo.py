@@ -11,20 +11,27 @@ import shlex
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from asyncflow.app.local import LocalOptions
 from asyncflow.cli.exits import CommandFailed
-from asyncflow.cli.loading import Bundle, read_bundle
+from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option
 from asyncflow.cli.progress import Mode, progress_option
 from asyncflow.cli.run import tell_end, write_finished
-from asyncflow.cli.running import Finished, Job, perform
-from asyncflow.model.definition import to_json
 from asyncflow.model.statuses import COMPLETED
+
+if TYPE_CHECKING:
+    from asyncflow.app import local
+    from asyncflow.cli import loading, running
+    from asyncflow.model import definition as definitions
+else:
+    local = Late("asyncflow.app.local")
+    loading = Late("asyncflow.cli.loading")
+    running = Late("asyncflow.cli.running")
+    definitions = Late("asyncflow.model.definition")
 
 _MODULE = "asyncflow.demo"
 _FOLDER = "asyncflow-demo"
@@ -60,20 +67,20 @@ def demo(
     """
     source = (folder or _OWN_SOURCE).resolve()
     kept = _made(place)
-    bundle = read_bundle([], [_MODULE])
+    bundle = loading.read_bundle([], [_MODULE])
     report, database = kept / "report.md", kept / "demo.db"
     given = {"folder": str(source), "most": most, "report": str(report), "except_folder": str(kept)}
     click.echo(f"asyncflow: the files of {source}, with everything kept in {kept}", err=True)
-    job = Job(
+    job = running.Job(
         definition=bundle.choose("demo"),
         bundle=bundle,
         given=given,
-        options=LocalOptions(),
+        options=local.LocalOptions(),
         database=database,
         anew=anew,
         progress=cast("Mode", progress),
     )
-    finished = in_loop(partial(with_signals, partial(perform, job)))
+    finished = in_loop(partial(with_signals, partial(running.perform, job)))
     write_finished(finished, output)
     if finished.status == COMPLETED:
         _suggest(finished, kept, bundle)
@@ -91,7 +98,7 @@ def _made(place: Path | None) -> Path:
     return place.resolve()
 
 
-def _suggest(finished: Finished, kept: Path, bundle: Bundle) -> None:
+def _suggest(finished: running.Finished, kept: Path, bundle: loading.Bundle) -> None:
     """Say where things are and what to try next."""
     definition = kept / "demo.yaml"
     _write_definition(definition, bundle)
@@ -108,12 +115,12 @@ def _suggest(finished: Finished, kept: Path, bundle: Bundle) -> None:
     )
 
 
-def _write_definition(target: Path, bundle: Bundle) -> None:
+def _write_definition(target: Path, bundle: loading.Bundle) -> None:
     # YAML costs 20 ms at import, and only the end of the demo writes it.
     import yaml  # noqa: PLC0415
 
     document = {
-        "workflows": [to_json(each) for each in bundle.workflows],
-        "tasks": [to_json(each) for each in bundle.tasks],
+        "workflows": [definitions.to_json(each) for each in bundle.workflows],
+        "tasks": [definitions.to_json(each) for each in bundle.tasks],
     }
     target.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -16,16 +16,23 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from asyncflow.app import database as files
-from asyncflow.app.checking import javascript_works
 from asyncflow.cli.exits import DONE, USAGE, exit_for
-from asyncflow.cli.loading import FilePath
+from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop
 from asyncflow.cli.output import Format, format_option, write_rows
+from asyncflow.cli.paths import FilePath
 from asyncflow.errors import AsyncflowError
+
+if TYPE_CHECKING:
+    from asyncflow.app import checking
+    from asyncflow.app import database as files
+else:
+    files = Late("asyncflow.app.database")
+    checking = Late("asyncflow.app.checking")
 
 _LIBRARIES = {
     "aiohttp": "aiohttp",
@@ -99,7 +106,7 @@ def _library(distribution: str, module: str) -> str:
 
 
 def _javascript() -> str:
-    if not javascript_works():
+    if not checking.javascript_works():
         raise RuntimeError("a script of one line gave no answer")
     return "works"
 

@@ -6,17 +6,25 @@ Findings are the result and go to stdout; nothing is run. The rules are in `app/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from asyncflow.app.checking import Finding, check_task_definition, check_workflow
 from asyncflow.cli.exits import DONE, USAGE, CommandFailed
-from asyncflow.cli.loading import Bundle, read_bundle
+from asyncflow.cli.late import Late
 from asyncflow.cli.output import Format, cell, format_option, styled, write_rows
-from asyncflow.convert.conductor import lower_to_conductor
 from asyncflow.errors import AsyncflowError, DefinitionError
-from asyncflow.model.definition import WorkflowDefinition, to_json
+
+if TYPE_CHECKING:
+    from asyncflow.app import checking
+    from asyncflow.cli import loading
+    from asyncflow.convert import conductor
+    from asyncflow.model import definition as definitions
+else:
+    checking = Late("asyncflow.app.checking")
+    loading = Late("asyncflow.cli.loading")
+    conductor = Late("asyncflow.convert.conductor")
+    definitions = Late("asyncflow.model.definition")
 
 
 class Located(NamedTuple):
@@ -24,7 +32,7 @@ class Located(NamedTuple):
 
     file: str
     definition: str
-    finding: Finding
+    finding: checking.Finding
 
     def row(self) -> dict[str, object]:
         """As one row of the result."""
@@ -53,30 +61,30 @@ def lint(files: tuple[str, ...], target: str | None, output: Format) -> int:
 
 def _check_file(file: str, target: str | None) -> Iterator[Located]:
     try:
-        bundle = read_bundle([file])
+        bundle = loading.read_bundle([file])
     except DefinitionError as error:
-        yield from (Located(file, "", Finding("error", v.path, v.message)) for v in error.violations)
+        yield from (Located(file, "", checking.Finding("error", v.path, v.message)) for v in error.violations)
         return
     except (AsyncflowError, CommandFailed) as error:
-        yield Located(file, "", Finding("error", "", str(error).removeprefix(f"{file}: ")))
+        yield Located(file, "", checking.Finding("error", "", str(error).removeprefix(f"{file}: ")))
         return
     yield from _check_bundle(file, bundle, target)
 
 
-def _check_bundle(file: str, bundle: Bundle, target: str | None) -> Iterator[Located]:
+def _check_bundle(file: str, bundle: loading.Bundle, target: str | None) -> Iterator[Located]:
     for workflow in bundle.workflows:
-        findings = check_workflow(workflow)
+        findings = checking.check_workflow(workflow)
         if target is not None and all(finding.kind != "error" for finding in findings):
             findings += _losses(workflow)
         yield from (Located(file, workflow.name, finding) for finding in findings)
     for task in bundle.tasks:
-        yield from (Located(file, task.name, finding) for finding in check_task_definition(task))
+        yield from (Located(file, task.name, finding) for finding in checking.check_task_definition(task))
 
 
-def _losses(workflow: WorkflowDefinition) -> list[Finding]:
-    body = to_json(workflow)
-    _, losses = lower_to_conductor(body)
-    return [Finding("warning", "", f"for Conductor: {loss}") for loss in losses]
+def _losses(workflow: definitions.WorkflowDefinition) -> list[checking.Finding]:
+    body = definitions.to_json(workflow)
+    _, losses = conductor.lower_to_conductor(body)
+    return [checking.Finding("warning", "", f"for Conductor: {loss}") for loss in losses]
 
 
 def _write_lines(found: list[Located]) -> None:

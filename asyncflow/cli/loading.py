@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, TypeGuard, runtime_checkable
-
-import click
 
 from asyncflow.cli.exits import CommandFailed
 from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput, Violation
@@ -87,22 +84,6 @@ class Bundle:
             raise CommandFailed("there is no workflow in what was given, only task definitions or functions")
         known = ", ".join(sorted({each.name for each in self.workflows})) or "none"
         raise CommandFailed(f"there is no workflow {name!r} in what was given; there is: {known}")
-
-
-class FilePath(click.Path):
-    """The type of options and arguments that name a file."""
-
-    def __init__(self) -> None:
-        """A path of a file, which may be there or not."""
-        super().__init__(dir_okay=False, path_type=Path)
-
-    def convert(
-        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
-    ) -> str | bytes | os.PathLike[str]:
-        """The path; an empty text would mean the current folder."""
-        if not os.fspath(value):
-            self.fail("the name of a file is empty", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def read_text(path: str) -> bytes:

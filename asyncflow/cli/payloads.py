@@ -8,13 +8,19 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from asyncflow.app import stored_payloads
 from asyncflow.cli.exits import DONE, STORAGE
-from asyncflow.cli.loading import FilePath
+from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop
+from asyncflow.cli.paths import FilePath
+
+if TYPE_CHECKING:
+    from asyncflow.app import stored_payloads
+else:
+    stored_payloads = Late("asyncflow.app.stored_payloads")
 
 
 class _FolderPath(click.Path):

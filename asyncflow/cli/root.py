@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
@@ -103,6 +102,9 @@ class Root(click.Group):
 
 
 def _version() -> str:
+    # A quarter of what a help text costs, which never asks.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
     try:
         return version("asyncflow")
     except PackageNotFoundError:

@@ -7,24 +7,31 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from asyncflow.app.checking import without_effect
-from asyncflow.app.local import LocalOptions
-from asyncflow.app.rehearsal import Outcomes, parse_outcomes
 from asyncflow.cli.executions import head_of, summary_of, tasks_of, took
 from asyncflow.cli.exits import DONE, FORCED, USAGE, WORKFLOW_FAILED, CommandFailed
-from asyncflow.cli.loading import Bundle, FilePath, read_bundle, read_document, read_object
+from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option, write_facts, write_json
+from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads_option
 from asyncflow.cli.progress import Mode, progress_option
-from asyncflow.cli.running import End, Finished, Job, perform, who_is_missing
 from asyncflow.errors import DefinitionError, Violation
 from asyncflow.model.statuses import COMPLETED, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject
+
+if TYPE_CHECKING:
+    from asyncflow.app import checking, local, rehearsal
+    from asyncflow.cli import loading, running
+else:
+    checking = Late("asyncflow.app.checking")
+    local = Late("asyncflow.app.local")
+    rehearsal = Late("asyncflow.app.rehearsal")
+    loading = Late("asyncflow.cli.loading")
+    running = Late("asyncflow.cli.running")
 
 _MOST_NAMED = 10
 
@@ -118,12 +125,12 @@ def run(  # noqa: PLR0913 - one parameter per option
     "tasks", or a start request; what is not run is registered, so that sub-workflows are found. With
     -o json the execution is printed in Conductor's Workflow shape.
     """
-    bundle = read_bundle(files, modules)
-    job = Job(
+    bundle = loading.read_bundle(files, modules)
+    job = running.Job(
         definition=bundle.choose(chosen),
         bundle=bundle,
         given=_given(given, bundle),
-        options=LocalOptions(
+        options=local.LocalOptions(
             durability=cast("Literal['full', 'normal']", durability),
             scripts=cast("Literal['thread', 'process', 'off']", scripts),
             http_allow=http_allow,
@@ -138,22 +145,22 @@ def run(  # noqa: PLR0913 - one parameter per option
         outcomes_name="" if outcomes is None else f"outcomes:{Path(outcomes).name}",
         progress=cast("Mode", progress),
     )
-    for line in without_effect(bundle.workflows, bundle.tasks):
+    for line in checking.without_effect(bundle.workflows, bundle.tasks):
         click.echo(f"asyncflow: warning: {line}", err=True)
-    finished = in_loop(partial(with_signals, partial(perform, job)))
+    finished = in_loop(partial(with_signals, partial(running.perform, job)))
     write_finished(finished, output)
     return tell_end(finished, database, rehearsed_by=outcomes)
 
 
-def _given(given: str | None, bundle: Bundle) -> JsonObject:
+def _given(given: str | None, bundle: loading.Bundle) -> JsonObject:
     if given is not None:
-        return read_object(given, "--input")
+        return loading.read_object(given, "--input")
     return bundle.input or {}
 
 
-def _outcomes(file: str) -> Outcomes:
+def _outcomes(file: str) -> rehearsal.Outcomes:
     try:
-        return parse_outcomes(read_document(file))
+        return rehearsal.parse_outcomes(loading.read_document(file))
     except DefinitionError as error:
         found = [Violation(f"{file}: {v.path}" if v.path else file, v.message) for v in error.violations]
         raise DefinitionError(found) from error
@@ -186,7 +193,7 @@ def parse_resources(entries: tuple[str, ...]) -> dict[str, int]:
 # --- what came of it --------------------------------------------------------------------------
 
 
-def write_finished(finished: Finished, output: Format) -> None:
+def write_finished(finished: running.Finished, output: Format) -> None:
     """The execution on stdout: Conductor's shape as JSON, or what a person wants to know first."""
     if output != "table":
         write_json(finished.execution, lines=output == "jsonl")
@@ -207,22 +214,22 @@ def write_finished(finished: Finished, output: Format) -> None:
         write_facts([(f"  {task['referenceTaskName']}", f"{task['status']}: {reason}")])
 
 
-def _rehearsed(finished: Finished) -> str:
+def _rehearsed(finished: running.Finished) -> str:
     total = sum(finished.answered.values())
     return f"{total} attempts were answered from a file, not performed" if total else ""
 
 
-def tell_end(finished: Finished, database: Path | None, *, rehearsed_by: str | None = None) -> int:
+def tell_end(finished: running.Finished, database: Path | None, *, rehearsed_by: str | None = None) -> int:
     """Say on stderr what is left to say, and give the exit code."""
     if rehearsed_by is not None:
         total = sum(finished.answered.values())
         click.echo(f"asyncflow: a rehearsal: {total} attempts were answered from {rehearsed_by}", err=True)
-    if finished.end is End.STOPPED:
+    if finished.end is running.End.STOPPED:
         click.echo(f"asyncflow: stopped before the end; {_kept(finished, database)}", err=True)
         return FORCED
-    if finished.end is End.STRANDED:
+    if finished.end is running.End.STRANDED:
         for seen in finished.helpless[:_MOST_NAMED]:
-            click.echo(f"asyncflow: task {seen.ref}: {who_is_missing(seen)}", err=True)
+            click.echo(f"asyncflow: task {seen.ref}: {running.who_is_missing(seen)}", err=True)
         rest = len(finished.helpless) - _MOST_NAMED
         if rest > 0:
             click.echo(f"asyncflow: and {rest} more tasks", err=True)
@@ -235,7 +242,7 @@ def tell_end(finished: Finished, database: Path | None, *, rehearsed_by: str | N
     return DONE if finished.status == COMPLETED else WORKFLOW_FAILED
 
 
-def _kept(finished: Finished, database: Path | None) -> str:
+def _kept(finished: running.Finished, database: Path | None) -> str:
     if database is None:
         return "nothing was kept, as there was no --db"
     return f"execution {finished.execution['workflowId']} is kept in {database}: the same command goes on"

@@ -26,8 +26,9 @@ from asyncflow.app.config_sources import Configured, configure
 from asyncflow.app.local import register_all
 from asyncflow.app.services import Services, open_services
 from asyncflow.cli.exits import DONE, FORCED
-from asyncflow.cli.loading import Bundle, FilePath, read_bundle
+from asyncflow.cli.loading import Bundle, read_bundle
 from asyncflow.cli.loop import in_loop, with_signals
+from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads_option
 from asyncflow.errors import ConfigurationError
 from asyncflow.http.server import HttpLimits, HttpServer, HttpSettings, is_loopback

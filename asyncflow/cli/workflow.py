@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from asyncflow.app import database as files
 from asyncflow.cli.executions import head_of, number_of, summary_of, tasks_of, took
 from asyncflow.cli.exits import CommandFailed
-from asyncflow.cli.loading import FilePath
+from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop
 from asyncflow.cli.output import (
     Format,
@@ -25,9 +25,15 @@ from asyncflow.cli.output import (
     write_json,
     write_rows,
 )
+from asyncflow.cli.paths import FilePath
 from asyncflow.ids import parse_execution_id
 from asyncflow.model.statuses import EXECUTION_TRANSITIONS
 from asyncflow.model.values import JsonObject
+
+if TYPE_CHECKING:
+    from asyncflow.app import database as files
+else:
+    files = Late("asyncflow.app.database")
 
 _LISTED = {
     "workflowId": "EXECUTION",

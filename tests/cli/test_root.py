@@ -54,6 +54,26 @@ def test_help_imports_no_heavy_library() -> None:
     assert done.stdout.splitlines()[-1] == ">"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["run"], ["demo"], ["lint"], ["import"], ["export"], ["workflow", "get"], ["db", "check"], ["doctor"]],
+    ids=" ".join,
+)
+def test_help_of_a_command_imports_no_engine(command: list[str]) -> None:
+    script = (
+        "import sys\nfrom asyncflow.cli import cli\n"
+        f"try: cli.main([*{command!r}, '--help'])\nexcept SystemExit: pass\n"
+        "engine = ('asyncflow.runtime', 'asyncflow.model.definition')\n"
+        "print('>', *(name for name in sys.modules if name.startswith(engine)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
+    )
+
+    assert "Usage: asyncflow" in done.stdout
+    assert done.stdout.splitlines()[-1] == ">"
+
+
 def test_no_command_is_a_coroutine_function() -> None:
     """click calls such a command, drops the coroutine and exits with 0."""
     asynchronous = [path for path, command in commands() if inspect.iscoroutinefunction(command.callback)]

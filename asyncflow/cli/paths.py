@@ -1,0 +1,27 @@
+"""How files are named on the command line: the type of the options and arguments that take one.
+
+It opens nothing; `loading` reads files, `app/database` those of an engine.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+
+class FilePath(click.Path):
+    """The type of options and arguments that name a file."""
+
+    def __init__(self) -> None:
+        """A path of a file, which may be there or not."""
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """The path; an empty text would mean the current folder."""
+        if not os.fspath(value):
+            self.fail("the name of a file is empty", param, ctx)
+        return super().convert(value, param, ctx)
