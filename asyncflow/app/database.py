@@ -38,7 +38,7 @@ __all__ = [
 
 
 class ExecutionFilter(NamedTuple):
-    """Which executions are listed; empty means any. `parent` "" leaves sub-workflows out."""
+    """Which executions are listed; empty means any. Those of sub-workflows only `with_children`."""
 
     name: str = ""
     statuses: tuple[str, ...] = ()

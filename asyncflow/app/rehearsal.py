@@ -6,6 +6,7 @@ its worker, in the journal too. Nothing is answered that this process can perfor
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from asyncflow.model.values import JsonObject
 
 ANY = "*"
 _BATCH = 1_000
+_ITERATIONS = re.compile(r"(__\d+)+\Z")
 _KEYS = frozenset({"status", "output", "reason"})
 _STATUSES = TASK_ENDED - {"SKIPPED", "CANCELED", "TIMED_OUT"}
 
@@ -45,7 +47,7 @@ class Outcomes:
 
     def of(self, seen: TaskSeen) -> Outcome | None:
         """The outcome of this attempt: the list's entry of its number, the last one for all after it."""
-        names = (seen.ref, seen.ref.partition("__")[0], seen.name, ANY)
+        names = (seen.ref, _ITERATIONS.sub("", seen.ref), seen.name, ANY)
         listed = next((self._by_name[name] for name in names if name in self._by_name), None)
         return None if listed is None else listed[min(seen.retry_count, len(listed) - 1)]
 

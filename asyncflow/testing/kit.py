@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypedDict, Unpack
+from typing import Literal, Self, TypedDict, Unpack, get_args
 
 from asyncflow.decide.render import render_execution
 from asyncflow.decide.waiting import waits_for
-from asyncflow.errors import NotFound, StoreError
+from asyncflow.errors import InvalidInput, NotFound, StoreError
 from asyncflow.model.definition import TaskDefinition, WorkflowDefinition, iterate_tasks
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import COMPLETED
@@ -282,9 +282,11 @@ async def run_definition(
 
     Raises:
         Unanswered: a task had no outcome; the message names it, and the outcomes nothing asked for.
-        DefinitionError, InvalidInput, NotFound, LimitExceeded: nothing was started.
+        DefinitionError, InvalidInput, NotFound, LimitExceeded: nothing was started; an option that is
+            misspelt is named.
         StoreError: the execution could not be decided.
     """
+    in_vain = _checked(options)
     engine = VirtualEngine(
         tasks=options.get("tasks", ()),
         outcomes=options.get("outcomes"),
@@ -293,7 +295,6 @@ async def run_definition(
         clock=options.get("clock"),
         settings=options.get("settings"),
     )
-    in_vain = options.get("on_unanswered", "raise")
     async with engine:
         await engine.register_all(*options.get("registered", ()))
         execution = await engine.begin(workflow, input)
@@ -303,6 +304,18 @@ async def run_definition(
         if in_vain == "raise" and engine.answering.open_unanswered():
             raise Unanswered(engine.explain_unanswered())
         return run
+
+
+def _checked(options: RunOptions) -> OnUnanswered:
+    """What is done with tasks nobody answers; a misspelt option would otherwise change nothing at all."""
+    unknown = sorted(options.keys() - RunOptions.__annotations__.keys())
+    if unknown:
+        known = ", ".join(RunOptions.__annotations__)
+        raise InvalidInput(f"there is no option {', '.join(unknown)}; there are {known}", field="run")
+    in_vain = options.get("on_unanswered", "raise")
+    if in_vain not in get_args(OnUnanswered):
+        raise InvalidInput(f"one of {', '.join(get_args(OnUnanswered))}", field="on_unanswered")
+    return in_vain
 
 
 def _table(given: Table) -> Outcomes:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from asyncflow.app.following import TaskSeen
+from asyncflow.app.rehearsal import parse_outcomes
 from tests.cli.making import call, result, task, tasks, workflow, write
 
 # --- tasks that nobody here can do ------------------------------------------------------------
@@ -112,3 +114,12 @@ def test_rehearsal_refuses_outcomes_that_are_not_well_formed(outcomes: object, p
 
     assert done.exit_code == 2
     assert f"invalid_definition: bad.json: {path}" in done.stderr
+
+
+@pytest.mark.parametrize(("key", "found"), [("a__b", True), ("a__b__2", True), ("work", True), ("a", False)])
+def test_rehearsal_leaves_off_the_iteration_and_nothing_else(key: str, found: bool) -> None:  # noqa: FBT001 - a case
+    """A reference name may have two underscores of its own."""
+    outcomes = parse_outcomes({key: {"output": {}}})
+    seen = TaskSeen("e", 1, "a__b__2", "work", "SIMPLE", "remote", "SCHEDULED", 0)
+
+    assert (outcomes.of(seen) is not None) is found

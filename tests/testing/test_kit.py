@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -320,3 +321,15 @@ async def test_ten_thousand_tasks_are_answered_in_one_round_each() -> None:
     assert run.status == "COMPLETED"
     assert len(run.tasks) == 10_002
     assert run.duration == 9_999
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"outcome": {}}, "there is no option outcome; there are outcomes,"),
+        ({"on_unanswered": "skip"}, "one of"),
+    ],
+)
+async def test_options_that_do_not_exist_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        await run_definition({"name": "w", "schemaVersion": 2, "tasks": []}, **options)
