@@ -22,7 +22,7 @@ from asyncflow.decide.shape import (
     list_ended,
     node_done,
 )
-from asyncflow.decide.step import Step
+from asyncflow.decide.step import FINISH_JOIN, GO_ON_FORKING, GO_ON_LOOPING, Step
 from asyncflow.model.events import Advanced, Deferred, TaskEnded
 from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import TaskState
@@ -76,7 +76,7 @@ def advance(step: Step) -> None:
 
 def _work_off(step: Step) -> None:
     state, pending = step.state, step.pending
-    finish_join = step.beginnings["*join"]
+    finish_join = step.beginnings[FINISH_JOIN]
     looked: set[int] = set()  # joins that were found not ready after all are left to a later step
     while pending or (state.ready_joins and not state.ready_joins.keys() <= looked):
         if state.status != RUNNING or step.is_full:
@@ -177,12 +177,12 @@ def _follow(step: Step, task: TaskState) -> None:
     """Schedule what comes after a record that settled, begin an attempt, or take a loop further."""
     kind = task.node.type
     if kind in FORKS and task.status == COMPLETED:
-        step.beginnings["*fork"](step, task)
+        step.beginnings[GO_ON_FORKING](step, task)
     elif not task.is_ended:
         if kind == "DO_WHILE":
             # Told twice, it must not take the iteration it has just entered for one that ended.
             if not task.iteration or _body_done(step, task):
-                step.beginnings["*loop"](step, task)
+                step.beginnings[GO_ON_LOOPING](step, task)
         else:  # another attempt, made a moment ago
             begin_task(step, task)
     elif completes(task):
@@ -204,7 +204,7 @@ def _after_branch(step: Step, frame: Frame) -> None:
     if loop is None or loop.is_ended or loop.iteration != frame.iteration:
         return
     if _body_done(step, loop):
-        step.beginnings["*loop"](step, loop)
+        step.beginnings[GO_ON_LOOPING](step, loop)
 
 
 def after_fork(step: Step, task: TaskState) -> None:
@@ -238,5 +238,5 @@ def _after(step: Step, node: Node, frame: Frame) -> None:
         if home.kind == "loop":
             loop = state.tasks.get(frame.loop)  # a task in it that was skipped by name is in no iteration
             if loop is not None and loop.iteration == frame.iteration:  # else it is beyond this iteration
-                step.beginnings["*loop"](step, loop)
+                step.beginnings[GO_ON_LOOPING](step, loop)
         current = home.owner if home.kind == "case" else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from asyncflow.decide.counters import exclusive_choice
 from asyncflow.decide.flow import complete, fail
 from asyncflow.decide.gather import join_members, output_of
-from asyncflow.decide.step import Begin, Step
+from asyncflow.decide.step import FINISH_JOIN, Begin, Step
 from asyncflow.ids import task_id
 from asyncflow.model.state import TaskState
 from asyncflow.model.statuses import CANCELED, COMPLETED_WITH_ERRORS, FAILED, TASK_UNSUCCESSFUL
@@ -66,4 +66,4 @@ def _finish_exclusive_join(step: Step, join: TaskState) -> None:
         complete(step, join, dict(output_of(step.state, found)))
 
 
-BEGINNINGS: dict[str, Begin] = {"*join": finish_join}
+BEGINNINGS: dict[str, Begin] = {FINISH_JOIN: finish_join}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from asyncflow.decide import forks
 from asyncflow.decide.ending import end_execution
 from asyncflow.decide.flow import after_fork, begin_list, begin_task, complete
+from asyncflow.decide.forked_rules import forked_fault
 from asyncflow.decide.scheduling import (
     BUILT_IN_EXECUTORS,
     Frame,
@@ -21,7 +22,7 @@ from asyncflow.decide.scheduling import (
     start_delay_ms,
     worker_name,
 )
-from asyncflow.decide.step import Begin, Step
+from asyncflow.decide.step import GO_ON_FORKING, Begin, Step
 from asyncflow.decide.wanted import LOCAL_EXECUTORS
 from asyncflow.errors import LimitExceeded
 from asyncflow.model.definition import to_json
@@ -138,10 +139,14 @@ def _opening(step: Step, task: TaskState) -> ForkOpened:
 
 
 def _check_members(step: Step, task: TaskState, members: ForkMembers) -> None:
-    """Every reference name of a branch, and in it, has to be new: it is the key of its record."""
+    """Hold the branches to the rules; their reference names have to be new: they are keys of records."""
     state = step.state
     nested = []
     if members.form != forks.INPUTS:
+        for node in members.nodes:
+            fault = forked_fault(node.task)
+            if fault is not None:
+                raise forks.BadFork(f"Dynamic tasks could not be created: task {node.ref}: {fault}")
         nested = [inner.ref for node in members.nodes for inner in forks.nested_nodes(node)]
     plain = [ref.removesuffix(task.suffix) for ref in members.refs] + nested
     taken = [ref for ref in plain if ref + task.suffix in state.by_ref or ref in state.graph.nodes]
@@ -253,5 +258,5 @@ def _schedule_join(step: Step, node: Node, fork: TaskState) -> None:
 BEGINNINGS: dict[str, Begin] = {
     "FORK_JOIN": begin_fork,
     "FORK_JOIN_DYNAMIC": begin_dynamic_fork,
-    "*fork": go_on_forking,
+    GO_ON_FORKING: go_on_forking,
 }

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from asyncflow.decide.flow import begin_list, complete, fail
 from asyncflow.decide.gather import loop_output, output_of
 from asyncflow.decide.scheduling import Frame
-from asyncflow.decide.step import Begin, Step
+from asyncflow.decide.step import GO_ON_LOOPING, Begin, Step
 from asyncflow.decide.wanted import script_round
 from asyncflow.model.events import ConditionAsked, Deferred, LoopAdvanced, TasksRemoved
 from asyncflow.model.graph import Node, NodeList
@@ -216,4 +216,4 @@ def _nodes(home: NodeList | None) -> list[Node]:
     return found
 
 
-BEGINNINGS: dict[str, Begin] = {"DO_WHILE": begin_loop, "*loop": go_on_looping}
+BEGINNINGS: dict[str, Begin] = {"DO_WHILE": begin_loop, GO_ON_LOOPING: go_on_looping}

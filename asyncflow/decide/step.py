@@ -67,6 +67,9 @@ class Context:
 Begin = Callable[["Step", TaskState], None]
 """How a type of task begins once its record is made; it may end the record at once."""
 
+GO_ON_FORKING, GO_ON_LOOPING, FINISH_JOIN = "\0fork", "\0loop", "\0join"
+"""Keys of what goes on in operators, beside the types in `beginnings`: no type holds a NUL."""
+
 
 class Step:
     """What one input makes of one state.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncflow.model.state import ExecutionState
-from tests.decide.definitions import Json, dynamic_fork, loop, switch, task, workflow, world
+from tests.decide.definitions import Json, child, dynamic_fork, loop, switch, task, workflow, world
 
 TASKS = {"dynamicForkTasksParam": "tasks", "dynamicForkTasksInputParamName": "inputs"}
 LEGACY = {"dynamicForkJoinTasksParam": "listed"}
@@ -107,6 +107,14 @@ def test_elements_heed_what_their_definition_has_under_asyncflow() -> None:
         ([task("l", "DO_WHILE")], {}, "loopOver field is required"),
         ([task("x", "FORK_JOIN")], {}, "not followed by a join"),
         ([task("x", "DYNAMIC")], {}, "Cannot map a dynamic task"),
+        (
+            [child("c", workflow(task("x", asyncflow={"dependsOn": ["nobody"]})))],
+            {},
+            "no task of the same list",
+        ),
+        ([loop("l", child("c", workflow(task("x"), task("x"))))], {}, "should be unique"),
+        ([task("x", asyncflow={"resources": [{"name": "r", "weight": -5}]})], {}, "weight: must be 1 to"),
+        ([task("x", "WAIT", asyncflow={"durationMs": 2**62})], {}, "durationMs: must be 0 to"),
     ],
 )
 def test_bad_list_of_tasks_fails_the_execution_by_name(tasks: object, inputs: object, reason: str) -> None:

@@ -42,7 +42,7 @@ def test_unknown_function_waits_for_a_worker() -> None:
     assert state.wanted == {1: (Offer(1, 0),)}
 
 
-@pytest.mark.parametrize("kind", ["USER_DEFINED", "HTTP_POLL", "JDBC"])
+@pytest.mark.parametrize("kind", ["USER_DEFINED", "HTTP_POLL", "JDBC", "*fork", "*loop", "*join"])
 def test_unknown_type_is_a_queue_of_that_name(kind: str) -> None:
     made = world()
     state = made.start(workflow(task("a", kind, name="label")))
