@@ -31,10 +31,11 @@ _ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
 _BETWEEN_BRACKETS: Final = re.compile(rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\[\]{}"])++')
 
 
-def freeze_output(value: object, *, limit: int) -> tuple[JsonObject, int]:
+def freeze_output(value: object, *, limit: int, checked: int | None = None) -> tuple[JsonObject, int]:
     """The task's output for what its function returned, and its size in bytes of JSON.
 
-    The output is a copy: what the author does with the value later changes nothing.
+    The output is a copy: what the author does with the value later changes nothing. One of more than
+    `checked` bytes is not searched for faults: `check_large_output` is to do that in a thread.
 
     Raises:
         InvalidInput: the value, or something within it, has no JSON form, or it is nested too deeply
@@ -50,22 +51,61 @@ def freeze_output(value: object, *, limit: int) -> tuple[JsonObject, int]:
         raise InvalidInput(f"what the task returned is not JSON: {error}", field="result") from error
     if len(text) > limit:
         raise LimitExceeded(OUTPUT_LIMIT, allowed=limit, actual=len(text))
-    if _is_suspect(text):
-        fault = find_fault(output, depth=_DEPTH, nul=True)
-        if fault is not None:
-            raise InvalidInput(f"what the task returned is not JSON: {fault.message}", field="result")
+    if (checked is None or len(text) <= checked) and _is_suspect(text):
+        _check_output(output)
     return output, len(text)
+
+
+def check_large_output(output: JsonObject) -> None:
+    """Look for faults in an output of many MiB; meant for a thread.
+
+    Raises:
+        InvalidInput: as `freeze_output`.
+
+    Cost: linear in its values, and more than a search of its text; but others get their turn meanwhile.
+    """
+    if _has_odd_numbers(to_json(output)) or _is_deeper(output, _DEPTH):
+        _check_output(output)
+
+
+def _check_output(output: JsonObject) -> None:
+    fault = find_fault(output, depth=_DEPTH, nul=True)
+    if fault is not None:
+        raise InvalidInput(f"what the task returned is not JSON: {fault.message}", field="result")
+
+
+def _is_deeper(value: JsonObject, depth: int) -> bool:
+    """Whether the value has more levels of objects and lists than that; it holds nothing but JSON."""
+    level: list[object] = [value]
+    for _ in range(depth):
+        below: list[object] = []
+        for item in level:
+            members = item.values() if isinstance(item, dict) else item
+            below += [member for member in members if type(member) is dict or type(member) is list]  # type: ignore[attr-defined]  # else a list
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _has_odd_numbers(text: bytes) -> bool:
+    """Whether there may be NaN, Infinity or a very long integer in it.
+
+    The first two are bare words, though mostly they stand in a text. Of a very long integer every
+    so-many-th character is a digit.
+    """
+    if b"NaN" in text or b"Infinity" in text:
+        return True
+    samples = text[_DIGITS :: _DIGITS + 1]
+    return any(48 <= sample <= 57 for sample in samples) and _LONG_INTEGER.search(text) is not None
 
 
 def _is_suspect(text: bytes) -> bool:
     """Whether the text may hold what `find_fault` refuses; it is slow, so that few values are to reach it.
 
-    NaN and Infinity are bare words, though mostly they stand in a text. Of a very long integer every
-    so-many-th character is a digit. Pairs of brackets are taken away from the inside, a level a round.
+    Pairs of brackets are taken away from the inside, a level a round.
     """
-    if b"NaN" in text or b"Infinity" in text:
-        return True
-    if any(48 <= sample <= 57 for sample in text[_DIGITS :: _DIGITS + 1]) and _LONG_INTEGER.search(text):
+    if _has_odd_numbers(text):
         return True
     if text.count(b"[") + text.count(b"{") <= _DEPTH:
         return False

@@ -7,7 +7,7 @@ Within the limit nothing here is called. It decides what is stored; how files ar
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import NamedTuple, cast
 
 from pydantic_core import from_json, to_json
 
@@ -115,50 +115,54 @@ class _Excess:
             if merged or STORED_MARK in text:
                 raise LimitExceeded(f"payload_too_large: {self._what}", allowed=self._limit, actual=size)
             return self._reference(value, text)
-        for holder, key in chosen:
-            member = holder[key]
-            holder[key] = self._reference(member, to_json(member))
+        for holder, key, text in chosen:
+            holder[key] = self._reference(holder[key], text)
         return value
 
-    def _choose(self, value: JsonObject, size: int) -> list[tuple[JsonObject, str]] | None:
+    def _choose(self, value: JsonObject, size: int) -> list[_Member] | None:
         """Which members to store so that the rest fits, the largest first; None where that cannot be.
 
         Nothing is stored before it is known that all of it fits: orphans cost room until they are pruned.
         """
         left = size
-        chosen: list[tuple[JsonObject, str]] = []
-        for member_size, key in _by_size(value):
-            if left <= self._limit:
+        chosen: list[_Member] = []
+        for member in _by_size(value):
+            if left <= self._limit or len(member.text) <= REFERENCE_BYTES:
                 break
-            if member_size <= REFERENCE_BYTES:
-                return None
-            holder, name, stored = self._narrow(value, key, (member_size, left))
-            if STORED_MARK in to_json(holder[name]):
-                continue
-            chosen.append((holder, name))
-            left -= stored - REFERENCE_BYTES
+            narrow = self._narrow(member, left)
+            if STORED_MARK not in narrow.text:
+                chosen.append(narrow)
+                left -= len(narrow.text) - REFERENCE_BYTES
         return chosen if left <= self._limit else None
 
-    def _narrow(self, holder: JsonObject, key: str, sizes: tuple[int, int]) -> tuple[JsonObject, str, int]:
+    def _narrow(self, member: _Member, left: int) -> _Member:
         """The member, or a single one within it that makes the difference: a body, not the whole answer."""
-        size, left = sizes
         while True:
-            member = holder[key]
-            if not isinstance(member, dict) or not member or STORED_KEY in member:
-                return holder, key, size
-            largest, inner = _by_size(member)[0]
-            if left - largest + REFERENCE_BYTES > self._limit:
-                return holder, key, size
-            holder, key, size = member, inner, largest
+            value = member.holder[member.key]
+            if not isinstance(value, dict) or not value or STORED_KEY in value:
+                return member
+            largest = _by_size(value)[0]
+            if left - len(largest.text) + REFERENCE_BYTES > self._limit:
+                return member
+            member = largest
 
     def _reference(self, value: JsonValue, text: bytes) -> JsonObject:
         rows = len(value) if isinstance(value, list) else None
         return PayloadReference(self._folder.store(text), len(text), rows, self._limit).to_json()
 
 
-def _by_size(value: JsonObject) -> list[tuple[int, str]]:
-    """The members of an object with their bytes, largest first; of equal ones the later name."""
-    return sorted(((len(to_json(member)), key) for key, member in value.items()), reverse=True)
+class _Member(NamedTuple):
+    """One value in an object, and its JSON."""
+
+    holder: JsonObject
+    key: str
+    text: bytes
+
+
+def _by_size(value: JsonObject) -> list[_Member]:
+    """The members of an object, the largest first."""
+    members = [_Member(value, key, to_json(member)) for key, member in value.items()]
+    return sorted(members, key=lambda member: len(member.text), reverse=True)
 
 
 class _Hydration:

@@ -26,7 +26,7 @@ from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import COMPLETED, FAILED
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.attempt_records import AttemptSink
-from asyncflow.runtime.attempt_results import failure_of, freeze_output
+from asyncflow.runtime.attempt_results import check_large_output, failure_of, freeze_output
 from asyncflow.runtime.binding import Binding
 from asyncflow.runtime.command_task import CommandPolicy, run_command
 from asyncflow.runtime.context import TaskContext
@@ -174,10 +174,16 @@ class Performing:
             return secrets.mask(self._failure(begun, error, secrets))
 
     async def _stored(self, report: AttemptEnded) -> AttemptEnded:
-        """The report, its output small enough to be recorded; what was stored of it is durable."""
+        """The report, its output small enough to be recorded; what was stored of it is durable.
+
+        Raises:
+            InvalidInput: an output so large that nobody looked into it yet is not JSON.
+            LimitExceeded, PayloadUnavailable: as `Payloads.accept`.
+        """
         size = report.output_bytes
         if size <= self._bodies.limits.payload_bytes:
             return report
+        await asyncio.to_thread(check_large_output, report.output)
         return report._replace(output=await self._bodies.payloads.store_excess(report.output, size))
 
     def _failure(self, begun: Begun, error: BaseException, secrets: SecretsInUse) -> AttemptEnded:
@@ -201,7 +207,10 @@ class Performing:
 
     def _frozen(self, begun: Begun, value: object, reason: str | None, *, ok: bool = True) -> AttemptEnded:
         """The report of what a body gave, copied; raises as `freeze_output`."""
-        output, size = freeze_output(value, limit=self._bodies.payloads.most_bytes)
+        bodies = self._bodies
+        output, size = freeze_output(
+            value, limit=bodies.payloads.most_bytes, checked=bodies.limits.payload_bytes
+        )
         return begun.ended(COMPLETED if ok else FAILED, output, reason, size)
 
     def _call(self, function: LocalFunction, begun: Begun, given: JsonObject) -> Awaitable[object]:
