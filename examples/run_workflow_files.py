@@ -28,6 +28,8 @@ Job = tuple[str, list[str], list[str]]
 
 def main() -> int:
     """Every file in the folder, every way it can be run; 1 if one did not complete."""
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     folder = Path(sys.argv[1])
     print(f"{'file':42} {'tasks':>6} {'status':10} {'wall s':>7}")
     worst = 0

@@ -179,13 +179,15 @@ def parse_resources(entries: tuple[str, ...]) -> dict[str, int]:
     """Limits by resource, of entries such as `disk=8`.
 
     Raises:
-        CommandFailed: an entry is not of this form.
+        CommandFailed: an entry is not of this form, or a name is given twice.
     """
     limits: dict[str, int] = {}
     for entry in entries:
         name, _, limit = entry.rpartition("=")
         if not name or not limit.isdecimal() or not int(limit):
             raise CommandFailed(f"--resource {entry}: NAME=LIMIT is expected, the limit a number from 1")
+        if name in limits:
+            raise CommandFailed(f"--resource {entry}: {name} has a limit already")
         limits[name] = int(limit)
     return limits
 

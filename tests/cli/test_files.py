@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.making import HELLO, call, run_process, write
+from tests.cli.making import HELLO, call, environment, run_process, write
 
 NOT_UTF8 = os.fsdecode(b"name\xff.json")
 
@@ -80,3 +81,25 @@ def test_python_that_fails_while_loaded_names_its_line(here: Path) -> None:
     assert "ZeroDivisionError: division by zero" in done.stderr
     assert "broken.py, line 3)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_resource_has_one_limit(here: Path) -> None:
+    done = call("run", "hello.json", "--resource", "disk=1", "--resource", "disk=2")
+
+    assert done.exit_code == 2
+    assert "--resource disk=2: disk has a limit already" in done.stderr
+
+
+def test_example_without_a_folder_says_how_it_is_called(checkout: Path) -> None:
+    for example in ("run_workflow_files.py", "run_conductor_definitions.py"):
+        done = subprocess.run(
+            [sys.executable, checkout / "examples" / example],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert done.returncode == 1
+        assert f"python examples/{example} FOLDER" in done.stderr
+        assert "Traceback" not in done.stderr
