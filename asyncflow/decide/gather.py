@@ -14,6 +14,8 @@ from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 
+_MOST_LEVELS = 64  # of outputs that gather outputs
+
 # A JOIN of a hundred thousand members, or a loop of as many rounds, would otherwise be recorded twice:
 # once in the records gathered from, once in what gathers them, and again at every level around it.
 # The price is that the output of a member that is removed (`keepLastN`) is gone from here as well,
@@ -23,11 +25,11 @@ from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 def output_of(state: ExecutionState, task: TaskState) -> JsonMapping:
     """The output of a record, stored or gathered.
 
-    Cost: linear in the members, for a JOIN or a DO_WHILE.
+    Cost: linear in the members, for a JOIN or a DO_WHILE. Outputs that gather outputs are followed 64 levels.
     """
     if task.output or task.node.type not in GATHERING:
         return task.output or {}
-    return _joined(state, task) if task.node.type == "JOIN" else loop_output(state, task)
+    return _Gathering(state).output_of(task)
 
 
 def input_of(task: TaskState) -> JsonMapping:
@@ -86,23 +88,9 @@ def _is_member(join: TaskState, member: TaskState) -> bool:
     return member.fork == join.fork and member.fork_index >= 0
 
 
-def _joined(state: ExecutionState, join: TaskState) -> JsonObject:
-    gathered: JsonObject = {}
-    for member in join_members(state, join):
-        output = output_of(state, member)
-        if output:
-            gathered[member.ref] = output
-    return gathered
-
-
 def loop_output(state: ExecutionState, loop: TaskState) -> JsonObject:
     """`iteration`, then an entry for each iteration that is kept, by plain reference name."""
-    output: JsonObject = {"iteration": loop.iteration}
-    for iteration in range(1, loop.iteration + 1):
-        entry = _iteration(state, loop, iteration)
-        if entry:
-            output[str(iteration)] = entry
-    return output | _list_place(loop)
+    return _Gathering(state).looped(loop)
 
 
 def _list_place(loop: TaskState) -> JsonObject:
@@ -117,34 +105,72 @@ def _loop_entry(state: ExecutionState, loop: TaskState, key: str) -> tuple[bool,
     if key == "iteration":
         return True, loop.iteration
     if key.isascii() and key.isdigit() and key[0] != "0" and len(key) <= len(str(loop.iteration)):
-        entry = _iteration(state, loop, int(key))
+        entry = _Gathering(state).iteration(loop, int(key))
         return bool(entry), entry
     place = _list_place(loop)
     return key in place, place.get(key)
 
 
-def _iteration(state: ExecutionState, loop: TaskState, iteration: int) -> JsonObject:
-    body = loop.node.body
-    if body is None:
-        return {}
-    suffix = f"{loop.suffix}__{iteration}"
-    entry: JsonObject = {}
-    for node in _nodes_within(body):
-        task = state.by_ref.get(node.ref + suffix)
-        if task is None:
-            continue
-        entry[node.ref] = output_of(state, task)
-        if task.more is not None and task.more.members is not None:
-            _add_forked(state, task, entry)
-    return entry
+class _Gathering:
+    """One reading of gathered outputs; what several gather is built once.
 
+    A definition may have a JOIN wait for itself or for the loop around it, or a chain of thousands. What
+    would hold itself, and what lies too deep, is left out: neither may exhaust the stack.
+    """
 
-def _add_forked(state: ExecutionState, fork: TaskState, entry: JsonObject) -> None:
-    more = fork.more
-    for ref in more.members.refs if more is not None and more.members is not None else ():
-        member = state.by_ref.get(ref)
-        if member is not None:
-            entry[ref.removesuffix(fork.suffix)] = output_of(state, member)
+    __slots__ = ("_level", "_seen", "_state")
+
+    def __init__(self, state: ExecutionState) -> None:
+        self._state = state
+        self._seen: dict[int, JsonMapping] = {}  # by record number; empty while it is being built
+        self._level = 0
+
+    def output_of(self, task: TaskState) -> JsonMapping:
+        if task.output or task.node.type not in GATHERING:
+            return task.output or {}
+        known = self._seen.get(task.number)
+        if known is not None or self._level >= _MOST_LEVELS:
+            return known or {}
+        self._seen[task.number] = {}
+        self._level += 1
+        made = self._joined(task) if task.node.type == "JOIN" else self.looped(task)
+        self._level -= 1
+        self._seen[task.number] = made
+        return made
+
+    def _joined(self, join: TaskState) -> JsonObject:
+        gathered: JsonObject = {}
+        for member in join_members(self._state, join):
+            output = self.output_of(member)
+            if output:
+                gathered[member.ref] = output
+        return gathered
+
+    def looped(self, loop: TaskState) -> JsonObject:
+        output: JsonObject = {"iteration": loop.iteration}
+        for iteration in range(1, loop.iteration + 1):
+            entry = self.iteration(loop, iteration)
+            if entry:
+                output[str(iteration)] = entry
+        return output | _list_place(loop)
+
+    def iteration(self, loop: TaskState, iteration: int) -> JsonObject:
+        body = loop.node.body
+        if body is None:
+            return {}
+        suffix, by_ref = f"{loop.suffix}__{iteration}", self._state.by_ref
+        entry: JsonObject = {}
+        for node in _nodes_within(body):
+            task = by_ref.get(node.ref + suffix)
+            if task is None:
+                continue
+            entry[node.ref] = self.output_of(task)
+            more = task.more
+            for ref in more.members.refs if more is not None and more.members is not None else ():
+                member = by_ref.get(ref)
+                if member is not None:
+                    entry[ref.removesuffix(task.suffix)] = self.output_of(member)
+        return entry
 
 
 def _nodes_within(home: NodeList) -> Iterator[Node]:

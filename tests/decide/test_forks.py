@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncflow.decide.gather import output_of
+from asyncflow.decide.render import render_execution
 from asyncflow.model.state import ExecutionState
 from asyncflow.testing.pure import World
 from tests.decide.definitions import Json, child, fork, loop, switch, task, workflow, world
@@ -274,3 +275,25 @@ def test_fork_wider_than_a_slice_opens_all_its_branches_once(slice_size: int) ->
     for n in range(width):
         made.end(state, f"a{n}")
     assert state.status == "COMPLETED"
+
+
+def test_join_that_waits_for_itself_or_for_the_loop_around_it_fails_by_name() -> None:
+    joins = [task("j", "JOIN", joinOn=["j"])]
+    around = [loop("l", task("a", "NOOP"), task("j", "JOIN", joinOn=["l"]))]
+    both = fork("f", [task("j", "JOIN", joinOn=["k"])], [task("k", "JOIN", joinOn=["j"])])
+    for tasks in (joins, around, both):
+        state = world().start(workflow(*tasks))
+
+        assert state.status == "FAILED"
+        assert "Nothing can proceed" in str(state.reason)
+        assert render_execution(state)["status"] == "FAILED"
+
+
+def test_chain_of_joins_of_any_length_is_read_without_a_stack() -> None:
+    chain = [task(f"j{n}", "JOIN", joinOn=[f"j{n - 1}" if n else "a"]) for n in range(2_000)]
+    made = world()
+    state = made.start(workflow(task("a"), *chain, outputParameters={"x": "${j2.output.j1.j0.a}"}))
+    made.end(state, "a", {"y": 1})
+
+    assert state.output == {"x": {"y": 1}}
+    assert len(str(output_of(state, made.task(state, "j1999")))) < 2_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncflow.decide.gather import output_of
+from asyncflow.decide.render import render_execution
 from asyncflow.model import inputs
 from asyncflow.model.limits import Limits
 from asyncflow.model.state import ExecutionState
@@ -324,3 +325,13 @@ def test_entry_that_a_loop_does_not_have_is_null(key: str) -> None:
     made.run()
 
     assert state.output == {"one": {"a": {}}, "x": None}
+
+
+def test_loop_named_like_a_task_of_its_own_body_fails_by_name() -> None:
+    """Its record is found where that of the task should be, so that its output would hold itself."""
+    made = world()
+    state = made.start(workflow({**loop("l", task("a")), "taskReferenceName": "a__1"}))
+
+    assert state.status == "FAILED"
+    assert "Nothing can proceed" in str(state.reason)
+    assert render_execution(state)["output"] == {"iteration": 1, "1": {"a": {}}}
