@@ -44,7 +44,11 @@ class _Running:
 
 
 class Attempts:
-    """Everything that is being performed in this process, by execution and record number."""
+    """Everything that is being performed in this process, by execution and record number.
+
+    Attributes:
+        keep_line: told of every line that an attempt logs.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class Attempts:
             over: called when something ended without a report.
             grace_s: see `GRACE_S`.
         """
+        self.keep_line: Callable[[str, int, LogLine], None] = lambda *_: None
         self._report, self._performing = report, performing
         self._scripts, self._context = scripts, context
         self._told_over, self._grace_s = over, grace_s
@@ -204,6 +209,7 @@ class Attempts:
     def write_log(self, execution_id: str, number: int, line: LogLine) -> None:
         """A line of an author's log."""
         task_log.info(line.message, extra={"execution": execution_id, "task": number, "fields": line.fields})
+        self.keep_line(execution_id, number, line)
 
     def record(self, execution_id: str, number: int, record: AttemptRecord) -> None:
         """Progress, sizes or a metric of an attempt."""

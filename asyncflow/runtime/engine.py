@@ -38,6 +38,7 @@ from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
 from asyncflow.runtime.downtime import record_start, record_stop
 from asyncflow.runtime.loading import Loaded
+from asyncflow.runtime.log_writer import LogWriter
 from asyncflow.runtime.needs import implicit_resource, registered_limit
 from asyncflow.runtime.outbound import OutboundClient
 from asyncflow.runtime.payload_folder import PayloadFolder
@@ -48,17 +49,19 @@ from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.reading import Reading
 from asyncflow.runtime.scripts.evaluator import ScriptRunner, ScriptSettings
 from asyncflow.runtime.supervision import Supervisor
+from asyncflow.runtime.task_logs import TaskLogs
 from asyncflow.runtime.text_index import TextIndex
 from asyncflow.runtime.thread_executor import ThreadExecutor
 from asyncflow.runtime.turns import Turns
 from asyncflow.runtime.watchdog import Watchdog
 from asyncflow.store.journal import Journal, Views
+from asyncflow.store.log_records import Logs
 
 log = logging.getLogger("asyncflow.engine")
 
 
-class Store(Journal, Views, Protocol):
-    """Journal and views in one, as a database gives them."""
+class Store(Journal, Views, Logs, Protocol):
+    """Journal, views and side tables in one, as a database gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,9 @@ class Engine:
             needed_from=lambda: self.projection.turn + 1,
         )
         self.turns.committed = self.compaction.committed
+        self.logs = LogWriter(store)
+        self._task_logs = TaskLogs(self.logs, lambda: self.clock.now().wall_ms)
+        self.turns.recorded = self._task_logs.committed
         self.admission = Admission()
         self.supervisor = Supervisor()
         self._stack = AsyncExitStack()
@@ -166,6 +172,7 @@ class Engine:
             context=self._context,
             over=self.turns.wake,
         )
+        self.attempts.keep_line = self._task_logs.keep
         self.carry = Carry(
             self.clock,
             self.attempts,
@@ -184,6 +191,7 @@ class Engine:
         self.supervisor.start("views", self.projection.run)
         self.supervisor.start("compaction", self.compaction.run)
         self.supervisor.start("texts", self.texts.run)
+        self.supervisor.start("logs", self.logs.run)
         self.turns.start(self.supervisor, next_due=self.carry.next_due, on_time=self.carry.on_time)
         stack.push_async_callback(self._close)
 
@@ -208,6 +216,7 @@ class Engine:
         if self.turns.failure is None:
             await record_stop(self._store, self.turns, self.catalog, now=self.clock.now())
             await self.projection.close(self.turns.number)
+        await self.logs.close()
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did.

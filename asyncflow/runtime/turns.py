@@ -46,6 +46,7 @@ class Turns:
         watchers: by execution, who is told of its events once they are durable.
         under_way: whether anything is carried out; time does not jump then.
         committed: told of every turn once it is durable and everybody else was told.
+        recorded: told of the same, as the journal has it.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Turns:
         self.watchers: dict[str, list[Watcher]] = {}
         self.under_way: Callable[[], bool] = lambda: False
         self.committed: Callable[[OpenTurn], None] = lambda _: None
+        self.recorded: Callable[[Turn], None] = lambda _: None
         self._clock = clock
         self._deciding = Deciding(
             self.residents,
@@ -246,6 +248,7 @@ class Turns:
         self.residents.ended(turn.ended)
         self.residents.let_go(self._recording.turn.entries, self._deciding.left)
         self.committed(turn)
+        self.recorded(record)
         self._wake.set()
 
     def record_catalog(self, events: list[Event], stream: str) -> asyncio.Future[None]:

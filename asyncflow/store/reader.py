@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from asyncflow.model.turn import Recorded, Turn
-from asyncflow.store import audit, checks, reading, schema, texts, views, wal
+from asyncflow.store import audit, checks, logbook, reading, schema, texts, views, wal
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target
+from asyncflow.store.log_records import AuditEntry, Firing, TaskLine
 from asyncflow.store.records import (
     FIRST_PAGE,
     Condition,
@@ -172,6 +173,18 @@ class SqliteReader:
     async def find_owners(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
         """A page of executions that own such tasks; see `Views.find_owners`."""
         return await self._query(partial(views.find_owners, conditions=conditions, page=page))
+
+    async def find_lines(self, conditions: Sequence[Where], page: Page) -> Found[TaskLine]:
+        """Lines of task logs; see `Logs.find_lines`."""
+        return await self._query(partial(logbook.LINES.find, conditions=conditions, page=page))
+
+    async def find_audit(self, conditions: Sequence[Where], page: Page) -> Found[AuditEntry]:
+        """Entries of the audit; see `Logs.find_audit`."""
+        return await self._query(partial(logbook.AUDIT.find, conditions=conditions, page=page))
+
+    async def find_firings(self, conditions: Sequence[Where], page: Page) -> Found[Firing]:
+        """Firings of schedules; see `Logs.find_firings`."""
+        return await self._query(partial(logbook.FIRINGS.find, conditions=conditions, page=page))
 
     async def newest_pending_text(self) -> int:
         """The last change of a text that is not indexed; see `Views.newest_pending_text`."""

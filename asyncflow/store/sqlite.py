@@ -18,10 +18,11 @@ from typing import Self, TypeVar
 
 from asyncflow.errors import NotCommitted, StoreError
 from asyncflow.model.turn import Turn
-from asyncflow.store import checks, schema, texts, views, wal, writing
+from asyncflow.store import checks, logbook, schema, texts, views, wal, writing
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
+from asyncflow.store.log_records import LogBound, LogRow
 from asyncflow.store.reader import MEMORY, SqliteReader
 from asyncflow.store.records import DEFAULT_SETTINGS, Segment, StoreFacts, StoreSettings, ViewBatch
 
@@ -145,6 +146,10 @@ class SqliteStore(SqliteReader):
     async def index_texts(self) -> int:
         """Index what changed first; see `Views.index_texts`."""
         return await self._write(texts.index_some)
+
+    async def write_logs(self, rows: Sequence[LogRow], bound: LogBound) -> None:
+        """Store rows of the side tables; see `Logs.write_logs`."""
+        await self._write(partial(logbook.write, rows=list(rows), bound=bound))
 
     async def move_cursor(self, name: str, turn: int) -> None:
         """Store that the reader of this name has dealt with all turns up to this one."""

@@ -1,0 +1,79 @@
+"""What stands beside the journal: lines of task logs, the audit, firings of schedules; and their promises.
+
+Nothing is decided by them and no recovery reads them; losing them loses no execution. The statements
+are in `logbook`, what gathers them is `runtime/log_writer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from asyncflow.store.records import Found, Page, Where
+
+
+class TaskLine(NamedTuple):
+    """One line of the log of a task; `execution_id` is looked up in the views where it is ''."""
+
+    task_id: str
+    at_ms: int
+    line: str
+    level: str = "INFO"
+    execution_id: str = ""
+
+
+class AuditEntry(NamedTuple):
+    """Who asked for what, and what came of it; never with a secret value.
+
+    `outcome` is done, or the code of the error.
+    """
+
+    at_ms: int
+    caller: str
+    role: str
+    action: str
+    object_kind: str
+    object_id: str
+    reason: str = ""
+    outcome: str = "done"
+
+
+class Firing(NamedTuple):
+    """What came of a time at which a schedule was due; there is one per schedule and time."""
+
+    schedule: str
+    due_ms: int
+    execution_id: str
+    fired_ms: int
+    status: str
+    reason: str = ""
+
+
+LogRow = TaskLine | AuditEntry | Firing
+
+
+class LogBound(NamedTuple):
+    """How much the log of one task may hold; what comes after is cut, with a line that says so."""
+
+    lines: int = 1_000
+    bytes: int = 1 << 20
+
+
+class Logs(Protocol):
+    """The side tables."""
+
+    async def write_logs(self, rows: Sequence[LogRow], bound: LogBound) -> None:
+        """Store rows, all or none, durable at return; a firing replaces that of the same schedule and time.
+
+        Raises:
+            NotCommitted, OutcomeUnknown: as `Journal.append`.
+        """
+
+    async def find_lines(self, conditions: Sequence[Where], page: Page) -> Found[TaskLine]:
+        """Lines of task logs, in the order of their numbers; columns are those of the table."""
+
+    async def find_audit(self, conditions: Sequence[Where], page: Page) -> Found[AuditEntry]:
+        """Entries of the audit, newest first."""
+
+    async def find_firings(self, conditions: Sequence[Where], page: Page) -> Found[Firing]:
+        """Firings, the latest due first."""

@@ -1,0 +1,95 @@
+"""The statements of the side tables: lines of task logs, the audit, firings.
+
+A batch is one transaction, and one JSON text per table that SQLite takes apart, as for the views. The
+promises are in `log_records`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from asyncflow.store.codec import encode_json
+from asyncflow.store.connection import transaction
+from asyncflow.store.log_records import AuditEntry, Firing, LogBound, LogRow, TaskLine
+from asyncflow.store.views import View
+
+LINES = View(TaskLine._fields, TaskLine, source="task_log", order="task_id, number")
+"""Lines of task logs."""
+
+AUDIT = View(
+    AuditEntry._fields, AuditEntry, source="audit", order="number DESC", expressions={"number": "number"}
+)
+"""Entries of the audit."""
+
+FIRINGS = View(Firing._fields, Firing, source="schedule_firing", order="due_ms DESC, schedule")
+"""Firings of schedules."""
+
+_ENDS = """
+SELECT value,
+  (SELECT number FROM task_log WHERE task_id = value ORDER BY number DESC LIMIT 1),
+  (SELECT total_bytes FROM task_log WHERE task_id = value ORDER BY number DESC LIMIT 1)
+FROM json_each(?)"""
+_PUT_LINES = """
+WITH given AS (
+  SELECT json_extract(value, '$[0]') AS task_id, json_extract(value, '$[1]') AS number,
+    json_extract(value, '$[2]') AS at_ms, json_extract(value, '$[3]') AS line,
+    json_extract(value, '$[4]') AS level, json_extract(value, '$[6]') AS total_bytes,
+    coalesce(nullif(json_extract(value, '$[5]'), ''),
+      (SELECT execution_id FROM task WHERE task_id = json_extract(value, '$[0]')), '') AS execution_id
+  FROM json_each(?))
+INSERT INTO task_log (task_id, number, at_ms, line, level, total_bytes, execution_id)
+SELECT * FROM given WHERE execution_id NOT IN (SELECT stream FROM removal)"""
+
+
+def _put(table: str, columns: Sequence[str], conflict: str = "") -> str:
+    values = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(columns)))
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?) WHERE true{conflict}"
+    )
+
+
+_PUT_AUDIT = _put("audit", AuditEntry._fields)
+_PUT_FIRINGS = _put(
+    "schedule_firing",
+    Firing._fields,
+    " ON CONFLICT (schedule, due_ms) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in Firing._fields[2:]),
+)
+
+
+def write(db: sqlite3.Connection, rows: Sequence[LogRow], bound: LogBound) -> None:
+    """Store rows; see `Logs.write_logs`."""
+    lines = list(_bounded(db, [row for row in rows if isinstance(row, TaskLine)], bound))
+    # Of two firings of one time in a batch the later one counts: an upsert meets each row once.
+    firings = {row[:2]: row for row in rows if isinstance(row, Firing)}
+    statements: list[tuple[str, Sequence[object]]] = [
+        (_PUT_LINES, lines),
+        (_PUT_AUDIT, [row for row in rows if isinstance(row, AuditEntry)]),
+        (_PUT_FIRINGS, [*firings.values()]),
+    ]
+    bound_texts = [(sql, encode_json(values).decode()) for sql, values in statements if values]
+    with transaction(db):
+        for sql, text in bound_texts:
+            db.execute(sql, (text,))
+
+
+def _bounded(
+    db: sqlite3.Connection, lines: Sequence[TaskLine], bound: LogBound
+) -> Iterator[tuple[str, int, int, str, str, str, int]]:
+    """The lines with their numbers, as far as there is room; the first one beyond says that it is cut."""
+    if not lines:
+        return
+    tasks = encode_json(sorted({line.task_id for line in lines})).decode()
+    ends = {task: (number or 0, size or 0) for task, number, size in db.execute(_ENDS, (tasks,))}
+    for task, at_ms, text, level, execution_id in lines:
+        number, size = ends[task]
+        if number > bound.lines or size > bound.bytes:
+            continue  # cut already
+        number, size = number + 1, size + len(text.encode())
+        shown = (text, level)
+        if number > bound.lines or size > bound.bytes:
+            shown = (f"the log is cut here: at most {bound.lines} lines and {bound.bytes} bytes", "WARN")
+            size = bound.bytes + 1
+        ends[task] = (number, size)
+        yield task, number, at_ms, *shown, execution_id, size
