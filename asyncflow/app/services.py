@@ -14,7 +14,9 @@ from pathlib import Path
 from asyncflow.app.build import MEMORY, open_engine
 from asyncflow.app.callers import Authenticator
 from asyncflow.app.health import Health
+from asyncflow.app.logbook import Logbook
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
+from asyncflow.app.search import Search
 from asyncflow.app.service import Service
 from asyncflow.errors import StoreError
 
@@ -26,11 +28,15 @@ class Services:
     Attributes:
         executions: definitions and executions.
         health: what is wrong now.
+        search: lists of executions and tasks.
+        logbook: task logs, the audit, firings.
         keys: who may call; None lets everybody in.
     """
 
     executions: Service
     health: Health
+    search: Search
+    logbook: Logbook
     keys: Authenticator | None = None
 
     async def drain(self, timeout_s: float) -> bool:
@@ -61,4 +67,9 @@ async def open_services(
         engine,
         opened,
     ):
-        yield Services(Service(engine), Health(engine, await opened.facts()))
+        yield Services(
+            executions=Service(engine),
+            health=Health(engine, await opened.facts()),
+            search=Search(engine, opened),
+            logbook=Logbook(engine, opened),
+        )
