@@ -28,6 +28,10 @@ class Received(Protocol):
     def headers(self) -> Mapping[str, str]:
         """Its header fields, found in any case."""
 
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set when the client has gone."""
+
     async def receive(self) -> bytes:
         """Its whole body, within the limits; raises HttpError 408, 413, 415, and InvalidInput."""
 
@@ -39,7 +43,6 @@ class Call:
         services: the doors to the engine.
         caller: who calls, as the credentials say.
         path: the variable parts of the path, decoded.
-        method, target: the method, and the path as it was sent.
         closing: set when the server begins to stop: what waits for news answers with what it has.
     """
 
@@ -66,14 +69,11 @@ class Call:
         values: Mapping[str, Value],
         body: Body | None,
         closing: asyncio.Event,
-        method: str = "",
-        target: str = "",
     ) -> None:
         """Made once per request, by the server."""
         self._received, self._values, self._body = received, values, body or _NO_BODY
         self._content: bytes | None = None
         self.services, self.caller, self.path, self.closing = services, caller, path, closing
-        self.method, self.target = method, target
 
     # --- parameters -----------------------------------------------------------------------------
 
@@ -121,6 +121,11 @@ class Call:
     def header(self, name: str, default: str = "") -> str:
         """A header field, its first value; names are found in any case."""
         return self._received.headers.get(name, default)
+
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set when the client has gone: what was handed out to it is to be taken back."""
+        return self._received.gone
 
     # --- the body -------------------------------------------------------------------------------
 

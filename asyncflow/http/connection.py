@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from aiohttp import StreamReader, http_exceptions, web
@@ -28,7 +29,7 @@ _LINGER_S = 2.0  # for what is left of a body that nobody reads; after that the 
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_gate", "_is_busy")
+    __slots__ = ("_gate", "_gone", "_is_busy")
 
     def __init__(self, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
         """Made by the gate, for each connection that is accepted."""
@@ -45,7 +46,28 @@ class Connection(web.RequestHandler):
             auto_decompress=False,
         )
         self._gate = gate
+        self._gone: asyncio.Event | None = None
         self._is_busy = False
+
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set when the client has gone."""
+        if self._gone is None:
+            self._gone = asyncio.Event()
+            if not self.connected:
+                self._gone.set()
+        return self._gone
+
+    @contextmanager
+    def streaming(self) -> Iterator[None]:
+        """What runs in it is cancelled when the client goes, or when streams are ended."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._gate.streams[self] = task
+        try:
+            yield
+        finally:
+            self._gate.streams.pop(self, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, or say that there are too many."""
@@ -67,7 +89,12 @@ class Connection(web.RequestHandler):
         gate.open.pop(self, None)
         gate.awaiting_head.pop(self, None)
         gate.not_reading.pop(self, None)
+        if self._gone is not None:
+            self._gone.set()
         super().connection_lost(exc)
+        stream = gate.streams.pop(self, None)
+        if stream is not None:
+            stream.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; the time for the headers runs from their first byte."""
@@ -130,6 +157,7 @@ class Gate(web.Server):
     Attributes:
         open: the connections and their transports.
         awaiting_head: those that owe us the rest of a request's headers, and since when.
+        streams: those that send a stream, and the asyncio tasks that do.
         not_reading: those that do not read what is ready for them, and since when.
         refused: how many were turned away because there were too many.
         cut: how many were cut because they were too slow.
@@ -147,10 +175,12 @@ class Gate(web.Server):
         self.open: dict[Connection, asyncio.Transport] = {}
         self.awaiting_head: dict[Connection, float] = {}
         self.not_reading: dict[Connection, float] = {}
+        self.streams: dict[Connection, asyncio.Task[object]] = {}
         self.refused = self.cut = 0
         self.too_many = raw(ErrorBody(503, f"connections: at most {limits.connections}", instance).reply())
         self._running = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._every_s = min(_LOOK_EVERY_S, limits.header_timeout_s / 4, limits.write_timeout_s / 4)
 
     def __call__(self) -> web.RequestHandler:
         """A connection to be."""
@@ -181,11 +211,16 @@ class Gate(web.Server):
         if self._timer is not None:
             self._timer.cancel()
 
+    def end_streams(self) -> None:
+        """Break off every stream."""
+        for stream in self.streams.values():
+            stream.cancel()
+
     def _look(self) -> None:
         now = self.now()
         self._cut(self.awaiting_head, now - self.limits.header_timeout_s)
         self._cut(self.not_reading, now - self.limits.write_timeout_s)
-        self._timer = self._running.call_later(_LOOK_EVERY_S, self._look)
+        self._timer = self._running.call_later(self._every_s, self._look)
 
     def _cut(self, late: dict[Connection, float], before: float) -> None:
         """Cut those that are in the table since before this time; the oldest stand first."""

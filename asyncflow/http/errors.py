@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass, field
+from time import monotonic
 
 from asyncflow.errors import (
     AsyncflowError,
@@ -27,6 +28,8 @@ from asyncflow.http.reply import Reply, reply_json
 log = logging.getLogger("asyncflow.http")
 
 RETRY_AFTER_S = 1
+
+_TELL_EVERY_S, _TELL_MOST = 60.0, 50
 
 STATUSES: tuple[tuple[type[AsyncflowError], int], ...] = (
     (NotFound, 404),
@@ -85,20 +88,6 @@ class ErrorBody:
         return reply_json(body, self.status, headers=known)
 
 
-def reply_error(error: BaseException, instance: str) -> Reply:
-    """The answer to an error that a handler raised; `instance` names this server."""
-    if isinstance(error, HttpError):
-        return ErrorBody(error.status, error.message, instance, error.retryable).reply(error.headers)
-    if isinstance(error, BaseExceptionGroup):
-        return reply_error(_worst(error), instance)
-    status = status_of(error)
-    if status is None:
-        return _bug(error, instance)
-    if isinstance(error, DefinitionError):
-        return ErrorBody(status, _VALIDATION, instance, violations=error.violations).reply()
-    return ErrorBody(status, str(error), instance, retryable=status == 503).reply()
-
-
 def status_of(error: BaseException) -> int | None:
     """The status of an error, or None for a bug."""
     if isinstance(error, LimitExceeded) and error.limit.startswith(_TOO_LARGE):
@@ -112,8 +101,40 @@ def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((each for each in leaves if status_of(each) is None), leaves[0])
 
 
-def _bug(error: BaseException, instance: str) -> Reply:
-    name = secrets.token_hex(8)
-    log.error("error %s while answering a request", name, exc_info=error, extra={"error_id": name})
-    message = f"internal error {name}; the server's log has it under this id"
-    return ErrorBody(500, message, instance).reply()
+class ErrorReplies:
+    """Makes answers of errors, and logs bugs, so many a minute that a client cannot fill the disk."""
+
+    def __init__(self, instance: str) -> None:
+        """`instance` names this server in every answer."""
+        self._instance = instance
+        self._since_s, self._count = 0.0, 0
+
+    def reply(self, error: BaseException) -> Reply:
+        """The answer to an error that a handler raised."""
+        if isinstance(error, BaseExceptionGroup):
+            return self.reply(_worst(error))
+        instance = self._instance
+        if isinstance(error, HttpError):
+            return ErrorBody(error.status, error.message, instance, error.retryable).reply(error.headers)
+        status = status_of(error)
+        if status is None:
+            return self._bug(error)
+        if isinstance(error, DefinitionError):
+            return ErrorBody(status, _VALIDATION, instance, violations=error.violations).reply()
+        return ErrorBody(status, str(error), instance, retryable=status == 503).reply()
+
+    def _bug(self, error: BaseException) -> Reply:
+        name = secrets.token_hex(8)
+        if self._may_tell():
+            log.error("error %s while answering a request", name, exc_info=error, extra={"error_id": name})
+        message = f"internal error {name}; the server's log has it under this id"
+        return ErrorBody(500, message, self._instance).reply()
+
+    def _may_tell(self) -> bool:
+        now_s = monotonic()
+        if not self._count or now_s - self._since_s > _TELL_EVERY_S:
+            if self._count > _TELL_MOST:
+                log.error("%d more errors were not logged", self._count - _TELL_MOST)
+            self._since_s, self._count = now_s, 0
+        self._count += 1
+        return self._count <= _TELL_MOST

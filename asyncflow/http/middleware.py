@@ -16,7 +16,7 @@ from asyncflow.app.callers import ANONYMOUS, NOBODY, Caller, Role
 from asyncflow.app.services import Services
 from asyncflow.http.addressing import Addressing
 from asyncflow.http.call import Call
-from asyncflow.http.errors import HttpError, reply_error
+from asyncflow.http.errors import ErrorReplies, HttpError
 from asyncflow.http.health import reply_while_starting
 from asyncflow.http.limits import HttpLimits
 from asyncflow.http.matching import Found, Matcher
@@ -74,6 +74,7 @@ class Door:
     Attributes:
         services: None before the engine is open and once it closes; requests are answered 503 then.
         closing: set when the server begins to stop.
+        budget: the memory of larger bodies.
     """
 
     def __init__(
@@ -84,8 +85,8 @@ class Door:
         self.closing = asyncio.Event()
         self.traffic = Traffic()
         self._matcher = Matcher(routes)
-        self._addressing, self._limits, self._instance = addressing, limits, instance
-        self._budget = Budget(limits.bodies_bytes)
+        self._addressing, self._limits, self._errors = addressing, limits, ErrorReplies(instance)
+        self.budget = Budget(limits.bodies_bytes)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to a request; raises nothing but what a client that has gone brings about."""
@@ -107,7 +108,7 @@ class Door:
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the last one to know what an error means
-            return respond(reply_error(error, self._instance), more)
+            return respond(self._errors.reply(error), more)
 
     async def _serve(
         self,
@@ -120,7 +121,7 @@ class Door:
     ) -> web.StreamResponse:
         """Let the request in and count it until it is answered, a stream until its end."""
         route, traffic = found.route, self.traffic
-        incoming = Incoming(request, self._limits, self._budget)
+        incoming = Incoming(request, self._limits, self.budget)
         caller = self._identify(services, request, route)
         self._admit(route)
         values = read_parameters(route.query, query) if route.query else _NONE
@@ -138,7 +139,7 @@ class Door:
             try:
                 reply = await route.handler(call)
             except Exception as error:  # noqa: BLE001 - as above, and counted
-                reply = reply_error(error, self._instance)
+                reply = self._errors.reply(error)
             if reply.status not in route.statuses:
                 traffic.undocumented.add((route.method, route.path, reply.status))
             if reply.stream is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Protocol, cast
 
 from aiohttp import web
 
@@ -37,6 +38,14 @@ class Budget:
         self.taken -= size
 
 
+class Leaving(Protocol):
+    """A connection that says when its client has gone."""
+
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set when the client has gone."""
+
+
 class Incoming:
     """The network's side of one request.
 
@@ -51,6 +60,11 @@ class Incoming:
         self._request, self._limits, self._budget = request, limits, budget
         self.headers: Mapping[str, str] = request.headers
         self.taken = 0
+
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set when the client has gone."""
+        return cast("Leaving", self._request.protocol).gone
 
     async def receive(self) -> bytes:
         """The whole body.
@@ -75,7 +89,7 @@ class Incoming:
                 return await self._read(declared, limit)
         except TimeoutError:
             message = f"body_timeout_s: the body took more than {self._limits.body_timeout_s:g} s"
-            raise HttpError(408, message, headers={"Connection": "close"}) from None
+            raise HttpError(408, message) from None
         except web.RequestPayloadError as error:
             raise InvalidInput(f"the body is malformed: {error}"[:200]) from None
 

@@ -115,6 +115,7 @@ class HttpServer:
         """Refuse everything from here on: the engine is about to close."""
         self.door.closing.set()
         self.door.services = None
+        self.gate.end_streams()
 
     async def answered(self, timeout_s: float) -> bool:
         """Wait until every request under way is answered, no longer than this; whether all are."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,7 @@ log = logging.getLogger("asyncflow.http")
 SERVER = "asyncflow"
 
 _PAGE = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"
+_UNREAD = frozenset({408, 413, 415, 417})  # the rest of the request is not worth waiting for
 _ALWAYS = {
     "Server": SERVER,
     "X-Content-Type-Options": "nosniff",
@@ -31,6 +33,14 @@ _ALWAYS = {
 class _Closable(Protocol):
     async def aclose(self) -> None:
         """End the iteration."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A connection that can be told that a stream goes over it."""
+
+    def streaming(self) -> AbstractContextManager[None]:
+        """Cancel what runs in it when the client goes."""
 
 
 def headers_of(reply: Reply, more: Mapping[str, str] | None = None) -> CIMultiDict[str]:
@@ -50,7 +60,10 @@ def headers_of(reply: Reply, more: Mapping[str, str] | None = None) -> CIMultiDi
 
 def respond(reply: Reply, more: Mapping[str, str] | None = None) -> web.Response:
     """A reply that is no stream, for aiohttp."""
-    return web.Response(status=reply.status, body=reply.body or None, headers=headers_of(reply, more))
+    response = web.Response(status=reply.status, body=reply.body or None, headers=headers_of(reply, more))
+    if reply.status in _UNREAD:
+        response.force_close()
+    return response
 
 
 async def send_stream(
@@ -59,17 +72,21 @@ async def send_stream(
     """Send a stream to its end; the iterator is closed whatever happens.
 
     Raises:
-        ConnectionError: the client has gone.
+        ConnectionError: the client has gone, or the stream broke off.
+
+    Cancellation: when the client goes, also while nothing is being sent.
     """
     assert reply.stream is not None
     response = web.StreamResponse(status=reply.status, headers=headers_of(reply, more))
-    stream = reply.stream
+    stream, connection = reply.stream, request.protocol
+    assert isinstance(connection, Streaming)
     try:
-        await response.prepare(request)
-        if request.method != "HEAD":
-            async for piece in stream:
-                await response.write(piece)
-        await response.write_eof()
+        with connection.streaming():
+            await response.prepare(request)
+            if request.method != "HEAD":
+                async for piece in stream:
+                    await response.write(piece)
+            await response.write_eof()
     except ConnectionError:
         raise
     except Exception as error:

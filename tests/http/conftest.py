@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from asyncflow.app.options import EngineSettings
 from asyncflow.app.services import Services, open_services
+from asyncflow.http.routing import Routes
 from asyncflow.http.server import HttpServer, HttpSettings
 
 Params = Mapping[str, str | int] | Sequence[tuple[str, str]]
@@ -34,6 +37,15 @@ class Answer:
     @property
     def json(self) -> object:
         return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        """The message of an error in Conductor's shape."""
+        body = self.json
+        assert isinstance(body, dict)
+        assert {"status", "message", "instance", "retryable"} <= set(body)
+        assert body["status"] == self.status
+        return str(body["message"])
 
 
 class Server:
@@ -67,6 +79,12 @@ class Server:
         ) as response:
             return Answer(response.status, await response.read(), response.headers)
 
+    async def raw(self, method: str, target: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a request whose target is not touched on its way."""
+        url = URL(self.url + target, encoded=True)
+        async with self.session.request(method, url, headers=headers, allow_redirects=False) as response:
+            return Answer(response.status, await response.read(), response.headers)
+
     async def get(self, path: str, **more: object) -> Answer:
         return await self.call("GET", path, **more)  # type: ignore[arg-type]
 
@@ -78,6 +96,25 @@ class Server:
 
     async def delete(self, path: str, **more: object) -> Answer:
         return await self.call("DELETE", path, **more)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def serving(
+    *subjects: Routes,
+    settings: HttpSettings | None = None,
+    engine: EngineSettings | None = None,
+    checked: bool = True,
+) -> AsyncIterator[Server]:
+    """A server with these routes, or with all there are, on an engine in memory."""
+    routes = [route for each in subjects for route in each] if subjects else None
+    async with (
+        open_services(settings=engine) as services,
+        HttpServer(settings or HttpSettings(port=0), routes) as http,
+        aiohttp.ClientSession() as session,
+    ):
+        http.open_for(services)
+        yield Server(http, services, session)
+        assert not (checked and http.door.traffic.undocumented)
 
 
 @pytest.fixture
@@ -94,12 +131,6 @@ def http_settings() -> HttpSettings:
 
 @pytest.fixture
 async def server(engine_settings: EngineSettings, http_settings: HttpSettings) -> AsyncIterator[Server]:
-    """A server with an engine in memory, and a client."""
-    async with (
-        open_services(settings=engine_settings) as services,
-        HttpServer(http_settings) as http,
-        aiohttp.ClientSession() as session,
-    ):
-        http.open_for(services)
-        yield Server(http, services, session)
-        assert not http.door.traffic.undocumented
+    """A server with all routes on an engine in memory, and a client."""
+    async with serving(settings=http_settings, engine=engine_settings) as served:
+        yield served
