@@ -38,7 +38,8 @@ class Payloads:
     def __init__(self, folder: PayloadFolder | None, limits: Limits) -> None:
         """Read and write nothing yet."""
         self.folder, self._limits = folder, limits
-        self.most_bytes = limits.payload_bytes if folder is None else limits.stored_payload_bytes
+        least = limits.payload_bytes
+        self.most_bytes = least if folder is None else max(least, limits.stored_payload_bytes)
 
     async def open(self) -> None:
         """Make the folder, if there is one.
@@ -93,9 +94,10 @@ class Payloads:
 
     async def hydrate_text(self, text: bytes) -> bytes:
         """JSON text with stored values in place of references; raises as `hydrate`."""
-        if STORED_MARK not in text:
-            return text
-        return to_json(await self.hydrate(from_json(text)))
+        return await asyncio.to_thread(self._hydrate_text, text) if STORED_MARK in text else text
+
+    def _hydrate_text(self, text: bytes) -> bytes:
+        return to_json(self._hydrate(from_json(text)))
 
     def _hydrate(self, value: JsonValue) -> JsonValue:
         return _Hydration(self.folder, self._limits.stored_payload_bytes).fill(value)

@@ -10,22 +10,18 @@ from typing import cast
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pydantic_core import to_json
 
+import asyncflow as af
 from asyncflow.app.local import start_or_take_up
 from asyncflow.app.options import EngineSettings
+from asyncflow.errors import LimitExceeded
 from asyncflow.model.definition import parse_workflow
 from asyncflow.model.payload_reference import is_stored
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.command_task import CommandPolicy
 from tests.integration.engine_support import child, simple, waiting, workflow
-from tests.integration.stored_support import (
-    COUNT,
-    ROWS,
-    ROWS_OF,
-    files,
-    ran,
-    stored_engine,
-)
+from tests.integration.stored_support import COUNT, LIMITS, ROWS, ROWS_OF, files, ran, stored_engine
 
 
 @pytest.mark.parametrize("maker", ["make", "make_in_a_thread", "make_in_a_process"])
@@ -161,3 +157,29 @@ async def test_execution_with_a_large_input_is_taken_up_again(tmp_path: Path) ->
 
     assert again == (first[0], True)
     assert other[1] is False
+
+
+async def test_stored_text_that_looks_like_an_expression_stays_data(tmp_path: Path) -> None:
+    @af.task(retries=0)
+    async def look(text: str, token: str) -> JsonObject:
+        return {"starts": text[:23], "length": len(text), "known": token == "canary-secret"}
+
+    text = "${workflow.secrets.api}" * 200
+    given = {"text": "${workflow.input.text}", "token": "${workflow.secrets.api}"}
+    settings = EngineSettings(secrets={"api": "canary-secret"})
+    async with stored_engine(tmp_path, look, settings=settings) as engine:
+        body = workflow("w", [simple("look", inputParameters=given)])
+        output = await engine.run(body, {"text": text})
+
+    assert output == {"starts": "${workflow.secrets.api}", "length": len(text), "known": True}
+
+
+async def test_start_is_taken_at_the_limit_of_stored_bytes_and_refused_past_it(tmp_path: Path) -> None:
+    around = len(to_json({"text": ""}))
+    at, past = ({"text": "x" * (LIMITS.stored_payload_bytes - around + more)} for more in (0, 1))
+    async with stored_engine(tmp_path) as engine:
+        body = workflow("w", [waiting()])
+        state = await engine.service.engine.state((await engine.start(body, dict(at))).id)
+        assert is_stored(state.input["text"])
+        with pytest.raises(LimitExceeded, match=r"payload_too_large: input .*100000, got 100001"):
+            await engine.start(body, dict(past))
