@@ -88,13 +88,13 @@ def exclusive_choice(state: ExecutionState, join: TaskState) -> TaskState | None
     """
     node = join.node
     for named in (node.task.join_on, node.task.default_exclusive_join_task):
-        found = [state.by_ref.get(member_ref(node, ref, state, join.suffix)) for ref in named]
-        taken = [member for member in found if member is not None and member.status != SKIPPED]
-        if not taken or not taken[0].settled:
+        found = (state.by_ref.get(member_ref(node, ref, state, join.suffix)) for ref in named)
+        taken = (member for member in found if member is not None and member.status != SKIPPED)
+        first = next(taken, None)  # looked at each time a member settles, so no further than needed
+        if first is None or not first.settled:
             continue
-        if taken[0].status in TASK_UNSUCCESSFUL and not all(member.settled for member in taken):
-            continue
-        return taken[0]
+        if first.status not in TASK_UNSUCCESSFUL or all(member.settled for member in taken):
+            return first
     return None
 
 

@@ -186,3 +186,16 @@ def test_element_of_the_last_iteration_costs_what_that_of_the_first_does() -> No
     first, later = round_of(2), round_of(250)
     assert later <= first + 5
     assert made.task(state, "a__251").input == {"x": 250, "at": 250}
+
+
+def test_exclusive_join_looks_no_further_than_the_first_that_was_taken() -> None:
+    """It is looked at for each member that settles: a look at all of them would cost their square."""
+
+    def end_of_one(width: int) -> int:
+        names = [f"b{n}" for n in range(width)]
+        join = task("x", "EXCLUSIVE_JOIN", joinOn=names)
+        made = world()
+        state = made.start(workflow(*fork("f", [join], *[[task(name)] for name in names])))
+        return calls_of(lambda: made.end(state, "b1"))
+
+    assert end_of_one(400) <= end_of_one(50) + 5
