@@ -48,10 +48,6 @@ class Plan:
         self.shape: Shape = (self.weights, tuple((name, exclusive) for name, _, exclusive in self.locks))
         self.is_multiple = len(weights) > 1 or len(locks) > 1
 
-    def key_of(self, resource: str) -> str:
-        """A key it takes of the resource, the first named; empty when it takes none."""
-        return next((key for name, key, _ in self.locks if name == resource), "")
-
 
 def _check(need: Need) -> None:
     if not need.resource:

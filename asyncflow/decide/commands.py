@@ -187,7 +187,7 @@ def update(step: Step, command: inputs.UpdateTask) -> None:
 
 
 def find_task(state: ExecutionState, number: int, ref: str) -> TaskState:
-    """The record a command means: by number, or the newest open one of a reference name.
+    """The record a command means: by number, or the newest of a reference name, ended or not.
 
     Raises:
         NotFound: there is none.

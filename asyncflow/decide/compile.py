@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from asyncflow.decide.expressions import compile_template
 from asyncflow.decide.policy import setting
+from asyncflow.decide.templates import with_input_template
 from asyncflow.model.definition import (
     TaskDefinition,
     WorkflowDefinition,
@@ -175,12 +176,12 @@ def _with_template(task: WorkflowTask, policy: Policy) -> CompiledTemplate:
     """The input template of the task over that of its definition (missing keys are filled in)."""
     if not policy.input_template:
         return compile_template(task.input_parameters)
-    merged = compile_template({**policy.input_template, **task.input_parameters})
+    merged = compile_template(with_input_template(task.input_parameters, policy.input_template))
     if not merged.is_constant:
         return merged
     # Without expressions the input is known now; a key given as null takes the template's value.
     given = {key: value for key, value in task.input_parameters.items() if value is not None}
-    return compile_template({**policy.input_template, **given})
+    return compile_template(with_input_template(given, policy.input_template))
 
 
 def _extra_templates(task: WorkflowTask) -> Mapping[str, CompiledTemplate]:

@@ -53,7 +53,6 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
     state.next_seq, state.open_count, state.passive_count = 1, 0, 0
     state.created_ms, state.ended_ms, state.retried_ms = at_ms, 0, 0
     state.output, state.reason, state.failed_number = {}, None, 0
-    state.failed_weight = 0
     state.worker_version = ""
     refresh_execution(state)
 

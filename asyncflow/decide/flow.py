@@ -7,6 +7,8 @@ in `decide/ending`.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from asyncflow.decide.counters import first_nodes, is_free
 from asyncflow.decide.ending import end_execution, finish
 from asyncflow.decide.failures import end_or_retry, retry_or_fail
@@ -101,7 +103,7 @@ def _work_off(step: Step) -> None:
 def take_up(step: Step) -> None:
     """Go on with what was deferred, as much of it as a slice holds."""
     state = step.state
-    numbers = list(state.agenda)[: max(1, step.context.slice_size // 2)]
+    numbers = list(islice(state.agenda, max(1, step.context.slice_size // 2)))
     if not numbers:
         return
     step.emit(Advanced(numbers))

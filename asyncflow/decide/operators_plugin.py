@@ -40,11 +40,6 @@ _PLUGINS = {
 }
 
 
-def plugin_for(kind: str) -> str | None:
-    """The plugin that would bring a task type, or None where none is known."""
-    return next((plugin for plugin, kinds in _PLUGINS.items() if kind in kinds), None)
-
-
 def _begin_missing(step: Step, task: TaskState, *, plugin: str) -> None:
     reason = f"task type {task.node.type} is not built in: install the plugin {plugin}"
     fail(step, task, FAILED_TERMINALLY, reason)

@@ -97,8 +97,8 @@ class SkipTask(NamedTuple):
 class UpdateTask(NamedTuple):
     """A caller or a worker says how a task stands.
 
-    `number` 0 means: the newest open record of `ref`. `merge` lays the output over the present
-    one (signals, updates by reference) instead of replacing it.
+    `number` 0 means: the newest record of `ref`; one that ended is left as it is. `merge` lays the
+    output over the present one (signals, updates by reference) instead of replacing it.
     """
 
     number: int

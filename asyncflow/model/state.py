@@ -154,7 +154,6 @@ class ExecutionState:
     failed_number: int = 0
     failed_refs: dict[str, None] = field(default_factory=dict)
     failed_names: dict[str, None] = field(default_factory=dict)
-    failed_weight: float = 0
     worker_version: str = ""
     tasks: dict[int, TaskState] = field(default_factory=dict)
     by_ref: dict[str, TaskState] = field(default_factory=dict)
