@@ -135,24 +135,6 @@ class StoredByReference(AsyncflowError):
     code = "stored_by_reference"
 
 
-class PayloadUnavailable(AsyncflowError):
-    """A stored payload cannot be written or read: mend the payload folder, then retry the task.
-
-    Its `code` is `payload_missing`, `payload_unreadable` or `payload_not_stored`, which may pass; or
-    `payload_corrupt`, `payload_reference_invalid` or `payload_folder_unset`, which last until mended.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        """Say why; the message begins with the code."""
-        super().__init__(f"{code}: {message}")
-        self.code = code
-
-    @property
-    def is_lasting(self) -> bool:
-        """Whether another attempt finds the same."""
-        return self.code in {"payload_corrupt", "payload_reference_invalid", "payload_folder_unset"}
-
-
 # --- the house ------------------------------------------------------------------------------
 
 
@@ -175,6 +157,24 @@ class NotCommitted(StoreError):
         """Say why; `code` is `storage_full` or `storage_busy`."""
         super().__init__(message)
         self.code = code
+
+
+class PayloadUnavailable(StoreError):
+    """A stored payload cannot be written or read: mend the payload folder, then retry the task.
+
+    Its `code` is `payload_missing`, `payload_unreadable` or `payload_not_stored`, which may pass; or
+    `payload_corrupt`, `payload_reference_invalid` or `payload_folder_unset`, which last until mended.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        """Say why; the message begins with the code."""
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether another attempt finds the same."""
+        return self.code in {"payload_corrupt", "payload_reference_invalid", "payload_folder_unset"}
 
 
 class OutcomeUnknown(StoreError):

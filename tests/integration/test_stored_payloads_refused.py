@@ -9,6 +9,7 @@ import pytest
 
 import asyncflow as af
 from asyncflow.app.options import EngineSettings
+from asyncflow.errors import PayloadUnavailable
 from asyncflow.model.payload_reference import STORED_KEY
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
@@ -236,3 +237,12 @@ async def test_value_that_cannot_be_written_fails_the_attempt_and_a_retry_may_he
 
     assert (state.tasks[1].reason or "").startswith("payload_not_stored")
     assert state.status == "COMPLETED"
+
+
+async def test_start_that_cannot_be_stored_is_refused_and_nothing_is_started(tmp_path: Path) -> None:
+    async with stored_engine(tmp_path) as engine:
+        (tmp_path / "payloads").rename(tmp_path / "away")
+        with pytest.raises(PayloadUnavailable, match="payload_not_stored"):
+            await engine.start(workflow("w", [simple("add", inputParameters=ROWS_OF)]), {"rows": ROWS})
+
+        assert engine.service.engine.turns.states == {}
