@@ -243,6 +243,6 @@ async def test_start_that_cannot_be_stored_is_refused_and_nothing_is_started(tmp
     async with stored_engine(tmp_path) as engine:
         (tmp_path / "payloads").rename(tmp_path / "away")
         with pytest.raises(PayloadUnavailable, match="payload_not_stored"):
-            await engine.start(workflow("w", [simple("add", inputParameters=ROWS_OF)]), {"rows": ROWS})
+            await engine.start(workflow("w", [waiting()]), {"rows": ROWS})
 
         assert engine.service.engine.turns.states == {}
