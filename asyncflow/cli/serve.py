@@ -150,13 +150,14 @@ async def run_server(plan: Plan, stop: anyio.Event) -> int:
         ready, last = anyio.Event(), _LastResort()
         with anyio.CancelScope() as starting, _ignoring_hangups(), last:
             group.start_soon(_give_up, stop, ready, starting)
+            log.info("listening on %s, opening %s", http.url, plan.config.store.db)
             async with _opened(plan) as services:
                 http.open_for(services)
                 ready.set()
                 click.echo(f"asyncflow ready on {http.url}")
                 await _until_stopped(stop, services)
                 last.begin(plan.config.server.drain_timeout_s + _FORCED_AFTER_S)
-                await _stop(http, services, plan.config.server.drain_timeout_s)
+                await stop_in_order(http, services, plan.config.server.drain_timeout_s)
         group.cancel_scope.cancel()
     return DONE
 
@@ -215,7 +216,7 @@ async def _until_stopped(stop: anyio.Event, services: Services) -> None:
         race.start_soon(first, services.failed)
 
 
-async def _stop(http: HttpServer, services: Services, drain_timeout_s: float) -> None:
+async def stop_in_order(http: HttpServer, services: Services, drain_timeout_s: float) -> None:
     """Take nothing new, let attempts end, answer what is under way; the engine closes after this.
 
     What workers have to say is taken until the end: a result that was turned away is work lost.

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -103,12 +104,13 @@ async def serving(
     *subjects: Routes,
     settings: HttpSettings | None = None,
     engine: EngineSettings | None = None,
+    database: str | Path = ":memory:",
     checked: bool = True,
 ) -> AsyncIterator[Server]:
-    """A server with these routes, or with all there are, on an engine in memory."""
+    """A server with these routes, or with all there are, by default on an engine in memory."""
     routes = [route for each in subjects for route in each] if subjects else None
     async with (
-        open_services(settings=engine) as services,
+        open_services(database, settings=engine) as services,
         HttpServer(settings or HttpSettings(port=0), routes) as http,
         aiohttp.ClientSession() as session,
     ):
