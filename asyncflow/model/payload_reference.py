@@ -15,8 +15,8 @@ from asyncflow.model.values import JsonMapping, JsonObject
 STORED_KEY: Final = "asyncflow:stored"
 """The reserved key. Members beside it are laid over those of the stored object."""
 
-STORED_MARK: Final = b'"asyncflow:stored"'
-"""The key in JSON text as it is written here: where this is absent, there is no reference."""
+STORED_MARK: Final = b'"asyncflow:stored":'
+"""The key in JSON text without blanks: where this is absent there is no reference; no text can hold it."""
 
 REFERENCE_BYTES: Final = 256
 """More than the JSON of any reference takes."""

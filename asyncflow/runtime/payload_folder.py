@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -61,22 +62,25 @@ class PayloadFolder:
         except OSError as error:
             raise ConfigurationError(f"payload_folder: {self.root} cannot be written to: {error}") from error
 
-    def store(self, text: bytes) -> str:
-        """Keep a text and give its name; a text that is there already is not written again.
+    def store(self, texts: Iterable[bytes]) -> list[str]:
+        """Keep texts and give their names; a text that is there already is not written again.
 
         Raises:
             PayloadUnavailable: `payload_not_stored`, the disk is full or the like.
 
-        Durability: content and name survive a power cut on return.
+        Durability: contents and names survive a power cut on return.
         """
-        name = hashlib.sha256(text).hexdigest()
+        names: list[str] = []
         try:
-            if not self._has(name, len(text)):
-                self._write(name, text)
+            for text in texts:
+                name = hashlib.sha256(text).hexdigest()
+                if not self._has(name, len(text)):
+                    self._write(name, text)
+                names.append(name)
             _sync_folder(self.path)  # also for a file found: who made it may have died before this
         except OSError as error:
             raise PayloadUnavailable("payload_not_stored", f"{error.strerror or error}") from error
-        return name
+        return names
 
     def _has(self, name: str, size: int) -> bool:
         """Whether the file is there and whole: it is read, as a damaged one is to be replaced."""

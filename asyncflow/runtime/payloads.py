@@ -116,9 +116,10 @@ class _Excess:
             text = to_json(value)
             if merged or STORED_MARK in text:
                 raise LimitExceeded(f"payload_too_large: {self._what}", allowed=self._limit, actual=size)
-            return self._reference(value, text)
-        for holder, key, text in chosen:
-            holder[key] = self._reference(holder[key], text)
+            return self._reference(value, text, self._folder.store([text])[0])
+        names = self._folder.store(member.text for member in chosen)
+        for (holder, key, text), name in zip(chosen, names, strict=True):
+            holder[key] = self._reference(holder[key], text, name)
         return value
 
     def _choose(self, value: JsonObject, size: int) -> list[_Member] | None:
@@ -148,9 +149,9 @@ class _Excess:
                 return member
             member = largest
 
-    def _reference(self, value: JsonValue, text: bytes) -> JsonObject:
+    def _reference(self, value: JsonValue, text: bytes, name: str) -> JsonObject:
         rows = len(value) if isinstance(value, list) else None
-        return PayloadReference(self._folder.store(text), len(text), rows, self._limit).to_json()
+        return PayloadReference(name, len(text), rows, self._limit).to_json()
 
 
 class _Member(NamedTuple):

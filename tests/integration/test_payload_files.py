@@ -25,6 +25,10 @@ def names(folder: PayloadFolder) -> list[str]:
     return sorted(path.name for path in folder.path.iterdir())
 
 
+def stored(folder: PayloadFolder) -> str:
+    return folder.store([TEXT])[0]
+
+
 def code_of(folder: PayloadFolder, reference: PayloadReference) -> str:
     with pytest.raises(PayloadUnavailable) as caught:
         folder.load(reference)
@@ -39,16 +43,16 @@ def test_folder_lies_within_its_root_whatever_the_installation_is_called(
 
 
 def test_text_comes_back_by_its_reference(folder: PayloadFolder) -> None:
-    reference = PayloadReference(folder.store(TEXT), len(TEXT))
+    reference = PayloadReference(stored(folder), len(TEXT))
 
     assert folder.load(reference) == TEXT
     assert names(folder) == [f"{reference.sha256}.json"]
 
 
 def test_same_text_is_written_once(folder: PayloadFolder) -> None:
-    first = folder.path / f"{folder.store(TEXT)}.json"
+    first = folder.path / f"{stored(folder)}.json"
     before = first.stat()
-    folder.store(TEXT)
+    folder.store([TEXT])
 
     assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert len(names(folder)) == 1
@@ -56,11 +60,11 @@ def test_same_text_is_written_once(folder: PayloadFolder) -> None:
 
 @pytest.mark.parametrize("damage", [b"[", b'["a","x"]'])
 def test_damaged_file_is_replaced_by_the_same_text(folder: PayloadFolder, damage: bytes) -> None:
-    reference = PayloadReference(folder.store(TEXT), len(TEXT))
+    reference = PayloadReference(stored(folder), len(TEXT))
     (folder.path / f"{reference.sha256}.json").write_bytes(damage)
 
     assert code_of(folder, reference) == "payload_corrupt"
-    folder.store(TEXT)
+    folder.store([TEXT])
     assert folder.load(reference) == TEXT
 
 
@@ -78,7 +82,7 @@ def test_text_that_cannot_be_written_is_told_by_name(tmp_path: Path) -> None:
     folder = PayloadFolder(tmp_path / "never-made", installation="x")
 
     with pytest.raises(PayloadUnavailable, match="payload_not_stored"):
-        folder.store(TEXT)
+        folder.store([TEXT])
 
 
 def test_failed_write_leaves_nothing_behind(folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +92,7 @@ def test_failed_write_leaves_nothing_behind(folder: PayloadFolder, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(PayloadUnavailable, match="payload_not_stored: No space left"):
-            folder.store(TEXT)
+            folder.store([TEXT])
 
     assert names(folder) == []
 
@@ -101,7 +105,7 @@ def test_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
 
 
 def test_prune_removes_what_is_unnamed_or_unfinished_and_nothing_else(folder: PayloadFolder) -> None:
-    kept, gone = folder.store(TEXT), folder.store(b"[]")
+    kept, gone = folder.store([TEXT, b"[]"])
     (folder.path / ".unfinished-abc").write_bytes(b"half")
     (folder.path / "README").write_text("of somebody else")
     facts = folder.facts({kept, "f" * 64})
@@ -115,7 +119,7 @@ def test_prune_removes_what_is_unnamed_or_unfinished_and_nothing_else(folder: Pa
 def test_folders_of_two_installations_do_not_meet(folder: PayloadFolder) -> None:
     other = PayloadFolder(folder.root, installation="another")
     other.open()
-    name = folder.store(TEXT)
+    name = stored(folder)
     other.prune(set())
 
     assert code_of(other, PayloadReference(name, len(TEXT))) == "payload_missing"

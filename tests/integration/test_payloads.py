@@ -164,3 +164,11 @@ async def test_one_value_many_times_counts_as_often(payloads: Payloads) -> None:
     assert isinstance(await payloads.hydrate([reference, reference]), list)
     with pytest.raises(LimitExceeded, match="stored_payload_bytes"):
         await payloads.hydrate([reference, reference, reference])
+
+
+async def test_text_that_names_the_reserved_key_is_stored_like_any_other(payloads: Payloads) -> None:
+    value: JsonObject = {"rows": [STORED_KEY, f'"{STORED_KEY}":', "x" * 1_000]}
+    accepted = await payloads.accept(dict(value))
+
+    assert is_stored(accepted["rows"])
+    assert await payloads.hydrate(accepted) == value
