@@ -134,8 +134,8 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to what is no HTTP, or too much of it; the connection is closed after it."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer was begun already")
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            raise ConnectionError("the client has gone, or has a part of the answer already")
         log.debug("not a request", exc_info=exc)
         if isinstance(exc, http_exceptions.LineTooLong):
             status, said = 431, f"line_bytes: at most {self._gate.limits.line_bytes}"

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from asyncflow.http.parameters import decoded
 from asyncflow.http.routing import Route
 
+_End = tuple[Route, tuple[str, ...]]
+"""A route and the names of its variable parts."""
+
 
 @dataclass(slots=True)
 class _Place:
@@ -20,7 +23,7 @@ class _Place:
     literal: dict[str, _Place] = field(default_factory=dict)
     variable: _Place | None = None
     rest: _Place | None = None
-    routes: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+    routes: dict[str, _End] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,29 @@ class Matcher:
         plain = self._plain.get((wanted, path))
         if plain is not None:
             return plain
-        for place, values in _walk(self._root, path.split("/"), 1):
-            entry = place.routes.get(wanted)
-            if entry is not None:
-                route, names = entry
-                return Found(route, dict(zip(names, map(decoded, values), strict=True)))
-        return None
+        segments = path.split("/")
+        found = self._first(wanted, segments)
+        if found is None:
+            ends = _walk(self._root, segments, 1)
+            found = next(((place.routes[wanted], raw) for place, raw in ends if wanted in place.routes), None)
+        if found is None:
+            return None
+        (route, names), values = found
+        return Found(route, dict(zip(names, map(decoded, values), strict=True)))
+
+    def _first(self, method: str, segments: list[str]) -> tuple[_End, list[str]] | None:
+        """What the most literal way leads to, without looking for others: nearly always the answer."""
+        place, values = self._root, []
+        for segment in segments[1:]:
+            following = place.literal.get(segment)
+            if following is None:
+                following = place.variable if segment else None
+                values.append(segment)
+            if following is None:
+                return None
+            place = following
+        end = place.routes.get(method)
+        return None if end is None else (end, values)
 
     def allowed(self, path: str) -> list[str]:
         """The methods that a path has routes for, sorted; empty if there is no such path."""

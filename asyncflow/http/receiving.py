@@ -82,7 +82,7 @@ class Incoming:
         if declared is not None and declared > limit:
             raise LimitExceeded("request_bytes", allowed=limit, actual=declared)
         content = self._request.content
-        if declared == 0 or (content.is_eof() and content.total_bytes <= _COUNTED_BYTES):
+        if declared == 0 or (content.is_eof() and content.total_bytes <= min(_COUNTED_BYTES, limit)):
             return self._at_hand()
         try:
             async with asyncio.timeout(self._limits.body_timeout_s):
