@@ -8,20 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from asyncflow.app.handed_out import HandedOut
+from asyncflow.app.logbook import Logbook
 from asyncflow.app.payloads import check_payload, check_texts
+from asyncflow.app.worker_queues import WorkerQueues
 from asyncflow.decide.render import render_task
 from asyncflow.errors import InvalidInput, NotFound
+from asyncflow.ids import task_id as id_of
 from asyncflow.ids import task_number
 from asyncflow.model import inputs
-from asyncflow.model.state import ExecutionState
+from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import IN_PROGRESS
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
+from asyncflow.runtime.hand_out_rules import task_name
+from asyncflow.store.journal import Views
+from asyncflow.store.records import Condition, Page
 
 MOST_TIMEOUT_MS = 5_000
 MOST_COUNT = 10_000
+_MOST_LINES = 10
+_SECONDS_BELOW = 100_000_000_000  # a time below it is of a client that counts in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class TaskResult:
         status: IN_PROGRESS, COMPLETED, FAILED, FAILED_WITH_TERMINAL_ERROR or any other end of a task.
         output: replaces the present output.
         callback_after_s: with IN_PROGRESS: the task is given back and handed out again after it.
-        logs: lines `{"log": text, "createdTime": ms}`.
+        logs: lines `{"log": text, "createdTime": ms}`, of which the first ten are kept.
         extend_lease: nothing but a sign of life; everything else in it is ignored.
     """
 
@@ -47,21 +55,14 @@ class TaskResult:
     extend_lease: bool = False
 
 
-class HandsOut(Protocol):
-    """Who gives tasks to pollers."""
+class Workers(WorkerQueues):
+    """The calls of outside workers on one engine; what they are told is durable."""
 
-    async def poll(
-        self, name: str, domain: str | None, *, worker: str, count: int, timeout_ms: int, version: str
-    ) -> list[JsonObject]:
-        """Tasks for a worker, or none when the time is up."""
-
-
-class Workers:
-    """The calls of outside workers on one engine; every method returns what is durable."""
-
-    def __init__(self, engine: Engine, hand_out: HandsOut) -> None:
-        """Nobody polled yet."""
-        self.engine, self._hand_out = engine, hand_out
+    def __init__(self, engine: Engine, views: Views, logbook: Logbook | None = None) -> None:
+        """Nobody polled yet; without a logbook the lines of workers are dropped."""
+        super().__init__(engine)
+        self._views, self._logbook = views, logbook
+        self._handed_out = HandedOut(engine)
 
     # --- polling ------------------------------------------------------------------------------------
 
@@ -96,8 +97,8 @@ class Workers:
             raise InvalidInput(f"0 to {MOST_TIMEOUT_MS} expected, got {timeout_ms}", field="timeout")
         if not 1 <= count <= MOST_COUNT:
             raise InvalidInput(f"1 to {MOST_COUNT} expected, got {count}", field="count")
-        return await self._hand_out.poll(
-            task_type, domain or None, worker=worker_id, count=count, timeout_ms=timeout_ms, version=version
+        return await self._handed_out.poll(
+            task_type, domain or "", worker=worker_id, count=count, timeout_ms=timeout_ms, version=version
         )
 
     # --- what a worker reports ------------------------------------------------------------------------
@@ -110,26 +111,131 @@ class Workers:
             InvalidInput: an unknown status, or an output that is no JSON.
             LimitExceeded: the output is too large.
         """
-        number = await self._number(result.workflow_id, result.task_id)
-        if result.extend_lease:
-            await self.engine.submit(result.workflow_id, inputs.ExtendLease(number))
-            return
+        _, task = await self._open(result)
+        await self._update(result, task)
+
+    async def update_and_poll(self, result: TaskResult) -> JsonObject | None:
+        """Record what a worker says, and give it the next task of the same type and domain.
+
+        None where the task goes on, where nothing waits, and where what waits is owed to another poller.
+        Raises as `update`.
+        """
+        _, task = await self._open(result)
+        name, domain = task_name(task), task.domain or ""
+        await self._update(result, task)
+        if result.extend_lease or result.status == IN_PROGRESS:
+            return None
+        version = self._hand_out.roll.worker(result.worker_id).version
+        found = await self._handed_out.poll(
+            name, domain, worker=result.worker_id, count=1, timeout_ms=0, version=version
+        )
+        return found[0] if found else None
+
+    async def _open(self, result: TaskResult) -> tuple[ExecutionState, TaskState]:
+        state = await self.engine.state(result.workflow_id)
+        number = task_number(result.workflow_id, result.task_id)
+        task = None if number is None else state.tasks.get(number)
+        if task is None:
+            raise NotFound("task", result.task_id)
+        return state, task
+
+    async def _update(self, result: TaskResult, task: TaskState) -> None:
         check_texts(status=result.status, reason=result.reason, workerId=result.worker_id)
-        output, size = check_payload(result.output, "outputData", self.engine.settings.limits)
+        self._hand_out.watch.heard(result.worker_id or task.worker_id)
+        if result.extend_lease:
+            await self.engine.submit(result.workflow_id, inputs.ExtendLease(task.number))
+            return
+        output, size = await self._accepted(result.output, task)
         command = inputs.UpdateTask(
-            number,
+            task.number,
             result.status,
             output,
             reason=result.reason,
-            callback_after_s=result.callback_after_s,
+            callback_after_s=max(0, result.callback_after_s),
             worker_id=result.worker_id or None,
             output_bytes=size,
         )
         await self.engine.submit(result.workflow_id, command, size=size)
+        await self._keep(result)
+
+    async def _accepted(
+        self, output: JsonObject, task: TaskState, *, merged: bool = False
+    ) -> tuple[JsonObject, int]:
+        """An output fit to be recorded: without the secrets that its task was given, and not too large."""
+        limits, payloads = self.engine.settings.limits, self.engine.payloads
+        checked, size = check_payload(output, "outputData", limits, most_bytes=payloads.most_bytes)
+        checked = self._handed_out.masked(checked, task)
+        if size > limits.payload_bytes:
+            checked = await payloads.store_excess(checked, size, what="outputData", merged=merged)
+        return checked, size
+
+    async def _keep(self, result: TaskResult) -> None:
+        if self._logbook is None:
+            return
+        for line in result.logs[:_MOST_LINES]:
+            text, at_ms = line.get("log"), line.get("createdTime")
+            at_ms = int(at_ms) if isinstance(at_ms, int | float) else 0
+            at_ms = at_ms * 1000 if at_ms < _SECONDS_BELOW else at_ms
+            if isinstance(text, str) and text:
+                check_texts(log=text)
+                await self._logbook.add_log_lines(
+                    result.task_id, [text], execution_id=result.workflow_id, at_ms=at_ms
+                )
+
+    async def update_by_reference(
+        self,
+        workflow_id: str,
+        ref: str,
+        status: str,
+        output: JsonObject,
+        *,
+        worker_id: str = "",
+        reason: str | None = None,
+    ) -> str | None:
+        """Update the open task of a reference name, its output laid over the present one; its id.
+
+        None where no task of the name is open, or there is no such execution: nothing changed.
+        Raises as `update` else.
+        """
+        check_texts(ref=ref, status=status, reason=reason, workerId=worker_id)
+        try:
+            state = await self.engine.state(workflow_id)
+        except NotFound:
+            return None
+        task = state.by_ref.get(ref) or state.latest.get(ref)
+        if task is None or task.is_ended or state.is_ended:
+            return None
+        checked, size = await self._accepted(output, task, merged=True)
+        command = inputs.UpdateTask(
+            task.number,
+            status,
+            checked,
+            reason=reason,
+            worker_id=worker_id or None,
+            merge=True,
+            output_bytes=size,
+        )
+        await self.engine.submit(workflow_id, command, size=size)
+        return id_of(workflow_id, task.number)
 
     async def extend_lease(self, workflow_id: str, task_id: str) -> None:
         """A sign of life: the response timeout starts anew. Raises as `update`."""
         await self.update(TaskResult(workflow_id, task_id, extend_lease=True))
+
+    async def release(self, task_id: str, reason: str = "") -> None:
+        """Give a task back that a worker has, for another to take: no retry is used.
+
+        A task that no worker has is left as it is.
+
+        Raises:
+            NotFound: there is no such task.
+        """
+        check_texts(reason=reason)
+        state, task = await self._find(task_id)
+        given = inputs.ReleaseAttempt(task.number, reason or "released by its worker")
+        await self.engine.submit(state.execution_id, given)
+
+    # --- single tasks -------------------------------------------------------------------------------
 
     async def task(self, task_id: str) -> JsonObject:
         """A task by its id, as Conductor's Task object.
@@ -137,21 +243,18 @@ class Workers:
         Raises:
             NotFound: there is none.
         """
-        state, number = await self._find(task_id)
-        shown = render_task(state, state.tasks[number])
+        state, task = await self._find(task_id)
+        shown = render_task(state, task)
         await self.engine.turns.settled(state.execution_id)
         return shown
 
-    async def _number(self, workflow_id: str, task_id: str) -> int:
-        state = await self.engine.state(workflow_id)
-        number = task_number(workflow_id, task_id)
-        if number is None or number not in state.tasks:
-            raise NotFound("task", task_id)
-        return number
-
-    async def _find(self, task_id: str) -> tuple[ExecutionState, int]:
-        for stream, state in self.engine.turns.states.items():
-            number = task_number(stream, task_id)
-            if number is not None and number in state.tasks:
-                return state, number
+    async def _find(self, task_id: str) -> tuple[ExecutionState, TaskState]:
+        check_texts(taskId=task_id)
+        await self.engine.views_caught_up()
+        _, hits = await self._views.find_tasks([Condition("task_id", "=", (task_id,))], Page(1))
+        for hit in hits:
+            state = await self.engine.state(hit.task.execution_id)
+            task = state.tasks.get(hit.task.number)
+            if task is not None:
+                return state, task
         raise NotFound("task", task_id)

@@ -100,6 +100,13 @@ class Admission:
         place = self._ledger.resources.get(resource)
         return 0 if place is None else place.demand or 0
 
+    def room(self, resource: str) -> int | None:
+        """How much of a limit is free; None where there is no limit."""
+        place = self._ledger.resources.get(resource)
+        if place is None or not place.max_concurrent:
+            return None
+        return max(0, place.max_concurrent - place.in_use)
+
     def waiting_at(self, resource: str) -> int:
         """How many wait there, and not elsewhere for something else they need.
 

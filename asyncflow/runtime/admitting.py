@@ -6,7 +6,7 @@ cannot begin at all is reported as failed, by name. It starts nothing: see `runt
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from pydantic_core import to_json
 
@@ -31,6 +31,7 @@ class Admitting:
 
     Attributes:
         unloaded: the tasks that wait for a function of this name to be loaded, by key.
+        hand_over: gives a task that waited for a worker elsewhere to one.
         is_draining: nothing is admitted any more; what waits asks again after the next start.
     """
 
@@ -41,6 +42,7 @@ class Admitting:
         self.admission = admission
         self.unloaded: dict[Key, str] = {}
         self.is_draining = False
+        self.hand_over: Callable[[Grant], Iterable[Message]] = lambda _grant: ()
         self._clock, self._functions, self._limits = clock, functions, limits
         self._requested: set[Key] = set()
         self._payloads: dict[Key, bytes] = {}
@@ -68,8 +70,11 @@ class Admitting:
             self._settled.add(name)
             (self._limited.discard if limit is None else self._limited.add)(name)
         self._meet(resource)
-        grants = self.admission.set_limit(resource, limit, self._clock.now().elapsed_ms)
-        return [self._admitted(grant) for grant in grants]
+        return self._begun(self.admission.set_limit(resource, limit, self._clock.now().elapsed_ms))
+
+    def set_demand(self, resource: str, count: int) -> Iterable[Message]:
+        """So many tasks that wait at this place for workers elsewhere are wanted now; see `Admission`."""
+        return self._begun(self.admission.set_demand(resource, count, self._clock.now().elapsed_ms))
 
     def _know_limit(self, task: TaskState) -> None:
         """Take up a limit that a definition brought; registered ones are set when they change."""
@@ -120,13 +125,45 @@ class Admitting:
             return (refusal_of(key, refusal),)
         return () if grant is None else (self._admitted(grant, size),)
 
+    def offer(self, state: ExecutionState, number: int, demand: str) -> Iterable[Message]:
+        """Have a record wait until a worker elsewhere wants it, and its limits let it begin.
+
+        The limit of its name is asked for even where there is none: one may be set while it waits.
+        """
+        task = state.tasks[number]
+        key = (state.execution_id, number)
+        self._know_limit(task)
+        try:
+            self._encoded(task)
+            needs = (Need(demand, is_demand=True), *needs_of(state, task, is_limited=True))
+            grant = self._ask(key, needs, state, task)
+        except AsyncflowError as refusal:
+            self._requested.discard(key)
+            return (refusal_of(key, refusal),)
+        return () if grant is None else self.hand_over(grant)
+
     def _ask(self, key: Key, needs: tuple[Need, ...], state: ExecutionState, task: TaskState) -> Grant | None:
         for need in needs:
-            self._meet(need.resource)
+            if not need.is_demand:
+                self._meet(need.resource)
         self._requested.add(key)
         since_ms = max(task.scheduled_ms, task.due_ms)
         waiter = Waiter(key, needs, priority_of(state, task), state.execution_id, since_ms)
         return self.admission.request(waiter, self._clock.now().elapsed_ms)
+
+    def size_of(self, task: TaskState) -> int:
+        """Bytes of the input of a record, as JSON."""
+        return len(to_json(task.input)) if task.input else 2
+
+    def _begun(self, grants: Iterable[Grant]) -> list[Message]:
+        """What grants are for executions; who waited for a worker goes to one."""
+        messages: list[Message] = []
+        for grant in grants:
+            if grant.waiter.needs[0].is_demand:
+                messages += self.hand_over(grant)
+            else:
+                messages.append(self._admitted(grant))
+        return messages
 
     def _admitted(self, grant: Grant, size: int | None = None) -> Message:
         stream, number = grant.waiter.key
@@ -176,8 +213,7 @@ class Admitting:
             return ()
         self._requested.discard(key)
         now_ms = self._clock.now().elapsed_ms
-        grants = self.admission.release(key, now_ms) + self.admission.withdraw(key, now_ms)
-        return [self._admitted(grant) for grant in grants]
+        return self._begun(self.admission.release(key, now_ms) + self.admission.withdraw(key, now_ms))
 
     def restore(self, state: ExecutionState) -> None:
         """What an execution held when its process ended, it holds until its attempts are ended."""
@@ -195,7 +231,7 @@ class Admitting:
         due = self.admission.next_due_ms()
         if due is None or due > now_ms:
             return ()
-        return [self._admitted(grant) for grant in self.admission.advance(now_ms)]
+        return self._begun(self.admission.advance(now_ms))
 
     def loaded(self) -> list[Key]:
         """The tasks whose missing function is here now; they wait no more and ask again."""

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Protocol
 
 from asyncflow.decide.admission import Admission
 from asyncflow.errors import LimitExceeded
-from asyncflow.model.effects import Admit, Effect, Proceed, RunAttempt, RunScript, Timer
-from asyncflow.model.inputs import Message, TimerDue
+from asyncflow.model.effects import Admit, Effect, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.model.inputs import AttemptAdmitted, Message, TimerDue
 from asyncflow.model.limits import Limits
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.turn import Moment
 from asyncflow.runtime.admitting import Admitting, refusal_of
 from asyncflow.runtime.clock import Clock
+from asyncflow.runtime.demand import HandOutSettings
+from asyncflow.runtime.hand_out import HandOut
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.timers import TimerKey
 from asyncflow.runtime.timetable import Timetable
@@ -63,11 +65,13 @@ class Carry:
         projection: Projection,
         functions: Container[str],
         limits: Limits,
+        hand_out: HandOutSettings,
     ) -> None:
         """Carry nothing yet; `functions` are the names that can be performed in this process."""
         self.timetable = Timetable()
         self.admission = admission
         self.admitting = Admitting(clock, admission, functions=functions, limits=limits)
+        self.hand_out = HandOut(clock, self.admitting, self.timetable, turns=turns, settings=hand_out)
         self._clock, self._performer = clock, performer
         self._turns, self._states, self._report = turns, turns.states, turns.report
         self._projection = projection
@@ -116,6 +120,10 @@ class Carry:
                     self.timetable.set(TimerKey(stream, number, _ADMIT), due_ms)
                     return ()
                 return self.admitting.request(state, number)
+            case Offer():
+                return self.hand_out.offered(state, effect)
+            case Lease():
+                self.hand_out.leased(state, effect)
             case RunAttempt():
                 self._wanted.append((stream, effect))
             case RunScript(number, iteration):
@@ -140,6 +148,10 @@ class Carry:
                 return self.admitting.withdraw(
                     (stream, number), None if state is None else state.tasks.get(number)
                 )
+            case Offer(number):
+                return self.hand_out.withdrawn(self._states.get(stream), (stream, number))
+            case Lease(number):
+                return self.hand_out.ended(self._states.get(stream), (stream, number))
             case RunAttempt(number, _):
                 self._unwanted.append((stream, number))
                 return self.admitting.release((stream, number))
@@ -160,9 +172,20 @@ class Carry:
         """Whether the execution wants a script evaluated."""
         return stream in self._scripts
 
-    def holds(self, stream: str, number: int) -> bool:
+    def holds(self, stream: str, admitted: AttemptAdmitted) -> bool:
         """Whether a grant that is on its way is still good."""
-        return self.admitting.holds((stream, number))
+        key = (stream, admitted.number)
+        if admitted.ticket:
+            return self.hand_out.holds(key, admitted.ticket)
+        return not admitted.grants or self.admitting.holds(key)
+
+    def not_begun(self, stream: str, admitted: AttemptAdmitted) -> Iterable[Message]:
+        """Nothing came of a grant: give back what a worker elsewhere was to have."""
+        return self.hand_out.not_begun((stream, admitted.number), admitted.ticket) if admitted.ticket else ()
+
+    def active_domains(self, moment: Moment) -> Mapping[str, frozenset[str]]:
+        """By task name, the domains whose workers polled lately."""
+        return self.hand_out.roll.active_domains(moment.elapsed_ms)
 
     def _report_all(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -184,7 +207,10 @@ class Carry:
     def on_time(self, now: Moment) -> None:
         """Report what has come due."""
         for key in self.timetable.due(now):
-            if key.kind == _ADMIT:
+            own = self.hand_out.on_due.get(key.kind)
+            if own is not None:
+                own(key)
+            elif key.kind == _ADMIT:
                 self._ask_again((key.stream, key.number))
             else:
                 self._report(key.stream, TimerDue(key.number, key.kind))
@@ -208,6 +234,7 @@ class Carry:
     def drain(self) -> None:
         """Begin no attempt any more; what runs goes on."""
         self.admitting.is_draining = True
+        self.hand_out.close()
 
     # --- around the commit ----------------------------------------------------------------------
 
@@ -215,6 +242,7 @@ class Carry:
         """The turn is complete: what it wants started belongs to its commit."""
         self._closed = (self._wanted, self._unwanted)
         self._wanted, self._unwanted = [], []
+        self.hand_out.close_turn()
         self._projection.close_turn(self._turns.number)
 
     def committed(self) -> None:
@@ -227,6 +255,7 @@ class Carry:
             self._starting += starting
             if len(self._starting) == len(starting):
                 self._start_some()
+        self.hand_out.committed()
         self._projection.committed()
 
     def _start_some(self) -> None:

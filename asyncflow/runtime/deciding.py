@@ -24,6 +24,7 @@ from asyncflow.model.inputs import AttemptAdmitted, Continue, Input, Message, St
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import PAUSED
+from asyncflow.model.turn import Moment
 from asyncflow.runtime.closures import Closures
 from asyncflow.runtime.finding import Finding
 from asyncflow.runtime.inbox import Inbox, Waiting
@@ -53,8 +54,14 @@ class Carrier(Protocol):
     def is_scripting(self, stream: str) -> bool:
         """Whether the execution wants a script evaluated."""
 
-    def holds(self, stream: str, number: int) -> bool:
+    def holds(self, stream: str, admitted: AttemptAdmitted) -> bool:
         """Whether a grant that is on its way is still good."""
+
+    def not_begun(self, stream: str, admitted: AttemptAdmitted) -> Iterable[Message]:
+        """Nothing came of a grant: what it gives others instead."""
+
+    def active_domains(self, moment: Moment) -> Mapping[str, frozenset[str]]:
+        """By task name, the domains whose workers polled lately."""
 
     def close_turn(self) -> None:
         """The turn is complete: snapshot what is only right at its end."""
@@ -146,8 +153,6 @@ class Deciding:
             self._going_on.discard(stream)
             if state.outbox:
                 self._messages.deliver(state)
-        if type(given) is AttemptAdmitted and given.grants and not self.carrier.holds(stream, given.number):
-            return  # it was given back before it came here
         self._recording.turn.bytes += size
         try:
             sent = self._decide(state, given)
@@ -176,12 +181,18 @@ class Deciding:
         sent: list[Sent] = []
         inputs: deque[Input] = deque([given])
         while inputs:
+            each = inputs.popleft()
+            admitted = each if type(each) is AttemptAdmitted else None
+            if admitted is not None and not self.carrier.holds(state.execution_id, admitted):
+                continue  # it was given back before it came here
             try:
-                step = decide(state, inputs.popleft(), context)
+                step = decide(state, each, context)
                 if step.events:
                     self._record(state, step.events)
+                elif admitted is not None:
+                    self._begin(state, self.carrier.not_begun(state.execution_id, admitted), inputs)
                 if state.dirty:
-                    self._admit(state, inputs)
+                    self._begin(state, self.carrier.changed(state), inputs)
             except AsyncflowError:
                 if not state.seq:
                     self._states.pop(state.execution_id, None)
@@ -195,9 +206,9 @@ class Deciding:
             self._proceed(state)
         return sent
 
-    def _admit(self, state: ExecutionState, inputs: deque[Input]) -> None:
+    def _begin(self, state: ExecutionState, messages: Iterable[Message], inputs: deque[Input]) -> None:
         """What may begin begins in this turn; very many beginnings take their turn in the inbox."""
-        for admitted in self.carrier.changed(state):
+        for admitted in messages:
             if admitted.to == state.execution_id and len(inputs) < _SLICE_INPUTS:
                 inputs.append(admitted.input)
             else:
@@ -215,6 +226,7 @@ class Deciding:
                 self._catalog,
                 settings.limits,
                 environment=settings.environment,
+                active_domains=self.carrier.active_domains(moment),
                 begins=not self.carrier.is_draining,
             )
         return known

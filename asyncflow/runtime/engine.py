@@ -36,6 +36,7 @@ from asyncflow.runtime.clock import Clock, SystemClock, breathe
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
+from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.downtime import record_start, record_stop
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.log_writer import LogWriter
@@ -86,6 +87,7 @@ class EngineSettings:
     keep_ended: int = 256
     payload_folder: Path | None = None
     turn_log_bytes: int = 64 << 20
+    hand_out: HandOutSettings = field(default_factory=HandOutSettings)
 
 
 class Engine:
@@ -181,6 +183,7 @@ class Engine:
             projection=self.projection,
             functions=self.functions,
             limits=settings.limits,
+            hand_out=settings.hand_out,
         )
         self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.waiting > 0)
         stack.enter_context(garbage.unfrozen_afterwards())

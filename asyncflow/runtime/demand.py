@@ -1,0 +1,177 @@
+"""How many tasks pollers may have now: the demand that admission is told of, queue by queue.
+
+A task begins only where its limits and this demand let it, so order and limits stay those of the one
+admission. Who holds which poll is written in `runtime/queues`, how tasks are shared is `decide/sharing`,
+and who gets what is granted `runtime/hand_out`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.decide.sharing import Hand, share_now
+from asyncflow.model.inputs import Message
+from asyncflow.runtime.admitting import Admitting
+from asyncflow.runtime.clock import Clock
+from asyncflow.runtime.hand_out_rules import Place
+from asyncflow.runtime.needs import implicit_resource
+from asyncflow.runtime.queues import Poll, Queue, Seat, first_of
+from asyncflow.runtime.timers import TimerKey
+from asyncflow.runtime.timetable import Timetable
+from asyncflow.runtime.worker_roll import QueueKey, Roll
+
+SHARE = "share"
+"""The kind of timer after which tasks are kept no longer for pollers who do not come."""
+
+_OWED_MS = 50  # how long a task is kept for a poller who is between two polls
+_UNLIMITED = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class HandOutSettings:
+    """How tasks are given to workers elsewhere.
+
+    Attributes:
+        fair: share tasks among all who poll; otherwise who comes first takes all it asks for.
+        max_in_flight: tasks that one worker may have at once, of all names; 0 for any.
+        prefer_seconds: how long a task waits for the worker that its `reassign` asks for.
+        lost_seconds: a worker that has tasks and is not heard of so long counts as lost.
+    """
+
+    fair: bool = True
+    max_in_flight: int = 0
+    prefer_seconds: float = 30
+    lost_seconds: float = 300
+
+
+class Demand:
+    """All queues of one engine, and what their pollers ask of admission.
+
+    Attributes:
+        places: where tasks wait for workers, by the name of the place in admission.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        admitting: Admitting,
+        timetable: Timetable,
+        *,
+        roll: Roll,
+        catalog: DefinitionCatalog,
+        settings: HandOutSettings,
+    ) -> None:
+        """Nobody polls."""
+        self.queues: dict[QueueKey, Queue] = {}
+        self.places: dict[str, Place] = {}
+        self._clock, self._admitting, self._timetable = clock, admitting, timetable
+        self._roll, self._catalog, self._settings = roll, catalog, settings
+
+    def queue(self, name: str, domain: str) -> Queue:
+        """The queue of a task name in a domain, "" for none."""
+        found = self.queues.get((name, domain))
+        if found is None:
+            general = Place(name, domain)
+            found = self.queues[name, domain] = Queue((name, domain), general)
+            self.places[general.resource] = general
+        return found
+
+    def place(self, queue: Queue, place: Place) -> str:
+        """Make a place of tasks with a rule known; its name in admission."""
+        resource = place.resource
+        if resource not in self.places:
+            self.places[resource] = queue.places[resource] = place
+        return resource
+
+    def chosen(self, place: Place) -> tuple[Queue, Poll | None]:
+        """The poll that gets the next task of a place, if any may."""
+        queue = self.queue(place.name, place.domain)
+        return queue, first_of([s for s in queue.seats.values() if self.room(queue, s) > 0], place.rule)
+
+    def room(self, queue: Queue, seat: Seat) -> int:
+        """How many more tasks a worker may have, whatever it asks for."""
+        most, name = self.most(queue), queue.key[0]
+        if not most and not self._settings.max_in_flight:
+            return _UNLIMITED
+        worker = self._roll.worker(seat.worker)
+        rooms = [most - worker.by_name.get(name, 0)] if most else []
+        if self._settings.max_in_flight:
+            rooms.append(self._settings.max_in_flight - worker.in_flight)
+        return max(0, min(rooms))
+
+    def most(self, queue: Queue) -> int:
+        """How many tasks of the name one worker may have, 0 for any: as registered now, else as defined."""
+        registered = self._catalog.task_definition(queue.key[0])
+        if registered is None:
+            return queue.most
+        return 0 if registered.extension is None else registered.extension.max_in_flight_per_worker
+
+    # --- balance ------------------------------------------------------------------------------------
+
+    def opened(self, queue: Queue, *, gathers: bool) -> None:
+        """A worker polls, which did so lately or not; `gathers` says that it can wait for others to come.
+
+        Where nobody polled lately nobody knows who else will, and the first must not take all.
+        """
+        now_ms = self._clock.now().elapsed_ms
+        if not gathers:
+            queue.cold_until_ms = 0
+        elif not queue.present(now_ms):
+            queue.cold_until_ms = now_ms + _OWED_MS
+
+    def balance(self, queue: Queue) -> list[Message]:
+        """Ask admission for as many tasks as the pollers of a queue may have now; what begins by that.
+
+        Cost: in its pollers, and what is dealt among them.
+        """
+        queue.is_stale = False
+        now_ms = self._clock.now().elapsed_ms
+        seats = queue.present(now_ms)
+        messages: list[Message] = []
+        for resource, place in [*queue.places.items()]:
+            wanted = sum(min(seat.wanted(place.rule), self.room(queue, seat)) for seat in seats)
+            messages += self._admitting.set_demand(resource, wanted)
+        hands = [seat.hand(now_ms, self.room(queue, seat)) for seat in seats]
+        wanted = sum(hand.free for hand in hands if hand.is_held)
+        if wanted and self._settings.fair:
+            wanted = self._fair(queue, hands, wanted, now_ms=now_ms)
+        messages += self._admitting.set_demand(queue.general.resource, wanted)
+        return messages
+
+    def _fair(self, queue: Queue, hands: list[Hand], wanted: int, *, now_ms: int) -> int:
+        """How many of those wanted may be given, so that others who poll get theirs."""
+        if now_ms < queue.cold_until_ms and wanted > 1:
+            self._look_again_at(queue, queue.cold_until_ms)
+            return 0
+        ready = self._ready(queue)
+        demand = share_now(hands, ready)
+        if demand >= wanted:
+            queue.owed_since_ms = 0
+            return wanted
+        if ready <= demand:
+            queue.owed_since_ms = 0
+            self._look_again_at(queue, now_ms + _OWED_MS)  # what frees elsewhere may bring some here
+            return demand
+        queue.owed_since_ms = queue.owed_since_ms or now_ms
+        if now_ms - queue.owed_since_ms >= _OWED_MS:
+            queue.owed_since_ms = 0
+            return wanted
+        self._look_again_at(queue, queue.owed_since_ms + _OWED_MS)
+        return demand
+
+    def _ready(self, queue: Queue) -> int:
+        """How many tasks wait for nothing but a worker, as far as the limit of their name goes."""
+        admission = self._admitting.admission
+        waiting = admission.waiting_at(queue.general.resource)
+        room = admission.room(implicit_resource(queue.key[0]))
+        return waiting if room is None else min(waiting, room)
+
+    def _look_again_at(self, queue: Queue, at_ms: int) -> None:
+        self._timetable.set(TimerKey(queue.general.resource, 0, SHARE), at_ms)
+
+    def look_again(self, timer: TimerKey) -> list[Message]:
+        """The time has come that was set for a queue."""
+        place = self.places[timer.stream]
+        queue = self.queue(place.name, place.domain)
+        return self.balance(queue) if queue.polls else []
