@@ -24,6 +24,7 @@ import click
 from asyncflow.app.config import Config
 from asyncflow.app.config_sources import Configured, configure
 from asyncflow.app.local import register_all
+from asyncflow.app.process import raise_open_files
 from asyncflow.app.services import Services, open_services
 from asyncflow.cli.exits import DONE, FORCED
 from asyncflow.cli.loading import Bundle, read_bundle
@@ -35,6 +36,7 @@ from asyncflow.http.server import HttpLimits, HttpServer, HttpSettings, is_loopb
 
 log = logging.getLogger("asyncflow.serve")
 
+_OTHER_FILES = 128  # the database, pipes of commands, calls to outside
 _LAST_ANSWERS_S = 1.0
 _FORCED_AFTER_S = 5.0  # beyond the drain: last answers, and closing the database
 
@@ -117,8 +119,11 @@ class Plan:
         return self.configured.config
 
     def http_settings(self) -> HttpSettings:
-        """The settings of the REST surface."""
+        """The settings of the REST surface; no more connections than this process may have files."""
         server = self.config.server
+        connections = min(server.connections, max(raise_open_files() - _OTHER_FILES, 1))
+        if connections < server.connections:
+            log.info("connections: at most %d, for more files may not be open", connections)
         return HttpSettings(
             host=server.host,
             port=server.port,
@@ -131,7 +136,7 @@ class Plan:
                 body_timeout_s=server.body_timeout_s,
                 write_timeout_s=server.write_timeout_s,
                 idle_timeout_s=server.idle_timeout_s,
-                connections=server.connections,
+                connections=connections,
                 in_flight=server.in_flight,
                 held=server.held,
             ),
