@@ -11,13 +11,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from asyncflow.app.audit import Audit
 from asyncflow.app.build import MEMORY, open_engine
-from asyncflow.app.callers import Authenticator
+from asyncflow.app.keys import Keys
 from asyncflow.app.health import Health
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.search import Search
 from asyncflow.app.service import Service
+from asyncflow.app.workers import Workers
 from asyncflow.errors import StoreError
 
 
@@ -30,14 +32,18 @@ class Services:
         health: what is wrong now.
         search: lists of executions and tasks.
         logbook: task logs, the audit, firings.
-        keys: who may call; None lets everybody in.
+        workers: outside workers and their queues.
+        keys: who may call.
+        audit: what writes down who did.
     """
 
     executions: Service
     health: Health
     search: Search
     logbook: Logbook
-    keys: Authenticator | None = None
+    workers: Workers
+    keys: Keys
+    audit: Audit
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
@@ -67,9 +73,13 @@ async def open_services(
         engine,
         opened,
     ):
+        logbook = Logbook(engine, opened)
         yield Services(
             executions=Service(engine),
             health=Health(engine, await opened.facts()),
             search=Search(engine, opened),
-            logbook=Logbook(engine, opened),
+            logbook=logbook,
+            keys=Keys(engine, logbook),
+            audit=Audit(engine),
+            workers=Workers(engine, opened, logbook),
         )

@@ -6,12 +6,16 @@ document is made of this list.
 
 from __future__ import annotations
 
-from asyncflow.http import health
+from asyncflow.http import admin, health, task_queues, task_updates, tasks
 from asyncflow.http.openapi import documentation
 from asyncflow.http.routing import Route, Routes
 
 ALL: tuple[Routes, ...] = (
     health.routes,
+    tasks.routes,
+    task_updates.routes,
+    task_queues.routes,
+    admin.routes,
 )  # fmt: skip
 
 
