@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -160,9 +160,10 @@ async def run_server(plan: Plan, stop: anyio.Event) -> int:
                 http.open_for(services)
                 ready.set()
                 click.echo(f"asyncflow ready on {http.url}")
-                await _until_stopped(stop, services)
-                last.begin(plan.config.server.drain_timeout_s + _FORCED_AFTER_S)
-                await stop_in_order(http, services, plan.config.server.drain_timeout_s)
+                has_failed = await _until_stopped(stop, services)
+                drain_timeout_s = 0.0 if has_failed else plan.config.server.drain_timeout_s
+                last.begin(drain_timeout_s + _FORCED_AFTER_S)
+                await stop_in_order(http, services, drain_timeout_s)
         group.cancel_scope.cancel()
     return DONE
 
@@ -189,7 +190,7 @@ def check_exposure(config: Config, services: Services) -> None:
         ConfigurationError: other machines could call, and nobody asks them for keys.
     """
     server = config.server
-    if is_loopback(server.host) or (services.keys is not None and services.keys.is_required):
+    if is_loopback(server.host) or services.keys.is_required:
         return
     if not server.insecure_no_auth:
         raise ConfigurationError(
@@ -209,16 +210,22 @@ async def _give_up(stop: anyio.Event, ready: anyio.Event, starting: anyio.Cancel
         starting.cancel()
 
 
-async def _until_stopped(stop: anyio.Event, services: Services) -> None:
-    """Wait for a signal, or for the engine to stop by itself; its error is raised when it closes."""
+async def _until_stopped(stop: anyio.Event, services: Services) -> bool:
+    """Wait for a signal, or for the engine to stop by itself, and say whether it did."""
+    has_failed = False
     async with anyio.create_task_group() as race:
 
-        async def first(wait: Callable[[], Awaitable[object]]) -> None:
-            await wait()
+        async def watch() -> None:
+            nonlocal has_failed
+            error = await services.failed()
+            has_failed = True
+            log.critical("the engine stopped by itself: %s", error)
             race.cancel_scope.cancel()
 
-        race.start_soon(first, stop.wait)
-        race.start_soon(first, services.failed)
+        race.start_soon(watch)
+        await stop.wait()
+        race.cancel_scope.cancel()
+    return has_failed
 
 
 async def stop_in_order(http: HttpServer, services: Services, drain_timeout_s: float) -> None:

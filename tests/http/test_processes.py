@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -83,6 +84,15 @@ with af.Workflow("hangs", version=1) as hangs:
 '''
 
 
+GATE = '''
+async def af_gate() -> None:
+    """Wait until the file `go` is there."""
+    from pathlib import Path
+    while not Path("go").exists():
+        await asyncio.sleep(0.01)
+'''
+
+
 def _with_an_attempt_under_way(folder: Path) -> None:
     """Leave a database whose next engine takes up an attempt that never ends."""
     (folder / "hanging.py").write_text(HANGING)
@@ -117,6 +127,25 @@ def test_an_attempt_that_does_not_end_is_left_to_the_next_start(tmp_path: Path) 
 
     assert process.returncode == 0
     assert "did not end within 0.1 s" in err
+
+
+def test_it_stops_by_itself_when_the_database_fails(tmp_path: Path) -> None:
+    """The end of an attempt cannot be written: it says so, and ends with the code of storage."""
+    (tmp_path / "hanging.py").write_text(HANGING.replace("asyncio.Event().wait()", "af_gate()") + GATE)
+    with begin("run", "hanging.py", "--db", "asyncflow.db", cwd=tmp_path) as process:
+        wait_for_line(process, "hanging")
+        process.kill()
+        process.communicate()
+    with serve(tmp_path, "--load", "hanging.py") as (process, _):
+        wait_for_line(process, "hanging")
+        with closing(sqlite3.connect(tmp_path / "asyncflow.db")) as other:
+            other.execute("DROP TABLE turn")
+        (tmp_path / "go").touch()
+        _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 3
+    assert "the engine stopped by itself" in err
+    assert "Traceback" not in err
 
 
 def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:
