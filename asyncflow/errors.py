@@ -94,6 +94,23 @@ class NotFound(AsyncflowError):
         self.kind, self.name = kind, name
 
 
+# --- who asks: credentials -------------------------------------------------------------------
+
+
+class Unauthenticated(AsyncflowError):
+    """Send an API key, or a token got with one, that is good now."""
+
+    code = "unauthenticated"
+
+    def __init__(self, message: str, *, error: str = "INVALID_TOKEN", key_id: str = "") -> None:
+        """Say why, but nothing of the credentials; `error` is the word that Conductor's clients look at.
+
+        `key_id` names the key of somebody who has its secret, and may not come in all the same.
+        """
+        super().__init__(message)
+        self.error, self.key_id = error, key_id
+
+
 # --- tasks: raised by authors' code and by plugins -----------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Who calls, and what that allows: roles in order, and what the surfaces ask of whoever knows keys.
+"""Who calls, and what that allows: roles in order.
 
 It knows no key and no header; `app/keys` does. The routes name the role that each needs.
 """
@@ -6,9 +6,7 @@ It knows no key and no header; `app/keys` does. The routes name the role that ea
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 
 class Role(enum.IntEnum):
@@ -28,10 +26,18 @@ class Role(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request, as the credentials say; never what the request says of itself."""
+    """Who sent a request, as the credentials say; never what the request says of itself.
+
+    Attributes:
+        name: the name of the key.
+        key_id: the id of the key, '' where none is asked for.
+        expires_ms: when the credentials cease to be good, wall clock; 0 means never.
+    """
 
     name: str
     role: Role
+    key_id: str = ""
+    expires_ms: int = 0
 
 
 ANONYMOUS = Caller("anonymous", Role.ADMIN)
@@ -39,18 +45,3 @@ ANONYMOUS = Caller("anonymous", Role.ADMIN)
 
 NOBODY = Caller("nobody", Role.OPEN)
 """Whoever calls an open route without credentials, where keys are asked for."""
-
-
-class Authenticator(Protocol):
-    """Whoever can tell a caller from the headers of a request."""
-
-    @property
-    def is_required(self) -> bool:
-        """Whether callers need credentials; without, everybody is `ANONYMOUS`."""
-
-    def authenticate(self, headers: Mapping[str, str]) -> Caller | None:
-        """The caller, or None where credentials are missing, unknown or expired.
-
-        Args:
-            headers: names are found in any case.
-        """

@@ -32,6 +32,7 @@ __all__ = [
     "list_tasks",
     "migrate",
     "read_execution",
+    "reading",
     "rebuild",
     "vacuum",
 ]
@@ -68,7 +69,7 @@ async def list_executions(
         StoreError: there is no such file, or it cannot be read.
     """
     conditions = chosen.conditions()
-    async with _reading(path) as reader:
+    async with reading(path) as reader:
         rows = await reader.list_executions(conditions, Page(limit, offset))
         return rows, await reader.count_executions(conditions)
 
@@ -80,7 +81,7 @@ async def list_tasks(path: str | Path, execution_id: str) -> list[TaskRow]:
         NotFound: there is no such execution.
         StoreError: there is no such file, or it cannot be read.
     """
-    async with _reading(path) as reader:
+    async with reading(path) as reader:
         if await reader.execution_row(execution_id) is None:
             raise NotFound("execution", execution_id)
         rows = await reader.task_rows(execution_id)
@@ -94,7 +95,7 @@ async def read_execution(path: str | Path, execution_id: str) -> JsonObject:
         NotFound: there is no such execution.
         StoreError: there is no such file, or it cannot be read.
     """
-    async with _reading(path) as reader:
+    async with reading(path) as reader:
         state = await recovery.load(reader, DefinitionCatalog(), execution_id)  # type: ignore[arg-type]  # it only reads
     if state is None:
         raise NotFound("execution", execution_id)
@@ -107,7 +108,7 @@ async def facts(path: str | Path) -> StoreFacts:
     Raises:
         StoreError: there is no such file, or it cannot be read.
     """
-    async with _reading(path) as reader:
+    async with reading(path) as reader:
         return await reader.facts()
 
 
@@ -117,11 +118,11 @@ async def check(path: str | Path) -> list[str]:
     Raises:
         StoreError: there is no such file, or it cannot even be opened.
     """
-    async with _reading(path) as reader:
+    async with reading(path) as reader:
         return await reader.find_faults()
 
 
-def _reading(path: str | Path) -> SqliteReader:
+def reading(path: str | Path) -> SqliteReader:
     """A reader of a file that is there: SQLite's own words for one that is not name nothing."""
     if not Path(path).is_file():
         raise StoreError(f"there is no database {path}")

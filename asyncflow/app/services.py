@@ -13,8 +13,8 @@ from pathlib import Path
 
 from asyncflow.app.audit import Audit
 from asyncflow.app.build import MEMORY, open_engine
-from asyncflow.app.keys import Keys
 from asyncflow.app.health import Health
+from asyncflow.app.keys import Keys
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.search import Search

@@ -75,6 +75,19 @@ class Call:
         self._content: bytes | None = None
         self.services, self.caller, self.path, self.closing = services, caller, path, closing
 
+    # --- what the audit tells of it -------------------------------------------------------------
+
+    @property
+    def received(self) -> bytes:
+        """The body, if the handler asked for it."""
+        return self._content or b""
+
+    @property
+    def reason(self) -> str:
+        """The parameter `reason`, if the route has one."""
+        value = self._values.get("reason")
+        return value if isinstance(value, str) else ""
+
     # --- parameters -----------------------------------------------------------------------------
 
     def flag(self, name: str) -> bool:

@@ -21,6 +21,7 @@ from asyncflow.errors import (
     Refused,
     ShuttingDown,
     StoreError,
+    Unauthenticated,
     Violation,
 )
 from asyncflow.http.reply import Reply, reply_json
@@ -29,9 +30,11 @@ log = logging.getLogger("asyncflow.http")
 
 RETRY_AFTER_S = 1
 
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="asyncflow"'}
 _TELL_EVERY_S, _TELL_MOST = 60.0, 50
 
 STATUSES: tuple[tuple[type[AsyncflowError], int], ...] = (
+    (Unauthenticated, 401),
     (NotFound, 404),
     (Conflict, 409),
     (Refused, 409),
@@ -69,6 +72,7 @@ class ErrorBody:
     instance: str
     retryable: bool = False
     violations: list[Violation] = field(default_factory=list)
+    error: str = ""
 
     def reply(self, headers: dict[str, str] | None = None) -> Reply:
         """The answer; 503 tells when to come again."""
@@ -78,6 +82,8 @@ class ErrorBody:
             "instance": self.instance,
             "retryable": self.retryable,
         }
+        if self.error:
+            body["error"] = self.error
         if self.violations:
             body["validationErrors"] = [
                 {"path": each.path, "message": each.message} for each in self.violations
@@ -119,6 +125,8 @@ class ErrorReplies:
         status = status_of(error)
         if status is None:
             return self._bug(error)
+        if isinstance(error, Unauthenticated):
+            return ErrorBody(status, str(error), instance, error=error.error).reply(_CHALLENGE)
         if isinstance(error, DefinitionError):
             return ErrorBody(status, _VALIDATION, instance, violations=error.violations).reply()
         return ErrorBody(status, str(error), instance, retryable=status == 503).reply()

@@ -22,6 +22,7 @@ class HttpLimits:
         body_timeout_s: time for the whole body.
         write_timeout_s: how long a client may not read what is ready for it.
         idle_timeout_s: how long a connection is kept between requests.
+        recheck_s: how often the credentials of requests that wait for news are looked at again.
         connections: open at once; more are answered 503 and closed.
         in_flight: requests at work at once, those that wait for news not counted.
         held: requests that wait for news at once: long polls, streams.
@@ -35,6 +36,7 @@ class HttpLimits:
     body_timeout_s: float = 30.0
     write_timeout_s: float = 30.0
     idle_timeout_s: float = 75.0
+    recheck_s: float = 5.0
     connections: int = 20_000
     in_flight: int = 2_000
     held: int = 15_000

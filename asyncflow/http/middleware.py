@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from asyncflow.app.callers import ANONYMOUS, NOBODY, Caller, Role
 from asyncflow.app.services import Services
+from asyncflow.errors import Unauthenticated
 from asyncflow.http.addressing import Addressing
+from asyncflow.http.audit import is_audited, outcome_of, tell_of, tell_of_refusal
+from asyncflow.http.auth import Sentry
 from asyncflow.http.call import Call
 from asyncflow.http.errors import ErrorReplies, HttpError
 from asyncflow.http.health import reply_while_starting
@@ -27,7 +31,6 @@ from asyncflow.http.routing import Route
 from asyncflow.http.wire import respond, send_stream
 
 _NONE: dict[str, Value] = {}
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="asyncflow"'}
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class Door:
     Attributes:
         services: None before the engine is open and once it closes; requests are answered 503 then.
         closing: set when the server begins to stop.
+        sentry: ends what waits for news when its credentials end.
         budget: the memory of larger bodies.
     """
 
@@ -84,7 +88,10 @@ class Door:
         self.services: Services | None = None
         self.closing = asyncio.Event()
         self.traffic = Traffic()
-        self._matcher = Matcher(routes)
+        self.sentry = Sentry(every_s=limits.recheck_s)
+        listed = [*routes]
+        self._matcher = Matcher(listed)
+        self._audited = frozenset(route for route in listed if is_audited(route))
         self._addressing, self._limits, self._errors = addressing, limits, ErrorReplies(instance)
         self.budget = Budget(limits.bodies_bytes)
 
@@ -102,8 +109,6 @@ class Door:
                 return respond(self._unknown(request.method, path), more)
             if self.services is None:
                 return respond(self._before(path), more)
-            if "Expect" in request.headers:
-                await _go_on(request)
             return await self._serve(self.services, request, found, query=query, more=more)
         except (ConnectionError, asyncio.CancelledError):
             raise
@@ -122,8 +127,10 @@ class Door:
         """Let the request in and count it until it is answered, a stream until its end."""
         route, traffic = found.route, self.traffic
         incoming = Incoming(request, self._limits, self.budget)
-        caller = self._identify(services, request, route)
+        caller = self._identify(services, request, found)
         self._admit(route)
+        if "Expect" in request.headers:
+            await _go_on(request)
         values = read_parameters(route.query, query) if route.query else _NONE
         call = Call(
             incoming,
@@ -136,18 +143,37 @@ class Door:
         )
         traffic.enter(held=route.held)
         try:
-            try:
-                reply = await route.handler(call)
-            except Exception as error:  # noqa: BLE001 - as above, and counted
-                reply = self._errors.reply(error)
+            with self._watching(services, call, route):
+                reply = await self._handled(call, route)
             if reply.status not in route.statuses:
                 traffic.undocumented.add((route.method, route.path, reply.status))
-            if reply.stream is not None:
-                return await send_stream(request, reply, more)
-            return respond(reply, more)
+            if reply.stream is None:
+                return respond(reply, more)
+            try:
+                with self._watching(services, call, route):
+                    return await send_stream(request, reply, more)
+            except Unauthenticated as error:
+                raise ConnectionError(str(error)) from None  # its status is sent already
         finally:
             traffic.leave(held=route.held)
             incoming.done()
+
+    async def _handled(self, call: Call, route: Route) -> Reply:
+        """What the handler answers, after it is written down who asked for it."""
+        outcome = "done"
+        try:
+            reply = await route.handler(call)
+        except Exception as error:  # noqa: BLE001 - as in `answer`, and counted
+            outcome, reply = outcome_of(error), self._errors.reply(error)
+        if route in self._audited:
+            await tell_of(call, route, reply, outcome)
+        return reply
+
+    def _watching(self, services: Services, call: Call, route: Route) -> AbstractContextManager[None]:
+        """Where a request waits for news, no longer than its credentials are good."""
+        if not route.held or not call.caller.key_id:
+            return nullcontext()
+        return self.sentry.watching(services.keys, call.caller)
 
     def _unknown(self, method: str, path: str) -> Reply:
         """What to say where there is no route: which methods there are, or that there is nothing."""
@@ -168,18 +194,22 @@ class Door:
         return probe
 
     @staticmethod
-    def _identify(services: Services, request: web.BaseRequest, route: Route) -> Caller:
-        """Who calls; raises HttpError 401 or 403 unless they may."""
-        keys = services.keys
-        if keys is None or not keys.is_required:
+    def _identify(services: Services, request: web.BaseRequest, found: Found) -> Caller:
+        """Who calls; raises Unauthenticated, or HttpError 403, unless they may."""
+        needed = found.route.role
+        if not services.keys.is_required:
             return ANONYMOUS
-        caller = keys.authenticate(request.headers)
-        if route.role is Role.OPEN:
-            return caller or NOBODY
-        if caller is None:
-            raise HttpError(401, "credentials are missing, unknown or expired", headers=_CHALLENGE)
-        if caller.role < route.role:
-            raise HttpError(403, f"the role {route.role.name.lower()} is needed")
+        if needed is Role.OPEN:
+            return NOBODY
+        try:
+            caller = services.keys.authenticate(request.headers)
+        except Unauthenticated as error:
+            tell_of_refusal(services, found, error, NOBODY)
+            raise
+        if caller.role < needed:
+            refusal = HttpError(403, f"the role {needed.name.lower()} is needed")
+            tell_of_refusal(services, found, refusal, caller)
+            raise refusal
         return caller
 
     def _admit(self, route: Route) -> None:

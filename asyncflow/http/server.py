@@ -95,6 +95,7 @@ class HttpServer:
         """Listen no more, give answers under way a second, close every connection."""
         self.door.closing.set()
         self.gate.unwatch()
+        self.door.sentry.close()
         await self._runner.cleanup()
 
     @property

@@ -52,6 +52,11 @@ class LogWriter:
         self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
 
+    @property
+    def has_room(self) -> bool:
+        """Whether many more rows may be put; false after the end."""
+        return not self._closed and len(self._batch().rows) < _WAITING // 2
+
     def put(self, *rows: LogRow) -> None:
         """Have rows written soon; dropped if too many wait, or after the end."""
         batch = self._batch()
