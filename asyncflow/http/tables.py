@@ -6,7 +6,7 @@ document is made of this list.
 
 from __future__ import annotations
 
-from asyncflow.http import admin, health, task_queues, task_updates, tasks
+from asyncflow.http import admin, audit, auth, health, task_queues, task_updates, tasks
 from asyncflow.http.openapi import documentation
 from asyncflow.http.routing import Route, Routes
 
@@ -16,6 +16,8 @@ ALL: tuple[Routes, ...] = (
     task_updates.routes,
     task_queues.routes,
     admin.routes,
+    auth.routes,
+    audit.routes,
 )  # fmt: skip
 
 
