@@ -88,12 +88,21 @@ class Definitions:
         Raises:
             DefinitionError: with every violation; nothing was stored.
         """
+        definition = self.check_task(body)
+        event = ev.TaskRegistered(definition.name, definition_json(definition), created_by, self._now_ms())
+        await self.engine.change_catalog(event)
+        return definition
+
+    def check_task(self, body: JsonObject | TaskDefinition) -> TaskDefinition:
+        """The task definition, if nothing is wrong with it.
+
+        Raises:
+            DefinitionError: with every violation.
+        """
         definition = body if isinstance(body, TaskDefinition) else parse_task_definition(body)
         violations = validate_task_definition(definition)
         if violations:
             raise DefinitionError(violations)
-        event = ev.TaskRegistered(definition.name, definition_json(definition), created_by, self._now_ms())
-        await self.engine.change_catalog(event)
         return definition
 
     async def unregister_task(self, name: str) -> None:

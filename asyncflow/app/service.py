@@ -1,50 +1,27 @@
 """Every command and query as a method: the only door to an engine, for all surfaces alike.
 
-Input is checked here, whole, before it reaches the deciding core. Ids are drawn here. Shapes on
-the wire are the business of the surfaces.
+Input is checked here, whole, before it reaches the deciding core. How an execution begins is in
+`app/starting`. Shapes on the wire are the business of the surfaces.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
-from asyncflow.app.definitions import Definitions
-from asyncflow.app.identities import draw_execution_id
-from asyncflow.app.payloads import check_payload, check_texts
+from asyncflow.app.payloads import check_texts
+from asyncflow.app.starting import Starting, StartRequest
 from asyncflow.decide.waiting import waits_for
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.ids import task_number
 from asyncflow.model import inputs
-from asyncflow.model.definition import WorkflowDefinition
-from asyncflow.model.graph import Graph
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
 
-_HIGHEST_PRIORITY = 99
+__all__ = ["Service", "StartRequest"]
 
 
-@dataclass(frozen=True, slots=True)
-class StartRequest:
-    """What to start, and with what.
-
-    `definition` is run without being registered; otherwise `name` and `version` (None: the
-    highest) choose a registered one. `priority` is 0 to 99, the larger first; None leaves it to
-    the definition.
-    """
-
-    name: str = ""
-    version: int | None = None
-    definition: WorkflowDefinition | None = None
-    input: JsonObject | None = None
-    correlation_id: str | None = None
-    priority: int | None = None
-    task_to_domain: Mapping[str, str] | None = None
-    created_by: str = ""
-
-
-class Service(Definitions):
+class Service(Starting):
     """Commands and queries on one engine.
 
     Every command returns when what it made is durable; what it raises, it did not do, except
@@ -52,71 +29,6 @@ class Service(Definitions):
     """
 
     # --- executions ---------------------------------------------------------------------------
-
-    async def start(self, request: StartRequest) -> str:
-        """Start an execution and give its id.
-
-        Raises:
-            NotFound: no such workflow, or a sub-workflow that it names is not there.
-            DefinitionError: the definition given with the request is refused.
-            InvalidInput: the input is not JSON, or a field is out of its range.
-            LimitExceeded: the input is too large.
-            PayloadUnavailable: it is to be stored in the payload folder, and that is not possible.
-        """
-        graph = self._graph(request)
-        given, size = await self.accepted_payload({} if request.input is None else request.input, "input")
-        check_texts(
-            correlationId=request.correlation_id,
-            createdBy=request.created_by,
-            taskToDomain=request.task_to_domain,
-        )
-        domains = self.checked_payload(dict(request.task_to_domain or {}), "taskToDomain")
-        priority = 0 if request.priority is None else request.priority
-        if type(priority) is not int:
-            raise InvalidInput("an integer is expected", field="priority")
-        if not 0 <= priority <= _HIGHEST_PRIORITY:
-            bound = "minimum 0" if priority < 0 else f"maximum {_HIGHEST_PRIORITY}"
-            raise InvalidInput(f"priority: {priority} should be {bound}", field="priority")
-        identity = draw_execution_id(self.engine.clock.now().wall_ms)
-        command = inputs.StartExecution(
-            graph.hash,
-            given,
-            request.correlation_id,
-            priority,
-            {name: str(domain) for name, domain in domains.items()} or None,
-            created_by=request.created_by,
-        )
-        await self.engine.submit(identity, command, size=size)
-        return identity
-
-    def _graph(self, request: StartRequest) -> Graph:
-        if request.definition is None and not request.name:
-            raise InvalidInput("Workflow name cannot be null or empty", field="name")
-        if request.version is not None and type(request.version) is not int:
-            raise InvalidInput("an integer is expected", field="version")
-        return self.graph_of(request.definition, request.name, request.version)
-
-    def checked_payload(self, value: JsonObject, field: str) -> JsonObject:
-        """A copy of a payload, if it is JSON and not too large; raises as `check_payload`."""
-        return self._payload(value, field)[0]
-
-    def _payload(self, value: JsonObject, field: str) -> tuple[JsonObject, int]:
-        return check_payload(value, field, self.engine.settings.limits)
-
-    async def accepted_payload(
-        self, value: JsonObject, field: str, *, merged: bool = False
-    ) -> tuple[JsonObject, int]:
-        """A copy of a payload and its size; what is too much of it is stored, given a folder.
-
-        Raises:
-            InvalidInput: as `check_payload`.
-            LimitExceeded, PayloadUnavailable: as `runtime/payloads.Payloads.accept`.
-        """
-        limits, payloads = self.engine.settings.limits, self.engine.payloads
-        checked, size = check_payload(value, field, limits, most_bytes=payloads.most_bytes)
-        if size > limits.payload_bytes:
-            checked = await payloads.store_excess(checked, size, what=field, merged=merged)
-        return checked, size
 
     async def hydrate(self, value: JsonValue) -> JsonValue:
         """A value with stored values in place of references; raises as `Payloads.hydrate`."""
@@ -218,6 +130,33 @@ class Service(Definitions):
         checked, size = await self.accepted_payload({} if output is None else output, "output", merged=True)
         command = inputs.UpdateTask(0, status, checked, ref, reason, merge=True, output_bytes=size)
         await self.engine.submit(execution_id, command, size=size)
+
+    async def evaluate(self, execution_id: str) -> None:
+        """Look again whether an execution can go on, which it always does by itself."""
+        await self.engine.submit(execution_id, inputs.Evaluate())
+
+    async def reset_callbacks(self, execution_id: str) -> None:
+        """Offer at once what workers asked to be called back for later."""
+        await self.engine.submit(execution_id, inputs.ResetCallbacks())
+
+    async def remove(self, execution_id: str, *, ended_only: bool = True) -> None:
+        """Delete an execution for good; nothing of it is shown any more.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: it goes on, and only one that ended is to be deleted.
+            Refused: its parent goes on, or something that it started does.
+        """
+        state = await self.engine.state(execution_id)
+        if not state.is_ended and ended_only:
+            raise InvalidInput(f"execution {execution_id} is {state.status}: only one that ended is removed")
+        await self.terminate_and_remove(execution_id)
+
+    async def terminate_and_remove(self, execution_id: str, reason: str = "") -> None:
+        """End an execution, if it goes on, and delete it for good; raises as `remove`."""
+        if not (await self.engine.state(execution_id)).is_ended:
+            await self.terminate(execution_id, reason)
+        await self.engine.delete_execution(execution_id, reason)
 
     async def set_variables(self, execution_id: str, variables: JsonObject) -> None:
         """Merge workflow variables in, key by key."""

@@ -104,6 +104,16 @@ def terminate(step: Step, command: inputs.TerminateExecution) -> None:
     ending.terminate(step, command.reason, compensate=command.failure_workflow, by_parent=command.by_parent)
 
 
+def remove(step: Step, command: inputs.RemoveExecution) -> None:
+    """Delete it; nothing may follow, so nothing may be under way or left to tell."""
+    state = step.state
+    if not state.is_ended:
+        raise Refused(f"execution {state.execution_id} is {state.status}: only an ended one can be deleted")
+    if state.outbox or state.wanted or state.repairs:
+        raise Refused(f"execution {state.execution_id} has still to tell others of its end: ask again")
+    step.emit(ev.ExecutionRemoved(command.reason))
+
+
 def skip(step: Step, command: inputs.SkipTask) -> None:
     """Count a task as done before it is scheduled."""
     state = step.state
@@ -127,6 +137,16 @@ def set_variables(step: Step, command: inputs.SetVariables) -> None:
     if fault is not None:
         raise InvalidInput(fault, field="variables")
     step.emit(ev.VariablesSet(command.variables))
+
+
+def reset_callbacks(step: Step, command: inputs.ResetCallbacks) -> None:
+    """Offer at once what workers asked to be called back for later."""
+    state = step.state
+    if state.is_ended:
+        raise Refused(f"execution {state.execution_id} is {state.status}: nobody is called back")
+    for task in [state.tasks[number] for number in state.wanted if number]:
+        if task.status == SCHEDULED and task.executor == "remote" and task.callback_after_s:
+            step.emit(ev.TaskUpdated(task.number, status=SCHEDULED))
 
 
 def evaluate(step: Step, command: inputs.Evaluate) -> None:

@@ -45,9 +45,11 @@ _HANDLERS: dict[type[inputs.Input], Handler] = {
     inputs.PauseExecution: commands.pause,
     inputs.ResumeExecution: commands.resume,
     inputs.TerminateExecution: commands.terminate,
+    inputs.RemoveExecution: commands.remove,
     inputs.SkipTask: commands.skip,
     inputs.UpdateTask: commands.update,
     inputs.SetVariables: commands.set_variables,
+    inputs.ResetCallbacks: commands.reset_callbacks,
     inputs.Evaluate: commands.evaluate,
     inputs.Continue: commands.go_on,
     inputs.RestartExecution: reopening.restart,
@@ -70,12 +72,15 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
 
     Raises:
         Refused: the command does not fit the state; nothing was emitted.
-        NotFound: the command names a task that is not there; nothing was emitted.
+        NotFound: the command names a task that is not there, or the execution was deleted; nothing was
+            emitted.
         InvalidInput: the command carries something that cannot be; nothing was emitted.
 
     Cost: what changes, at most about `context.slice_size` events; the rest is deferred to
     another turn, which the state then wants.
     """
+    if state.removed:
+        raise NotFound("execution", state.execution_id)
     step = Step(state, context, BEGINNINGS)
     try:
         _HANDLERS[type(given)](step, given)

@@ -6,11 +6,13 @@ has no word for stands under the one key `asyncflow`.
 
 from __future__ import annotations
 
+from pydantic_core import from_json
+
 from asyncflow.decide.gather import input_of, output_of
 from asyncflow.decide.policy import retry_delay_s
 from asyncflow.decide.scope import task_definition_name, task_type
+from asyncflow.decide.snapshots import definition_text, shown_task
 from asyncflow.ids import task_id
-from asyncflow.model.definition import to_json
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonObject
 
@@ -44,6 +46,9 @@ def render_execution(
         "lastRetriedTime": state.retried_ms,
         "startTime": state.created_ms,
         "event": state.trigger or None,
+        "idempotencyKey": state.idempotency_key,
+        "rateLimited": False,
+        "history": [],
         "asyncflow": {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash},
     }
     if state.parent_id is not None:
@@ -52,7 +57,7 @@ def render_execution(
     if state.failed_number:
         body["failedTaskId"] = task_id(state.execution_id, state.failed_number)
     if include_definition:
-        body["workflowDefinition"] = to_json(state.graph.definition)
+        body["workflowDefinition"] = from_json(definition_text(state.graph))
     body["tasks"] = [render_task(state, t) for t in ordered_tasks(state)] if include_tasks else []
     return {key: value for key, value in body.items() if value is not None}
 
@@ -64,7 +69,7 @@ def ordered_tasks(state: ExecutionState) -> list[TaskState]:
 
 def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
     """Conductor's Task object."""
-    policy = task.node.policy
+    policy, shown = task.node.policy, shown_task(task.node)
     delay_s = _delay_s(task)
     body: JsonObject = {
         "taskType": task_type(task),
@@ -99,7 +104,10 @@ def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
         "workflowPriority": state.priority,
         "iteration": task.iteration,
         "loopOverTask": task.loop > 0,
-        "workflowTask": to_json(task.node.task),
+        "workflowTask": shown,
+        "taskDefinition": shown["taskDefinition"],
+        "runtimeMetadata": {},
+        "subworkflowChanged": False,
         "queueWaitTime": max(0, task.started_ms - task.scheduled_ms) if task.started_ms else 0,
         "asyncflow": _ours(task),
     }

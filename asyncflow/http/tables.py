@@ -6,12 +6,28 @@ document is made of this list.
 
 from __future__ import annotations
 
-from asyncflow.http import admin, audit, auth, health, task_queues, task_updates, tasks
+from asyncflow.http import (
+    admin,
+    audit,
+    auth,
+    health,
+    metadata,
+    task_queues,
+    task_updates,
+    tasks,
+    workflow,
+    workflow_operations,
+    workflow_search,
+)
 from asyncflow.http.openapi import documentation
 from asyncflow.http.routing import Route, Routes
 
 ALL: tuple[Routes, ...] = (
     health.routes,
+    metadata.routes,
+    workflow.routes,
+    workflow_operations.routes,
+    workflow_search.routes,
     tasks.routes,
     task_updates.routes,
     task_queues.routes,

@@ -1,7 +1,7 @@
 """A definition made ready for deciding: nodes that know their neighbours, policies, templates.
 
-Built once per definition by `decide/compile` and shared by all its executions; nothing here
-changes after that. What belongs to one execution is in `model/state`.
+Built once per definition by `decide/compile` and shared by all its executions; nothing here changes
+after that but what is kept for those who look. What belongs to one execution is in `model/state`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from asyncflow.model.definition import WorkflowDefinition, WorkflowTask
-from asyncflow.model.values import JsonValue
+from asyncflow.model.values import JsonObject, JsonValue
 
 ListKind = Literal["root", "branch", "case", "loop"]
 
@@ -72,7 +72,8 @@ class Node:
 
     `follower` is the task behind it in its list; `next` too, but only where the list is
     sequential. In a DAG `needs` counts the tasks it depends on and `dependents` are the nodes
-    that depend on it. `loop` is the innermost DO_WHILE around it.
+    that depend on it. `loop` is the innermost DO_WHILE around it. `shown` is what users are shown of
+    the task, once somebody asked.
     """
 
     ref: str
@@ -92,13 +93,15 @@ class Node:
     default: NodeList | None = None
     body: NodeList | None = None
     extra: Mapping[str, CompiledTemplate] = field(default_factory=dict)
+    shown: JsonObject | None = None
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Graph:
     """A whole definition, compiled. `nodes` is by plain reference name, of the whole tree.
 
-    Nothing below refers to it, so it is gone with the last execution that is bound to it.
+    Nothing below refers to it, so it is gone with the last execution that is bound to it. `text` is
+    what users are shown of the definition, once somebody asked.
     """
 
     hash: str
@@ -106,3 +109,4 @@ class Graph:
     root: NodeList
     nodes: Mapping[str, Node]
     output: CompiledTemplate | None
+    text: bytes | None = None

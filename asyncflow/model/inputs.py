@@ -86,6 +86,12 @@ class RerunExecution(NamedTuple):
     correlation_id: str | None = None
 
 
+class RemoveExecution(NamedTuple):
+    """Delete an ended execution for good."""
+
+    reason: str = ""
+
+
 class SkipTask(NamedTuple):
     """Count a task that was not scheduled yet as done, with this input and output."""
 
@@ -116,6 +122,10 @@ class SetVariables(NamedTuple):
     """Merge variables in from outside."""
 
     variables: JsonObject
+
+
+class ResetCallbacks(NamedTuple):
+    """Offer at once every task that a worker asked to be called back for later."""
 
 
 class Evaluate(NamedTuple):
@@ -237,9 +247,11 @@ Input = (
     | RestartExecution
     | RetryExecution
     | RerunExecution
+    | RemoveExecution
     | SkipTask
     | UpdateTask
     | SetVariables
+    | ResetCallbacks
     | Evaluate
     | AttemptAdmitted
     | AttemptEnded

@@ -1,0 +1,136 @@
+"""How an execution begins: what a caller asks for, checked whole, and the command that is made of it.
+
+Ids are drawn here. It knows no idempotency keys, see `app/idempotency`; what may be asked of an
+execution later is in `app/service`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from asyncflow.app.definitions import Definitions
+from asyncflow.app.identities import draw_execution_id
+from asyncflow.app.payloads import check_payload, check_texts
+from asyncflow.errors import InvalidInput
+from asyncflow.model.definition import WorkflowDefinition
+from asyncflow.model.graph import Graph
+from asyncflow.model.inputs import StartExecution
+from asyncflow.model.state import ExecutionState
+from asyncflow.model.values import JsonObject
+
+_HIGHEST_PRIORITY = 99
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """What to start, and with what.
+
+    `definition` is run without being registered; otherwise `name` and `version` (None: the
+    highest) choose a registered one. `priority` is 0 to 99, the larger first; None leaves it to
+    the definition. The key is recorded; only `app/idempotency` heeds it.
+    """
+
+    name: str = ""
+    version: int | None = None
+    definition: WorkflowDefinition | None = None
+    input: JsonObject | None = None
+    correlation_id: str | None = None
+    priority: int | None = None
+    task_to_domain: Mapping[str, str] | None = None
+    created_by: str = ""
+    idempotency_key: str | None = None
+    request_hash: str = ""
+
+
+class Prepared(NamedTuple):
+    """A start that was checked: the command, the graph that it names, and the bytes of its input."""
+
+    command: StartExecution
+    graph: Graph
+    size: int
+
+
+class Starting(Definitions):
+    """Starts of executions on one engine."""
+
+    async def start(self, request: StartRequest) -> str:
+        """Start an execution and give its id; durable at return.
+
+        Raises:
+            NotFound: no such workflow, or a sub-workflow that it names is not there.
+            DefinitionError: the definition given with the request is refused.
+            InvalidInput: the input is not JSON, or a field is out of its range.
+            LimitExceeded: the input is too large.
+            PayloadUnavailable: it is to be stored in the payload folder, and that is not possible.
+        """
+        prepared = await self.prepare(request)
+        return (await self.begin(self.draw_id(), prepared)).execution_id
+
+    def draw_id(self) -> str:
+        """A new execution id."""
+        return draw_execution_id(self._now_ms())
+
+    async def begin(self, identity: str, prepared: Prepared) -> ExecutionState:
+        """Start what was prepared under this id; a second start under one id changes nothing."""
+        return await self.engine.submit(identity, prepared.command, size=prepared.size)
+
+    async def prepare(self, request: StartRequest) -> Prepared:
+        """The command of a start; nothing begins. Raises as `start`."""
+        graph = self._graph(request)
+        given, size = await self.accepted_payload({} if request.input is None else request.input, "input")
+        check_texts(
+            correlationId=request.correlation_id,
+            createdBy=request.created_by,
+            taskToDomain=request.task_to_domain,
+            idempotencyKey=request.idempotency_key,
+        )
+        domains = self.checked_payload(dict(request.task_to_domain or {}), "taskToDomain")
+        command = StartExecution(
+            graph.hash,
+            given,
+            request.correlation_id,
+            _checked_priority(request.priority),
+            {name: str(domain) for name, domain in domains.items()} or None,
+            created_by=request.created_by,
+            idempotency_key=request.idempotency_key or None,
+            request_hash=request.request_hash,
+        )
+        return Prepared(command, graph, size)
+
+    def _graph(self, request: StartRequest) -> Graph:
+        if request.definition is None and not request.name:
+            raise InvalidInput("Workflow name cannot be null or empty", field="name")
+        if request.version is not None and type(request.version) is not int:
+            raise InvalidInput("an integer is expected", field="version")
+        return self.graph_of(request.definition, request.name, request.version)
+
+    def checked_payload(self, value: JsonObject, field: str) -> JsonObject:
+        """A copy of a payload, if it is JSON and not too large; raises as `check_payload`."""
+        return check_payload(value, field, self.engine.settings.limits)[0]
+
+    async def accepted_payload(
+        self, value: JsonObject, field: str, *, merged: bool = False
+    ) -> tuple[JsonObject, int]:
+        """A copy of a payload and its size; what is too much of it is stored, given a folder.
+
+        Raises:
+            InvalidInput: as `check_payload`.
+            LimitExceeded, PayloadUnavailable: as `runtime/payloads.Payloads.accept`.
+        """
+        limits, payloads = self.engine.settings.limits, self.engine.payloads
+        checked, size = check_payload(value, field, limits, most_bytes=payloads.most_bytes)
+        if size > limits.payload_bytes:
+            checked = await payloads.store_excess(checked, size, what=field, merged=merged)
+        return checked, size
+
+
+def _checked_priority(given: int | None) -> int:
+    priority = 0 if given is None else given
+    if type(priority) is not int:
+        raise InvalidInput("an integer is expected", field="priority")
+    if not 0 <= priority <= _HIGHEST_PRIORITY:
+        bound = "minimum 0" if priority < 0 else f"maximum {_HIGHEST_PRIORITY}"
+        raise InvalidInput(f"priority: {priority} should be {bound}", field="priority")
+    return priority

@@ -1,0 +1,44 @@
+"""Lists of things that cost something to render: made in threads, and streamed where there are many.
+
+What is rendered must not change meanwhile; definitions do not. Executions are shown by
+`app/showing`, which keeps to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
+
+from pydantic_core import to_json
+
+from asyncflow.http.reply import JSON, Reply, reply_bytes, reply_stream
+
+T = TypeVar("T")
+
+_AT_ONCE = 200
+"""Rendered in one go; more of them are sent as they come."""
+
+
+async def reply_listed(items: Sequence[T], shown: Callable[[T], object]) -> Reply:
+    """A JSON list of what `shown` makes of each item, in a thread."""
+    if len(items) > _AT_ONCE:
+        return reply_stream(_pieces(items, shown), JSON)
+    return reply_bytes(b"[" + await asyncio.to_thread(_joined, items, shown) + b"]", JSON)
+
+
+async def reply_shown(item: T, shown: Callable[[T], object]) -> Reply:
+    """What `shown` makes of one item, in a thread."""
+    return reply_bytes(await asyncio.to_thread(_joined, [item], shown), JSON)
+
+
+async def _pieces(items: Sequence[T], shown: Callable[[T], object]) -> AsyncIterator[bytes]:
+    before = b"["
+    for first in range(0, len(items), _AT_ONCE):
+        yield before + await asyncio.to_thread(_joined, items[first : first + _AT_ONCE], shown)
+        before = b","
+    yield b"]"
+
+
+def _joined(items: Sequence[T], shown: Callable[[T], object]) -> bytes:
+    return b",".join(to_json(shown(item), inf_nan_mode="null") for item in items)
