@@ -140,7 +140,7 @@ class Search:
         await self._engine.views_caught_up()
         if not words.is_everything(free_text):
             expression = words.matching(free_text)
-            await self._engine.texts_caught_up()
+            await self._engine.texts.caught_up()
             conditions.append(Condition("text", "matches", (expression,)))
         return await self._views.find_executions(conditions, page)
 

@@ -118,6 +118,10 @@ def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int
     refresh_execution(state)
 
 
+def _execution_removed(state: ExecutionState, event: ev.ExecutionRemoved, at_ms: int) -> None:
+    state.removed = True
+
+
 def _cancel_open(state: ExecutionState, at_ms: int) -> None:
     for task in state.tasks.values():
         if not task.is_ended:
@@ -177,6 +181,7 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.ExecutionEnded: _execution_ended,
     ev.ExecutionRestarted: resets.execution_restarted,
     ev.ExecutionReopened: resets.execution_reopened,
+    ev.ExecutionRemoved: _execution_removed,
     ev.DefinitionMigrated: resets.definition_migrated,
     ev.VariablesSet: _variables_set,
     ev.TaskScheduled: tasks.task_scheduled,

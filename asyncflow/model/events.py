@@ -90,6 +90,12 @@ class ExecutionReopened(NamedTuple):
     repairs: list[int] | None = None
 
 
+class ExecutionRemoved(NamedTuple):
+    """The execution was deleted: this ends its stream, and from here on it counts as never recorded."""
+
+    reason: str = ""
+
+
 class VariablesSet(NamedTuple):
     """Workflow variables were merged in, key by key."""
 
@@ -348,6 +354,7 @@ Event = (
     | ExecutionEnded
     | ExecutionRestarted
     | ExecutionReopened
+    | ExecutionRemoved
     | VariablesSet
     | DefinitionMigrated
     | TaskScheduled

@@ -123,6 +123,7 @@ class ExecutionState:
     those whose members settled; `passive_count` counts open records that only wait for others.
     `repairs` are the records that a reopening has still to put right, because of `repair_cause`.
     `worker_version` is that of the code that took a task pinned to one version, once one did.
+    `removed`: it was deleted, and leaves memory once that is durable.
     """
 
     execution_id: str
@@ -172,6 +173,7 @@ class ExecutionState:
     outbox: deque[Message] = field(default_factory=deque)
     repairs: deque[int] = field(default_factory=deque)
     repair_cause: str = ""
+    removed: bool = False
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)

@@ -39,12 +39,16 @@ class StoredDefinition(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """One commit: the events of all streams touched, and the definitions they name first."""
+    """One commit: the events of all streams touched, and the definitions they name first.
+
+    `removed` are streams that end in it for good: what is stored of them goes with the commit.
+    """
 
     number: int
     moment: Moment
     entries: list[StreamEvents]
     definitions: list[StoredDefinition]
+    removed: tuple[str, ...] = ()
 
 
 class Recorded(NamedTuple):

@@ -28,7 +28,7 @@ from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
-from asyncflow.runtime import garbage, recovery
+from asyncflow.runtime import garbage, recovery, removing
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import Attempts, LocalFunction
 from asyncflow.runtime.carry import Carry
@@ -57,6 +57,7 @@ from asyncflow.runtime.turns import Turns
 from asyncflow.runtime.watchdog import Watchdog
 from asyncflow.store.journal import Journal, Views
 from asyncflow.store.log_records import Logs
+from asyncflow.store.records import ViewBatch
 
 log = logging.getLogger("asyncflow.engine")
 
@@ -243,6 +244,8 @@ class Engine:
         self.compaction.begin(position)
         self.carry.admitting.remember(position.elapsed_ms, found.starts)
         self._set_limits()
+        if found.removed:
+            await self._store.write_views(ViewBatch(position.projected_turn, [], [], [], found.removed))
         self.projection.begin(position.projected_turn, position.last_turn)
         for state in found.behind.values():
             self.projection.make_anew(state)
@@ -304,6 +307,11 @@ class Engine:
         """Events of an execution as they become durable; see `Reading.events`."""
         return self.reading.events(stream)
 
+    async def delete_execution(self, execution_id: str, reason: str = "") -> None:
+        """Delete an ended execution for good, with rows, texts and logs; raises as `removing.delete`."""
+        await removing.delete(self.reading, self.turns, execution_id, reason=reason)
+        await self.views_caught_up()
+
     async def views_caught_up(self) -> None:
         """Wait until the views show everything that is durable now.
 
@@ -312,10 +320,6 @@ class Engine:
             ShuttingDown: the engine is stopping.
         """
         await self.projection.caught_up(self.turns.number, self.turns.check_open)
-
-    async def texts_caught_up(self) -> None:
-        """Wait until the full-text index has all that the views show now."""
-        await self.texts.caught_up()
 
     def load_functions(self, functions: Mapping[str, LocalFunction]) -> None:
         """Make more functions known; tasks that waited for them begin."""

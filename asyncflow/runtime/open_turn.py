@@ -39,6 +39,7 @@ class OpenTurn:
     definitions: list[StoredDefinition] = field(default_factory=list)
     answers: list[tuple[Answer, ExecutionState]] = field(default_factory=list)
     ended: dict[str, ExecutionState] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     count: int = 0
     bytes: int = 0
@@ -64,7 +65,8 @@ class OpenTurn:
     def close(self, number: int) -> Turn:
         """What the journal gets."""
         assert self.moment is not None  # set with the first input
-        return Turn(number, self.moment, list(self.entries.values()), self.definitions)
+        entries, removed = list(self.entries.values()), tuple(self.removed)
+        return Turn(number, self.moment, entries, self.definitions, removed)
 
     def release(self) -> None:
         """It is durable: give the answers."""

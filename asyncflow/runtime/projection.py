@@ -117,6 +117,11 @@ class Projection:
             if len(tasks) >= _ROWS:
                 break
             state = self._changed[stream]
+            if state.removed:
+                self._anew.discard(stream)
+                anew.append(stream)
+                del self._changed[stream]
+                continue
             executions.append(execution_row(state))
             if stream in self._anew:
                 self._anew.discard(stream)

@@ -49,7 +49,9 @@ class Recording:
         """Record events that the state shows already, and its definition before its first."""
         turn = self.turn
         turn.add(state.execution_id, state.seq - len(events) + 1, events)
-        if state.is_ended:
+        if state.removed:
+            turn.removed.append(state.execution_id)
+        elif state.is_ended:
             turn.ended[state.execution_id] = state
         self.store(state.graph)
         tenth = self._limits.history_events // 10

@@ -42,13 +42,14 @@ class Recovered:
     """What a start found.
 
     `states` go on; `behind` are those whose rows in the views are behind; `quarantined` could not
-    be read or folded. `starts` are the times at which attempts took something of a resource, as
-    far back as turns are held, oldest first.
+    be read or folded. `removed` were deleted and may have rows in the views still. `starts` are the
+    times at which attempts took something of a resource, as far back as turns are held, oldest first.
     """
 
     position: Recovery
     states: dict[str, ExecutionState] = field(default_factory=dict)
     behind: dict[str, ExecutionState] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     starts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
@@ -74,6 +75,9 @@ class _Gathered:
         at_ms = turn.moment.elapsed_ms
         is_shown = turn.number <= self._found.position.projected_turn
         for stream, first_seq, events in turn.entries:
+            if type(events[-1]) is ev.ExecutionRemoved:
+                self._pass_over(stream, is_shown=is_shown)
+                continue
             if not is_shown:
                 self.behind.add(stream)
             history = self.histories.get(stream)
@@ -86,6 +90,14 @@ class _Gathered:
             if is_shown and isinstance(events[-1], ev.ExecutionEnded):
                 del self.histories[stream]
                 self.over.add(stream)
+
+    def _pass_over(self, stream: str, *, is_shown: bool) -> None:
+        """The execution was deleted: whatever older turns say of it concerns nobody."""
+        self.histories.pop(stream, None)
+        self.behind.discard(stream)
+        self.over.add(stream)
+        if not is_shown:
+            self._found.removed.append(stream)
 
     def _count(self, events: Sequence[ev.Event], at_ms: int) -> None:
         for event in events:

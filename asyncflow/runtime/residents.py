@@ -66,6 +66,11 @@ class Residents:
                 del self.states[stream]
                 left(stream)
 
+    def remove(self, stream: str) -> None:
+        """An execution was deleted, durably."""
+        self.states.pop(stream, None)
+        self._ended.pop(stream, None)
+
     def quarantine(self, stream: str, why: str) -> None:
         """Set an execution aside."""
         self.quarantined[stream] = why

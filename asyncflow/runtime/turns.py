@@ -246,6 +246,9 @@ class Turns:
                 for watcher in tuple(self.watchers.get(entry.stream, ())):
                     watcher(entry, record.moment)
         self.residents.ended(turn.ended)
+        for stream in turn.removed:
+            self.residents.remove(stream)
+            self._deciding.left(stream)
         self.residents.let_go(self._recording.turn.entries, self._deciding.left)
         self.committed(turn)
         self.recorded(record)

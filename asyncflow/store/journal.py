@@ -35,6 +35,9 @@ class Journal(Protocol):
     async def append(self, turn: Turn) -> None:
         """Commit a turn: its definitions first, then the events of all its streams, or nothing.
 
+        What is stored of the streams it removed goes in the same commit: from there on they are read
+        as unknown ones, also while older turns are held that name them.
+
         Turn numbers are gap-free from 1. Appending the very turn that is already the last one
         changes nothing and succeeds: so a turn whose commit failed is simply appended again.
 

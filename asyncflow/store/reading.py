@@ -15,7 +15,7 @@ from asyncflow.model.turn import Moment, Recorded, StreamEvents, Turn
 from asyncflow.store.codec import Codec, encode_json
 from asyncflow.store.connection import snapshot
 from asyncflow.store.records import Recovery
-from asyncflow.store.writing import SEGMENT_ENDS, definition_crc, segment_crc, turn_crc
+from asyncflow.store.writing import REMOVED, SEGMENT_ENDS, definition_crc, segment_crc, turn_crc
 
 BATCH_BYTES = 4 << 20
 """Text of the turns decoded in one go: bounds memory, and how long the interpreter's lock is held."""
@@ -116,15 +116,17 @@ def read_streams(
     """All events of the streams; see `Journal.read_streams`."""
     found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
     with snapshot(db):
-        for stream, events in found.items():
+        removed = {stream for (stream,) in db.execute(REMOVED, (_json(list(found)),))}
+        there = {stream: events for stream, events in found.items() if stream not in removed}
+        for stream, events in there.items():
             events.extend(read_segments(db, codec, stream))
-        if segments_only:
+        if segments_only or not there:
             return found
-        for row in db.execute(*_turns_of(list(found))):
+        for row in db.execute(*_turns_of(list(there))):
             turn = _turn(codec, row)
             for entry in turn.entries:
-                if entry.stream in found:
-                    _extend(found[entry.stream], entry, turn)
+                if entry.stream in there:
+                    _extend(there[entry.stream], entry, turn)
     return found
 
 

@@ -113,7 +113,9 @@ class SqliteStore(SqliteReader):
         elapsed_ms, wall_ms = turn.moment
         crc = writing.turn_crc(turn.number, elapsed_ms, wall_ms, body)
         text, size = body.decode(), len(body)
-        row = writing.TurnRow(turn.number, elapsed_ms, wall_ms, size, crc, text, turn.definitions)
+        row = writing.TurnRow(
+            turn.number, elapsed_ms, wall_ms, size, crc, text, turn.definitions, turn.removed
+        )
         if self._inode:
             checks.check_still_there(self.path, self._inode)
         await self._commit(partial(writing.append_turn, row=row))
@@ -125,13 +127,6 @@ class SqliteStore(SqliteReader):
     async def trim_turns(self, below: int) -> int:
         """Delete turns; see `Journal.trim_turns`."""
         return await self._write(partial(writing.trim_turns, below=below))
-
-    async def delete_streams(self, streams: Sequence[str]) -> int:
-        """Delete all segments of the streams and give their number, for retention.
-
-        The caller has recorded the removal, and no turn still held has events of these streams.
-        """
-        return await self._write(partial(writing.delete_streams, streams=list(streams)))
 
     # --- views ----------------------------------------------------------------------------
 

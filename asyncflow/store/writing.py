@@ -37,6 +37,12 @@ DELETE FROM turn WHERE number <= (
   ) WHERE before < ?
 )"""
 _TRIM_BYTES = 8 << 20  # 3 ms per MiB: nobody waits for more than about 25 ms
+_PUT_REMOVAL = """
+INSERT INTO removal (stream, turn) SELECT value, ? FROM json_each(?) WHERE true
+ON CONFLICT (stream) DO UPDATE SET turn = excluded.turn"""
+_DELETE_SEGMENTS = "DELETE FROM segment WHERE stream IN (SELECT value FROM json_each(?))"
+REMOVED = "SELECT stream FROM removal WHERE stream IN (SELECT value FROM json_each(?))"
+_FORGET_REMOVALS = "DELETE FROM removal WHERE turn < (SELECT min(number) FROM turn)"
 _MOVE_CURSOR = """
 INSERT INTO reader_cursor (name, turn) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET turn = excluded.turn"""
@@ -52,6 +58,7 @@ class TurnRow(NamedTuple):
     crc: int
     body: str
     definitions: list[StoredDefinition]
+    removed: tuple[str, ...] = ()
 
 
 def turn_crc(number: int, elapsed_ms: int, wall_ms: int, body: bytes) -> int:
@@ -75,11 +82,13 @@ def append_turn(db: sqlite3.Connection, row: TurnRow) -> None:
     Raises:
         Conflict: the number is not the last plus 1, and it is not the last turn once more.
     """
-    if row.definitions:
+    if row.definitions or row.removed:
         with transaction(db):
             for definition_hash, text in row.definitions:
                 crc = definition_crc(definition_hash, text.encode())
                 db.execute(_INSERT_DEFINITION, (definition_hash, crc, text))
+            if row.removed:
+                _remove(db, row.number, row.removed)
             _insert_turn(db, row)
     else:
         # A statement alone is a transaction of its own. BEGIN and COMMIT would each hand the
@@ -89,12 +98,19 @@ def append_turn(db: sqlite3.Connection, row: TurnRow) -> None:
 
 
 def _insert_turn(db: sqlite3.Connection, row: TurnRow) -> None:
-    number, elapsed_ms, wall_ms, size, crc, body, _ = row
+    number, elapsed_ms, wall_ms, size, crc, body, *_ = row
     if db.execute(_INSERT_TURN, (number, elapsed_ms, wall_ms, size, crc, body, number)).rowcount:
         return
     last, is_same = db.execute(_IS_LAST, (number, crc, body)).fetchone() or (0, 0)
     if not is_same:
         raise Conflict(f"turn {number} cannot follow turn {last}")
+
+
+def _remove(db: sqlite3.Connection, number: int, streams: Sequence[str]) -> None:
+    """Delete what is stored of streams; turns may go on naming them, and are to be passed over."""
+    names = encode_json(streams).decode()
+    db.execute(_PUT_REMOVAL, (number, names))
+    db.execute(_DELETE_SEGMENTS, (names,))
 
 
 class _SegmentRow(NamedTuple):
@@ -115,6 +131,9 @@ def write_segments(db: sqlite3.Connection, codec: Codec, segments: Sequence[Segm
     rows = [_segment_row(codec, segment) for segment in segments]
     with transaction(db):
         streams = encode_json(sorted({row.stream for row in rows})).decode()
+        removed = {stream for (stream,) in db.execute(REMOVED, (streams,))}
+        if removed:
+            rows = [row for row in rows if row.stream not in removed]
         ends: dict[str, int] = dict(db.execute(SEGMENT_ENDS, (streams,)))
         if ends:
             db.execute(_CLOSE_SEGMENTS, (streams,))
@@ -153,14 +172,9 @@ def _chunks(rows: list[_SegmentRow]) -> Iterator[list[_SegmentRow]]:
 def trim_turns(db: sqlite3.Connection, below: int) -> int:
     """Delete turns; see `Journal.trim_turns`."""
     with transaction(db):
-        return db.execute(_TRIM, (below, _TRIM_BYTES)).rowcount
-
-
-def delete_streams(db: sqlite3.Connection, streams: list[str]) -> int:
-    """Delete the segments of the streams and give the number of rows."""
-    wanted = "DELETE FROM segment WHERE stream IN (SELECT value FROM json_each(?))"
-    with transaction(db):
-        return db.execute(wanted, (encode_json(streams).decode(),)).rowcount
+        deleted = db.execute(_TRIM, (below, _TRIM_BYTES)).rowcount
+        db.execute(_FORGET_REMOVALS)
+        return deleted
 
 
 def move_cursor(db: sqlite3.Connection, name: str, turn: int) -> None:

@@ -101,13 +101,24 @@ async def test_migrating_a_current_file_changes_nothing(tmp_path: Path) -> None:
         await maintenance.migrate(tmp_path / "missing.db")
 
 
-async def test_deleted_streams_leave_no_segment(tmp_path: Path) -> None:
-    async with SqliteStore.open(tmp_path / "flow.db") as store:
-        await store.write_segments([segment(1, 2), segment(3, 3)])
-        assert await store.delete_streams(["s", "unknown"]) == 2
+async def test_removed_streams_leave_no_segment_and_get_none(tmp_path: Path) -> None:
+    path = tmp_path / "flow.db"
+    async with SqliteStore.open(path) as store:
+        for number in range(1, 4):
+            await store.append(turn(number))
+        await store.write_segments([segment(1, 2)])
+        await store.append(turn(4)._replace(removed=("s", "unknown")))
+        await store.write_segments([segment(3, 4), segment(1, 2)._replace(stream="other")])
 
         assert await store.read_stream("s") == []
-    assert sql(tmp_path / "flow.db", "SELECT count(*) FROM segment") == [(0,)]
+        assert len(await store.read_stream("other")) == 2
+        assert sql(path, "SELECT stream FROM segment") == [("other",)]
+        await store.trim_turns(4)
+        assert sql(path, "SELECT stream, turn FROM removal ORDER BY 1") == [("s", 4), ("unknown", 4)]
+        await store.append(turn(5, entry("t", 1, "x")))
+        await store.trim_turns(5)
+        assert sql(path, "SELECT count(*) FROM removal") == [(0,)]
+        assert (await store.read_stream("s"), await store.find_faults()) == ([], [])
 
 
 async def test_segmented_streams_are_listed_page_by_page(tmp_path: Path) -> None:
