@@ -55,7 +55,7 @@ async def list_keys(path: str | Path) -> list[JsonObject]:
     now_ms = SystemClock().now().wall_ms
     async with reading(path) as reader:
         _, records = await _read(reader)
-    ordered = sorted(records.values(), key=lambda each: (each.created_ms, each.key_id))
+    ordered = sorted(records.values(), key=lambda each: each.created_ms)
     return [each.shown(now_ms, 0) for each in ordered]
 
 

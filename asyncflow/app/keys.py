@@ -165,7 +165,7 @@ class Keys:
 
     async def shown_all(self) -> list[JsonObject]:
         """All keys as administrators see them, also those that are revoked or expired, oldest first."""
-        records = sorted(self._all(), key=lambda each: (each.created_ms, each.key_id))
+        records = sorted(self._all(), key=lambda each: each.created_ms)
         return [self.shown(each, await self.last_used_ms(each.key_id)) for each in records]
 
     def shown(self, record: KeyRecord, last_used_ms: int) -> JsonObject:

@@ -47,6 +47,16 @@ ONLY_READING: Final = frozenset(
 )
 """Requests that change nothing in spite of their method."""
 
+STARTS: Final = frozenset(
+    {
+        ("POST", "/api/workflow"),
+        ("POST", "/api/workflow/{name}"),
+        ("POST", "/api/workflow/execute/{name}/{version}"),
+        ("POST", "/api/workflow/bulk/start"),
+    }
+)
+"""Starts of executions, which nobody keeps waiting for the audit: the journal says who started what."""
+
 _SAFE = frozenset({"GET", "HEAD"})
 _ENTRY = {
     "time": MOMENT,
@@ -120,15 +130,14 @@ def outcome_of(error: BaseException) -> str:
 
 
 async def tell_of(call: Call, route: Route, reply: Reply, outcome: str) -> None:
-    """Write what a request did, or tried to; durable at return, but for starts of executions.
-
-    Those are written a moment later, as the journal itself says who started what.
-    """
-    ids = _ids_in_path(call.path) or _ids_in_body(call)
-    if route.begins and reply.status == 200 and reply.content_type == TEXT:
+    """Write what a request did, or tried to; durable at return, those of `STARTS` a moment later."""
+    is_start = (route.method, route.path) in STARTS
+    if is_start and reply.status == 200 and reply.content_type == TEXT:
         ids = [reply.body[:_MOST_CHARACTERS].decode("utf-8", "replace")]
+    else:
+        ids = _ids_in_path(call.path) or _ids_in_body(call)
     deed = Deed(_action(route), _kind(route.path), ids, call.reason)
-    await call.services.audit.record(call.caller, deed, outcome, waits=not route.begins)
+    await call.services.audit.record(call.caller, deed, outcome, waits=not is_start)
 
 
 def tell_of_refusal(

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from asyncflow.app.options import EngineSettings
+from asyncflow.app.options import Clock, EngineSettings
 from asyncflow.app.services import Services, open_services
 from asyncflow.http.routing import Routes
 from asyncflow.http.server import HttpServer, HttpSettings
@@ -106,12 +106,13 @@ async def serving(
     settings: HttpSettings | None = None,
     engine: EngineSettings | None = None,
     database: str | Path = ":memory:",
+    clock: Clock | None = None,
     checked: bool = True,
 ) -> AsyncIterator[Server]:
     """A server with these routes, or with all there are, by default on an engine in memory."""
     routes = [route for each in subjects for route in each] if subjects else None
     async with (
-        open_services(database, settings=engine) as services,
+        open_services(database, settings=engine, clock=clock) as services,
         HttpServer(settings or HttpSettings(port=0), routes) as http,
         aiohttp.ClientSession() as session,
     ):
