@@ -6,8 +6,10 @@ import json
 import signal
 import sqlite3
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
@@ -127,6 +129,54 @@ def test_an_attempt_that_does_not_end_is_left_to_the_next_start(tmp_path: Path) 
 
     assert process.returncode == 0
     assert "did not end within 0.1 s" in err
+
+
+WAITING = {
+    "name": "waiting",
+    "version": 1,
+    "tasks": [{"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}],
+}
+
+
+def _start_until_refused(url: str, found: list[str], some: threading.Event) -> None:
+    """Start executions one after the other until the server says that it stops, or is gone."""
+    body = json.dumps({"name": "waiting", "workflowDef": WAITING}).encode()
+    while True:
+        request = urllib.request.Request(f"{url}/api/workflow", body)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                found.append(answer.read().decode())
+        except HTTPError as error:
+            error.close()
+            found.append(f"refused {error.code}")
+            return
+        except OSError:
+            return
+        if len(found) >= 50:
+            some.set()
+
+
+def test_a_stop_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    """Every 2xx is durable: what was started before and while it stopped is there after the next start."""
+    found: list[str] = []
+    some = threading.Event()
+    with serve(tmp_path) as (process, url), ThreadPoolExecutor(8) as clients:
+        for _ in range(8):
+            clients.submit(_start_until_refused, url, found, some)
+        assert some.wait(60)
+        process.terminate()
+        process.communicate(timeout=30)
+    refusals = {each for each in found if each.startswith("refused")}
+    started = [each for each in found if each not in refusals]
+    with serve(tmp_path) as (again, url):
+        states = [fetch(f"{url}/api/workflow/{identity}/status") for identity in started]
+        again.terminate()
+        again.communicate(timeout=30)
+
+    assert (process.returncode, again.returncode) == (0, 0)
+    assert {state["status"] for state in states if isinstance(state, dict)} == {"RUNNING"}
+    assert len(states) == len(set(started)) >= 49
+    assert refusals <= {"refused 503"}
 
 
 def test_it_stops_by_itself_when_the_database_fails(tmp_path: Path) -> None:
