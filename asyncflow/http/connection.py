@@ -60,10 +60,12 @@ class Connection(web.RequestHandler):
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
-        """What runs in it is cancelled when the client goes, or when streams are ended."""
+        """What runs in it is cancelled when the client goes or has gone, or when streams are ended."""
         task = asyncio.current_task()
         assert task is not None
         self._gate.streams[self] = task
+        if not self.connected:
+            task.cancel()
         try:
             yield
         finally:
@@ -157,7 +159,7 @@ class Gate(web.Server):
     Attributes:
         open: the connections and their transports.
         awaiting_head: those that owe us the rest of a request's headers, and since when.
-        streams: those that send a stream, and the asyncio tasks that do.
+        streams: those that send a stream or hold a poll, and the asyncio tasks that do.
         not_reading: those that do not read what is ready for them, and since when.
         refused: how many were turned away because there were too many.
         cut: how many were cut because they were too slow.

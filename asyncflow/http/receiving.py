@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 from aiohttp import web
@@ -45,6 +46,9 @@ class Leaving(Protocol):
     def gone(self) -> asyncio.Event:
         """Set when the client has gone."""
 
+    def streaming(self) -> AbstractContextManager[None]:
+        """Cancel what runs in it when the client goes."""
+
 
 class Incoming:
     """The network's side of one request.
@@ -65,6 +69,10 @@ class Incoming:
     def gone(self) -> asyncio.Event:
         """Set when the client has gone."""
         return cast("Leaving", self._request.protocol).gone
+
+    def while_connected(self) -> AbstractContextManager[None]:
+        """What runs in it is cancelled when the client goes."""
+        return cast("Leaving", self._request.protocol).streaming()
 
     async def receive(self) -> bytes:
         """The whole body.

@@ -7,7 +7,6 @@ which task is decided behind `app/workers`. What workers report is in `task_upda
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 from asyncflow.app.task_views import whole_tasks
@@ -33,7 +32,6 @@ from asyncflow.model.values import JsonObject
 routes = Routes("Task")
 
 _SINGLE_POLL_MS = 100  # how long a poll for one task waits, in Conductor too
-_GONE = "the worker that polled for it was gone"
 
 _POLLER: tuple[Parameter, ...] = (
     word("workerid", about="Who polls; one name per process of a worker."),
@@ -90,26 +88,17 @@ async def poll_many(call: Call) -> Reply:
 
 
 async def _polled(call: Call, *, count: int, timeout_ms: int) -> list[JsonObject]:
-    """What a poll gets; what a client gets that goes before it is answered is given back."""
-    polling = call.services.workers.poll(
-        call.path["type"],
-        worker_id=call.word("workerid"),
-        domain=call.word("domain"),
-        count=count,
-        timeout_ms=timeout_ms,
-        version=call.word("version"),
-    )
+    """What a poll gets; what is on its way to a client that goes is given back."""
     # The network layer does not end a handler whose client has gone, so this does.
-    async with asyncio.TaskGroup() as group:
-        held = group.create_task(polling)
-        leaving = group.create_task(call.gone.wait())
-        held.add_done_callback(lambda _: leaving.cancel())
-        leaving.add_done_callback(lambda _: held.cancel())
-    found = [] if held.cancelled() else held.result()
-    if call.gone.is_set():
-        for task in found:
-            await call.services.workers.release(str(task["taskId"]), _GONE)
-    return found
+    with call.while_connected():
+        return await call.services.workers.poll(
+            call.path["type"],
+            worker_id=call.word("workerid"),
+            domain=call.word("domain"),
+            count=count,
+            timeout_ms=timeout_ms,
+            version=call.word("version"),
+        )
 
 
 # --- one task -------------------------------------------------------------------------------------
