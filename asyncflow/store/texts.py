@@ -4,6 +4,10 @@ Triggers of the schema note whose texts changed; a pass indexes the oldest of th
 that no turn waits long behind it. What may stand in an expression is `model/free_text`'s business.
 """
 
+# Measured with `bench/w1`, medians of ten alternating rounds beside the version without an index: without
+# texts no difference (60.6 µs of CPU a step, 63.0 before); with a new input of 20 words for each execution
+# 67.6 µs against 61.7, some 30 µs an execution and 9 % of the steps per second, in passes behind the turns.
+
 from __future__ import annotations
 
 import sqlite3

@@ -151,6 +151,8 @@ async def test_cursors_are_kept_by_name(store: SqliteStore) -> None:
         (Condition("parent_id", "=", ("x",)), "execution_parent"),
         (Condition("name", "=", ("x",)), "execution_name"),
         (Condition("open", "=", (1,)), "execution_open"),
+        (Condition("status", "=", ("FAILED",)), "execution_status"),
+        (Condition("idempotency_key", "=", ("k",)), "execution_idempotency"),
         (Condition("priority", ">", (1,)), "execution_started"),
         (Condition("execution_id", "=", ("x",)), "sqlite_autoindex_execution_1"),
     ],
