@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("asyncflow.cli.convert:import_", "Turn a file of another system into a definition."),
     "export": ("asyncflow.cli.convert:export", "Turn a definition into what another system runs."),
     "workflow": ("asyncflow.cli.workflow:workflow", "Look at the executions in a database file."),
+    "key": ("asyncflow.cli.keys:key", "Make, list and revoke the API keys of a database file."),
     "db": ("asyncflow.cli.db:db", "Look after a database file."),
     "config": ("asyncflow.cli.config:config", "Show and check settings."),
     "doctor": ("asyncflow.cli.doctor:doctor", "Say whether this installation is complete and sound."),
