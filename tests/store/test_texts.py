@@ -90,7 +90,8 @@ async def test_clearing_empties_the_index_and_filling_makes_it_alike(
     store: SqliteStore, tmp_path: Path
 ) -> None:
     rows = [execution(f"e{n}", reason=f"word{n}") for n in range(3)]
-    query = "SELECT execution_id, reason, input FROM text_document JOIN execution_text ON execution_text.rowid = number"
+    query = "SELECT execution_id, reason, body.input FROM text_document, execution_text AS body "
+    query += "WHERE body.rowid = number"
     await store.write_views(views(1, rows, [task()]))
     await catch_up(store)
     before = sql(tmp_path / "flow.db", f"{query} ORDER BY 1")
