@@ -57,6 +57,7 @@ STARTS: Final = frozenset(
 )
 """Starts of executions, which nobody keeps waiting for the audit: the journal says who started what."""
 
+_WORDS = {400: "invalid_input", 403: "forbidden", 404: "not_found", 409: "conflict"}
 _SAFE = frozenset({"GET", "HEAD"})
 _ENTRY = {
     "time": MOMENT,
@@ -125,7 +126,7 @@ def is_audited(route: Route) -> bool:
 def outcome_of(error: BaseException) -> str:
     """What the audit calls an error."""
     if isinstance(error, HttpError):
-        return f"http_{error.status}"
+        return _WORDS.get(error.status, f"http_{error.status}")
     return error.code if isinstance(error, AsyncflowError) else "internal_error"
 
 
