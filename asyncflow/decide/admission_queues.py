@@ -128,10 +128,7 @@ class Queues:
     # --- reservations -----------------------------------------------------------------------
 
     def is_reserved(self, place: Place, resource: Resource, rank: int, now_ms: int) -> bool:
-        """Whether one of a better rank has waited so long that this rank must stand back here.
-
-        Whom nobody wants keeps nobody out: it waits for a worker, not for a slot.
-        """
+        """Whether one of a better rank, who is wanted, has waited so long that this rank must stand back."""
         since_ms = now_ms - resource.reserve_after_ms
         # Nobody stands at a free key for want of the key: its best has gone on to a resource.
         if not isinstance(place, KeyLock) or place.is_held:
@@ -170,11 +167,9 @@ class Queues:
 
     def given_up(self, demand: Resource) -> list[Place]:
         """Nobody is wanted there any more: the places that its waiters had kept others out of."""
-        claiming = [entry for entry in self._claiming.get(demand.name, ()) if entry.alive]
+        claiming = [entry for entry in self._claiming.pop(demand.name, ()) if entry.alive]
         if claiming:
             self._claiming[demand.name] = claiming
-        else:
-            self._claiming.pop(demand.name, None)
         named = [self._ledger.resources.get(name) for name in demand.companions]
         kept: list[Place] = [each for each in named if each is not None]
         for entry in claiming:

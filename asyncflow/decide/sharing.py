@@ -33,8 +33,8 @@ class Hand(NamedTuple):
 def share_now(hands: Iterable[Hand], ready: int) -> int:
     """How many of the tasks that are ready, and then of those that come, go to pollers that are held.
 
-    Tasks are dealt one by one, as if all were there to take them. Beyond those that are ready it goes on
-    until one would be owed to somebody who is not there.
+    Tasks are dealt one by one, as if all were there to take them. Where all that are ready go to those who
+    are held, it goes on with those that come, until one would be owed to somebody who is not there.
 
     Cost: linear in the pollers where nobody who is not there can take anything, or there is enough for
     all; else in what is dealt.
@@ -51,7 +51,7 @@ def share_now(hands: Iterable[Hand], ready: int) -> int:
     given = dealt = 0
     while heap:
         load, _, is_away, place = heap[0]
-        if is_away and dealt >= ready:
+        if dealt >= ready and (is_away or given < dealt):
             break
         dealt += 1
         given += not is_away

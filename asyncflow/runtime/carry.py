@@ -7,45 +7,28 @@ begin is `runtime/admitting`; nothing here awaits.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Container, Iterable, Mapping
-from typing import Protocol
 
 from asyncflow.decide.admission import Admission
-from asyncflow.errors import LimitExceeded
 from asyncflow.model.effects import Admit, Effect, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
 from asyncflow.model.inputs import AttemptAdmitted, Message, TimerDue
 from asyncflow.model.limits import Limits
 from asyncflow.model.resources import ResourceLimit
-from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Moment
-from asyncflow.runtime.admitting import Admitting, refusal_of
+from asyncflow.runtime.admitting import Admitting
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.hand_out import HandOut
 from asyncflow.runtime.projection import Projection
+from asyncflow.runtime.starting import Performer, Starting
 from asyncflow.runtime.timers import TimerKey
 from asyncflow.runtime.timetable import Timetable
 from asyncflow.runtime.turns import Turns
 
 _ADMIT = "admit"
-_STARTS = 500  # attempts begun before others get the loop
 
 Key = tuple[str, int]
-
-
-class Performer(Protocol):
-    """Who performs attempts and scripts."""
-
-    def start(self, state: ExecutionState, task: TaskState, payload: bytes) -> None:
-        """Begin an attempt; its end comes back as a report."""
-
-    def cancel(self, key: Key) -> None:
-        """Break an attempt off, if it is still under way."""
-
-    def start_script(self, state: ExecutionState, number: int, iteration: int) -> None:
-        """Evaluate a script; its value comes back as a report."""
 
 
 class Carry:
@@ -77,10 +60,11 @@ class Carry:
         self._projection = projection
         self._carried: dict[str, dict[int, tuple[Effect, ...]]] = {}
         self._scripts: dict[str, int] = {}
-        self._wanted: list[tuple[str, RunAttempt]] = []
-        self._unwanted: list[Key] = []
-        self._closed: tuple[list[tuple[str, RunAttempt]], list[Key]] = ([], [])
-        self._starting: deque[tuple[str, RunAttempt]] = deque()
+        self._starting = Starting(performer, self.admitting, turns)
+
+    def perform_by(self, performer: Performer) -> None:
+        """Have somebody else perform attempts and scripts from here on."""
+        self._performer = self._starting.performer = performer
 
     # --- in the turn ----------------------------------------------------------------------------
 
@@ -125,7 +109,7 @@ class Carry:
             case Lease():
                 self.hand_out.leased(state, effect)
             case RunAttempt():
-                self._wanted.append((stream, effect))
+                self._starting.wanted.append((stream, effect))
             case RunScript(number, iteration):
                 self._scripts[stream] = self._scripts.get(stream, 0) + 1
                 self._performer.start_script(state, number, iteration)
@@ -153,7 +137,7 @@ class Carry:
             case Lease(number):
                 return self.hand_out.ended(self._states.get(stream), (stream, number))
             case RunAttempt(number, _):
-                self._unwanted.append((stream, number))
+                self._starting.unwanted.append((stream, number))
                 return self.admitting.release((stream, number))
             case Timer(number, kind):
                 self.timetable.cancel(TimerKey(stream, number, kind))
@@ -240,56 +224,15 @@ class Carry:
 
     def close_turn(self) -> None:
         """The turn is complete: what it wants started belongs to its commit."""
-        self._closed = (self._wanted, self._unwanted)
-        self._wanted, self._unwanted = [], []
+        self._starting.close_turn()
         self.hand_out.close_turn()
         self._projection.close_turn(self._turns.number)
 
     def committed(self) -> None:
         """Stop what the turn gave up and start what it admitted, unless it is unwanted already."""
-        starting, stopping = self._closed
-        self._closed = ([], [])
-        for key in stopping:
-            self._performer.cancel(key)
-        if starting:
-            self._starting += starting
-            if len(self._starting) == len(starting):
-                self._start_some()
+        self._starting.committed()
         self.hand_out.committed()
         self._projection.committed()
-
-    def _start_some(self) -> None:
-        """Begin attempts; very many of them over several rounds of the loop."""
-        starting = self._starting
-        for _ in range(min(_STARTS, len(starting))):
-            stream, effect = starting.popleft()
-            state = self._states.get(stream)
-            if state is None or effect not in state.wanted.get(effect.number, ()):
-                continue
-            if self.admitting.is_draining:
-                continue  # the next start finds it begun and not ended
-            task = state.tasks[effect.number]
-            key = (stream, effect.number)
-            try:
-                payload = self.admitting.take_payload(key, task)
-            except LimitExceeded as limit:
-                self._report_all((refusal_of(key, limit),))
-            else:
-                self._performer.start(state, task, payload)
-        if starting:
-            asyncio.get_running_loop().call_soon(self._start_more)
-        else:
-            self._turns.wake()
-
-    def _start_more(self) -> None:
-        """In a round of its own, where the loop would only log what breaks, and the rest never began."""
-        if self._turns.failure is not None:
-            self._starting.clear()  # what is not known to be true is not acted upon
-            return
-        try:
-            self._start_some()
-        except Exception as bug:  # noqa: BLE001 - as in a commit: the engine stops, and says why
-            self._turns.fail(bug)
 
     def recorded(self, state: ExecutionState) -> None:
         """The execution has new events, so its rows in the views are out of date."""
@@ -320,4 +263,4 @@ class Carry:
     @property
     def waiting(self) -> int:
         """Attempts admitted that have not begun: their turn is not durable yet, or they are many."""
-        return len(self._wanted) + len(self._closed[0]) + len(self._starting)
+        return len(self._starting)

@@ -108,7 +108,7 @@ class Deciding:
         self._messages = Messages(self, residents, loading, self.closures)
         self._going_on: set[str] = set()
         self._known: Context | None = None
-        self._slice_end = 0
+        self._slice_end = self._followers = 0
         self._entropy = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     def _is_scripting(self, stream: str) -> bool:
@@ -118,18 +118,20 @@ class Deciding:
         """Decide what has arrived, until others should get the loop or the turn is full; how many it was."""
         inbox, turn = self._inbox.items, self._recording.turn
         self._slice_end = turn.count + _SLICE_EVENTS
-        wanted = min(most, _SLICE_INPUTS, len(inbox))
-        for decided in range(wanted):
+        most = min(most, _SLICE_INPUTS)
+        there, decided, self._followers = len(inbox), 0, 0
+        while decided < min(most, there + self._followers):
             if turn.count >= self._slice_end or turn.is_full:
                 return decided
             waiting = inbox.popleft()
+            decided += 1
             try:
                 self._decide_one(waiting)
             except BaseException as bug:
                 # The engine stops; whoever waits for just this input is in no queue any more.
                 refuse(waiting.answer, StoreError(f"the engine stopped: {type(bug).__name__}: {bug}"))
                 raise
-        return wanted
+        return decided
 
     @property
     def has_room(self) -> bool:
@@ -213,6 +215,7 @@ class Deciding:
                 inputs.append(admitted.input)
             else:
                 self._inbox.items.append(Waiting(admitted.to, admitted.input, None))
+                self._followers += 1  # a slot that frees is handed on within the turn
 
     def _context(self) -> Context:
         """What deciding knows, the same for all inputs of a moment."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from asyncflow.decide.sharing import Hand
 from asyncflow.model.values import JsonObject
@@ -40,6 +41,14 @@ class Poll:
     tasks: list[JsonObject] = field(default_factory=list)
     is_closed: bool = False
     is_due: bool = False
+
+
+class Assigned(NamedTuple):
+    """A task on its way to a poll; `start` is that of the attempt it will be, `ticket` this giving of it."""
+
+    ticket: int
+    poll: Poll
+    start: int
 
 
 @dataclass(slots=True, eq=False)

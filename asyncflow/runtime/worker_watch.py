@@ -20,16 +20,20 @@ class WorkerWatch:
 
     def __init__(self, clock: Clock, roll: Roll, timetable: Timetable, *, lost_ms: int) -> None:
         """Nobody is watched; who says nothing for `lost_ms` is lost."""
-        self._clock, self._roll, self._timetable, self._lost_ms = clock, roll, timetable, lost_ms
+        self._clock, self.roll, self._timetable, self._lost_ms = clock, roll, timetable, lost_ms
 
     def heard(self, name: str) -> Seen:
         """A worker gave a sign of life."""
         now = self._clock.now()
-        return self._roll.see(name, now.elapsed_ms, now.wall_ms)
+        was_lost = self.roll.worker(name).is_lost
+        worker = self.roll.see(name, now.elapsed_ms, now.wall_ms)
+        if was_lost and worker.leases:
+            self._timetable.set(TimerKey(name, 0, WORKER), now.elapsed_ms + self._lost_ms)
+        return worker
 
     def leased(self, name: str) -> None:
         """A worker has a task more; from its first one on it is looked for."""
-        worker = self._roll.worker(name)
+        worker = self.roll.worker(name)
         if not worker.last_ms:  # it took the task before this process began
             worker.last_ms = self._clock.now().elapsed_ms
         if len(worker.leases) == 1:
@@ -37,18 +41,15 @@ class WorkerWatch:
 
     def look(self, timer: TimerKey) -> None:
         """The time has come to look for a worker."""
-        worker = self._roll.worker(timer.stream)
-        if not worker.leases:
+        worker = self.roll.worker(timer.stream)
+        if not worker.leases or worker.is_lost:
             return
         due_ms = worker.last_ms + self._lost_ms
-        now_ms = self._clock.now().elapsed_ms
-        if due_ms > now_ms:
+        if due_ms > self._clock.now().elapsed_ms:
             self._timetable.set(timer, due_ms)
             return
-        if not worker.is_lost:
-            self._roll.lose(timer.stream, "not heard of", tuple(worker.leases))
-        self._timetable.set(timer, now_ms + self._lost_ms)  # it may come back and be lost again
+        self.roll.lose(timer.stream, "not heard of", tuple(worker.leases))
 
     def overdue(self, name: str, key: Key) -> None:
         """A worker did not speak of a task before its response timeout."""
-        self._roll.lose(name, "a task was not spoken of in time", (key,))
+        self.roll.lose(name, "a task was not spoken of in time", (key,))

@@ -18,8 +18,8 @@ from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded, ExtendLease, I
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import IN_PROGRESS, SCHEDULED
 from asyncflow.model.values import JsonObject
-from asyncflow.runtime.carry import Performer
 from asyncflow.runtime.engine import Engine
+from asyncflow.runtime.starting import Performer
 from asyncflow.testing.clock import VirtualClock
 from asyncflow.testing.outcomes import NEVER, NOT_TAKEN, Call, Outcome, Outcomes
 

@@ -85,7 +85,7 @@ class VirtualEngine(Engine):
         self.answering = Answering(
             engine, self.clock, self.outcomes, sub_outcomes=self._sub_outcomes, live=self._live
         )
-        engine.carry._performer = self.answering  # noqa: SLF001 - the seam that `runtime/carry.Performer` names
+        engine.carry.perform_by(self.answering)
         self.clock.attach(engine)
         self.clock.on_rest(self.answering.look)
         return self
