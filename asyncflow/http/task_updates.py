@@ -24,6 +24,7 @@ from asyncflow.http.routing import (
     text_answer,
     word,
 )
+from asyncflow.http.workflow import reply_shown, showing
 from asyncflow.model.values import JsonObject
 
 routes = Routes("Task updates")
@@ -75,6 +76,8 @@ async def update_and_take(call: Call) -> Reply:
             found = await workers.update_and_poll(result)
         except ShuttingDown:
             await workers.update(result)  # it may have been recorded already: then this changes nothing
+    if found is not None and call.gone.is_set():  # what was said counts, but nobody is there to go on
+        await workers.release(str(found["taskId"]), "the worker was gone that it was handed to")
     return reply_empty(204) if found is None else reply_json(found)
 
 
@@ -179,7 +182,7 @@ async def update_by_reference_and_show(call: Call) -> Reply:
     """Say how the open task of a reference name stands, and get the execution after it."""
     if await _updated(call) is None:
         raise NotFound("open task", f"{call.path['reference']} of workflow {call.path['workflowId']}")
-    return reply_json(await call.services.executions.get(call.path["workflowId"]))
+    return reply_shown(await showing(call).execution(call.path["workflowId"]))
 
 
 async def _updated(call: Call) -> str | None:
