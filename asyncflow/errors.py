@@ -83,6 +83,12 @@ class Conflict(AsyncflowError):
     code = "conflict"
 
 
+class KeyReused(Conflict):
+    """The idempotency key came with another request before: take a new key, or send that request again."""
+
+    code = "idempotency_key_reused"
+
+
 class NotFound(AsyncflowError):
     """Check the id, name or version: nothing is stored under it."""
 

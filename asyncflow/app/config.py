@@ -73,6 +73,8 @@ class StoreSection(Section):
     """Bytes; 0 means no limit."""
     payloads: Path | None = None
     """The folder for inputs and outputs over the limit; without it they are refused."""
+    idempotency_life_s: float = Field(default=7 * 86_400, gt=0, le=3_660 * 86_400)
+    """How long the idempotency key of a start counts."""
 
 
 class HttpSection(Section):
@@ -210,6 +212,7 @@ class Config(Section):
             secrets={name: each.value(name, environment) for name, each in self.secrets.items()},
             resources={name: each.limit() for name, each in self.resources.items()},
             payload_folder=self.store.payloads,
+            idempotency_life_s=self.store.idempotency_life_s,
         )
 
     def store_settings(self) -> StoreSettings:

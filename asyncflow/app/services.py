@@ -13,6 +13,7 @@ from pathlib import Path
 
 from asyncflow.app.audit import Audit
 from asyncflow.app.build import MEMORY, open_engine
+from asyncflow.app.executing import Executing
 from asyncflow.app.health import Health
 from asyncflow.app.keys import Keys
 from asyncflow.app.logbook import Logbook
@@ -29,6 +30,7 @@ class Services:
 
     Attributes:
         executions: definitions and executions.
+        executing: calls that wait for an execution, and starts with idempotency keys.
         health: what is wrong now.
         search: lists of executions and tasks.
         logbook: task logs, the audit, firings.
@@ -38,6 +40,7 @@ class Services:
     """
 
     executions: Service
+    executing: Executing
     health: Health
     search: Search
     logbook: Logbook
@@ -47,6 +50,7 @@ class Services:
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
+        self.executing.hurry()
         return await self.executions.engine.drain(timeout_s)
 
     async def failed(self) -> StoreError:
@@ -74,8 +78,10 @@ async def open_services(
         opened,
     ):
         logbook = Logbook(engine, opened)
+        service = Service(engine)
         yield Services(
-            executions=Service(engine),
+            executions=service,
+            executing=Executing(service, opened),
             health=Health(engine, await opened.facts()),
             search=Search(engine, opened),
             logbook=logbook,

@@ -55,11 +55,19 @@ class Showing:
         """
         state = await self._engine.state(stream)
         definition = await _definition(state.graph)
-        records = ordered_tasks(state) if include_tasks else []
-        head = _opened(state, definition)
-        if len(records) > STREAMED:
-            return Shown(pieces=self._pieces(state, head, records))
-        return Shown(b"".join([each async for each in self._pieces(state, head, records)]))
+        shown = render_execution(state, include_tasks=False)
+        del shown["tasks"]
+        head = to_json(shown, inf_nan_mode="null")[:-1] + b',"workflowDefinition":' + definition
+        return await self._with_tasks(state, head, ordered_tasks(state) if include_tasks else [])
+
+    async def with_tasks(self, state: ExecutionState, body: JsonObject) -> Shown:
+        """An object about an execution, with its tasks added."""
+        head = to_json(body, inf_nan_mode="null")[:-1]
+        return await self._with_tasks(state, head, ordered_tasks(state))
+
+    async def settled(self, state: ExecutionState) -> None:
+        """Wait until all that a state shows now is durable. Raises StoreError."""
+        await self._engine.turns.settled(state.execution_id)
 
     async def executions(self, streams: Sequence[str], *, include_tasks: bool = True) -> AsyncIterator[Shown]:
         """Several executions, one after another, without those that cannot be read. Raises StoreError."""
@@ -109,6 +117,12 @@ class Showing:
         await self._engine.turns.settled(stream)
         return {"totalHits": len(found), "results": results}
 
+    async def _with_tasks(self, state: ExecutionState, head: bytes, records: Sequence[TaskState]) -> Shown:
+        """An object whose text lacks its last brace, with these tasks."""
+        if len(records) > STREAMED:
+            return Shown(pieces=self._pieces(state, head, records))
+        return Shown(b"".join([each async for each in self._pieces(state, head, records)]))
+
     async def _pieces(
         self, state: ExecutionState, head: bytes, records: Sequence[TaskState]
     ) -> AsyncIterator[bytes]:
@@ -129,13 +143,6 @@ class Showing:
             await breathe()
         await self._engine.turns.settled(state.execution_id)
         yield (b"" if records else before) + b"]}"
-
-
-def _opened(state: ExecutionState, definition: bytes) -> bytes:
-    """A Workflow without its tasks, as text whose last brace is missing."""
-    shown = render_execution(state, include_tasks=False)
-    del shown["tasks"]
-    return to_json(shown, inf_nan_mode="null")[:-1] + b',"workflowDefinition":' + definition
 
 
 async def _definition(graph: Graph) -> bytes:

@@ -6,6 +6,7 @@ execution later is in `app/service`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -72,9 +73,13 @@ class Starting(Definitions):
         """A new execution id."""
         return draw_execution_id(self._now_ms())
 
-    async def begin(self, identity: str, prepared: Prepared) -> ExecutionState:
-        """Start what was prepared under this id; a second start under one id changes nothing."""
-        return await self.engine.submit(identity, prepared.command, size=prepared.size)
+    def begin(self, identity: str, prepared: Prepared) -> asyncio.Future[ExecutionState]:
+        """Start what was prepared under this new id; it begins whether or not somebody waits for the answer.
+
+        Raises:
+            ShuttingDown, StoreError: nothing is taken now; nothing begins.
+        """
+        return self.engine.turns.inbox.ask(identity, prepared.command, size=prepared.size)
 
     async def prepare(self, request: StartRequest) -> Prepared:
         """The command of a start; nothing begins. Raises as `start`."""

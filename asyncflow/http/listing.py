@@ -7,17 +7,25 @@ What is rendered must not change meanwhile; definitions do not. Executions are s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic_core import to_json
 
-from asyncflow.http.reply import JSON, Reply, reply_bytes, reply_stream
+from asyncflow.http.reply import JSON, Reply, reply_bytes, reply_json, reply_stream
 
 T = TypeVar("T")
 
 _AT_ONCE = 200
 """Rendered in one go; more of them are sent as they come."""
+
+
+BULK_DONE = "Bulk Request has been processed."
+
+
+def reply_bulk(done: Sequence[object], failed: Mapping[str, str]) -> Reply:
+    """Conductor's answer to an operation on many: which it was done on, and why not on the others."""
+    return reply_json({"bulkErrorResults": failed, "bulkSuccessfulResults": done, "message": BULK_DONE})
 
 
 async def reply_listed(items: Sequence[T], shown: Callable[[T], object]) -> Reply:

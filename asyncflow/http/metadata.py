@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncflow.app.catalogue import Catalogue
 from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput, NotFound, Violation
-from asyncflow.http.listing import reply_listed, reply_shown
+from asyncflow.http.listing import reply_bulk, reply_listed, reply_shown
 from asyncflow.http.routing import (
     AUTHOR,
     VIEWER,
@@ -36,7 +36,6 @@ from asyncflow.model.values import JsonObject
 routes = Routes("Metadata")
 
 _SET_BY_US = ("createTime", "updateTime")
-BULK_MESSAGE = "Bulk Request has been processed."
 
 
 def _catalogue(call: Call) -> Catalogue:
@@ -120,7 +119,7 @@ async def update_workflows(call: Call) -> Reply:
             done.append(definition.name)
         except AsyncflowError as error:
             failed[definition.name] = str(error)
-    return reply_json({"bulkErrorResults": failed, "bulkSuccessfulResults": done, "message": BULK_MESSAGE})
+    return reply_bulk(done, failed)
 
 
 @routes.post(

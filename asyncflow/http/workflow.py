@@ -6,9 +6,15 @@ Statuses and words are Conductor's. What is asked of an execution later is in
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast, get_args
+
+from asyncflow.app.executing import Patience
 from asyncflow.app.showing import Showing, Shown
+from asyncflow.app.signal_response import ReturnStrategy
 from asyncflow.app.start_requests import StartWorkflowRequest, parse_start_request, request_hash
-from asyncflow.errors import NotFound
+from asyncflow.errors import KeyReused, NotFound
 from asyncflow.http.metadata import no_such_workflow
 from asyncflow.http.reply import JSON
 from asyncflow.http.routing import (
@@ -18,11 +24,13 @@ from asyncflow.http.routing import (
     HttpError,
     Reply,
     Routes,
+    empty_answer,
     flag,
     json_answer,
     json_body,
     number,
     reply_bytes,
+    reply_empty,
     reply_json,
     reply_stream,
     reply_text,
@@ -33,6 +41,16 @@ from asyncflow.http.routing import (
 from asyncflow.model.values import JsonObject
 
 routes = Routes("Workflow")
+
+STRATEGIES: tuple[str, ...] = get_args(ReturnStrategy)
+_WAIT_S = 10
+WAITING = (
+    word("requestId", about="Repeated in the answer."),
+    words("waitUntilTaskRef", about="Tasks whose end is waited for."),
+    number("waitForSeconds", default=_WAIT_S, minimum=0, maximum=3_600, about="0 counts as 10."),
+    word("consistency", about="Ignored: everything is durable."),
+    word("returnStrategy", default=STRATEGIES[0], choices=STRATEGIES, about="What is given back."),
+)
 
 
 def showing(call: Call) -> Showing:
@@ -65,18 +83,49 @@ def no_such_execution(error: NotFound, identity: str) -> HttpError:
     begins=True,
 )
 async def start_workflow(call: Call) -> Reply:
-    """Start an execution."""
-    body = await call.json_object()
-    request = parse_start_request(body, limits=call.limits)
-    return await _start(call, request, body)
+    """Start an execution.
+
+    An idempotency key is taken from the body with its strategy, or from the header `Idempotency-Key`:
+    the same request with the same key then gives the same execution, another one is refused with 422.
+    """
+    return reply_text(await Starts(call, await call.json_object()).start())
 
 
-async def _start(call: Call, request: StartWorkflowRequest, body: JsonObject) -> Reply:
-    start = request.to_start(created_by=call.caller.name, request_hash=request_hash(body))
-    try:
-        return reply_text(await call.services.executions.start(start))
-    except NotFound as error:
-        raise no_such_definition(error, request) from error
+class Starts:
+    """A start that a call asks for, with its idempotency key and its errors in Conductor's words."""
+
+    def __init__(self, call: Call, body: JsonObject) -> None:
+        """Read the request; raises DefinitionError and InvalidInput."""
+        self._call = call
+        request = parse_start_request(body, limits=call.limits)
+        key = call.header("Idempotency-Key").strip().strip('"')
+        self._by_header = bool(key) and not request.idempotency_key
+        if self._by_header:
+            given: JsonObject = {"idempotency_key": key, "idempotency_strategy": "RETURN_EXISTING"}
+            request = request.model_copy(update=given)
+        self.request = request
+        self._start = request.to_start(created_by=call.caller.name, request_hash=request_hash(body))
+
+    async def start(self) -> str:
+        """The id of the execution; raises HttpError besides what a start raises."""
+        executing = self._call.services.executing
+        with self._explained():
+            return await executing.start(self._start, self.request.idempotency_strategy)
+
+    async def execute(self, patience: Patience) -> Shown | None:
+        """What a synchronous call gives back; raises as `start`."""
+        executing = self._call.services.executing
+        with self._explained():
+            return await executing.execute(self._start, patience, self.request.idempotency_strategy)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except NotFound as error:
+            raise no_such_definition(error, self.request) from error
+        except KeyReused as error:
+            raise HttpError(422 if self._by_header else 409, str(error)) from error
 
 
 def no_such_definition(error: NotFound, request: StartWorkflowRequest) -> HttpError:
@@ -110,13 +159,44 @@ async def start_workflow_by_name(call: Call) -> Reply:
         "priority": call.number("priority"),
         "input": await call.json_object(),
     }
-    request = parse_start_request(body, limits=call.limits)
     try:
-        return await _start(call, request, body)
+        return reply_text(await Starts(call, body).start())
     except HttpError as error:
         if error.status != 404 or "sub-workflow of" in error.message:
             raise
         raise HttpError(404, no_such_workflow(name, version)) from error
+
+
+@routes.post(
+    "/api/workflow/execute/{name}/{version}",
+    role=OPERATOR,
+    query=WAITING,
+    body=json_body("StartWorkflowRequest", optional=True),
+    answers=(json_answer("SignalResponse"), empty_answer(about="A task was asked for, and none blocks.")),
+    errors=(404, 409, 422),
+    begins=True,
+    held=True,
+)
+async def execute_workflow(call: Call) -> Reply:
+    """Start an execution and wait until it has ended or stands at a task.
+
+    Version 0 is the highest. When the time is up the execution goes on, and is shown as it is.
+    """
+    body = await call.json_object()
+    body |= {"name": call.path["name"], "version": call.path_number("version") or None}
+    return reply_response(await Starts(call, body).execute(patience(call)))
+
+
+def patience(call: Call) -> Patience:
+    """How long a call waits, and for what, as its parameters `WAITING` say."""
+    strategy = cast("ReturnStrategy", call.word("returnStrategy"))
+    seconds = call.integer("waitForSeconds") or _WAIT_S
+    return Patience(seconds, call.words("waitUntilTaskRef"), strategy, call.word("requestId"))
+
+
+def reply_response(shown: Shown | None) -> Reply:
+    """A SignalResponse, or nothing where no task blocks."""
+    return reply_empty() if shown is None else reply_shown(shown)
 
 
 # --- showing --------------------------------------------------------------------------------------

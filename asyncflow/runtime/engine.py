@@ -74,7 +74,7 @@ class EngineSettings:
     `environment` is what `${workflow.env.X}` shows, `secrets` the values of
     `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
     after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Turns
-    of more than `turn_log_bytes` are made into segments.
+    of more than `turn_log_bytes` are made into segments. Idempotency keys count for `idempotency_life_s`.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -89,6 +89,7 @@ class EngineSettings:
     payload_folder: Path | None = None
     turn_log_bytes: int = 64 << 20
     hand_out: HandOutSettings = field(default_factory=HandOutSettings)
+    idempotency_life_s: float = 7 * 86_400
 
 
 class Engine:

@@ -67,10 +67,18 @@ class Inbox:
             ShuttingDown: the engine takes nothing any more; nothing changed.
             StoreError: the commit failed; OutcomeUnknown if it may have happened.
         """
+        return await self.ask(stream, given, size=size)
+
+    def ask(self, stream: str, given: Input, *, size: int = 0) -> Answer:
+        """Have an input decided; the answer is that of `submit`, whoever still waits for it.
+
+        Raises:
+            ShuttingDown, StoreError: nothing is taken now; the input is not decided.
+        """
         self.check_open()
         answer: Answer = asyncio.get_running_loop().create_future()
         self.put(Waiting(stream, given, answer, size, graph=self._named(given)))
-        return await answer
+        return answer
 
     def report(self, stream: str, given: Input) -> None:
         """Have a report decided; nobody waits for it, and after a failure nobody looks at it."""

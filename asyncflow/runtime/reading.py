@@ -73,7 +73,7 @@ class Reading:
             if current is not None and current.is_ended and not done.done():
                 done.set_result(current)
 
-        with _Watch(self._turns, stream, watch):
+        with Watch(self._turns, stream, watch):
             state = await self.state(stream)
             if state.is_ended:
                 await self._turns.settled(stream)
@@ -89,7 +89,7 @@ class Reading:
             ShuttingDown: the engine was closed before the end.
         """
         news = _News(self._turns)
-        with _Watch(self._turns, stream, news.add):
+        with Watch(self._turns, stream, news.add):
             await self._turns.settled(stream)
             history = (await self._journal.read_streams([stream]))[stream]
             if not history:
@@ -112,16 +112,19 @@ class Reading:
         return True
 
 
-class _Watch:
-    """A watcher that is registered while its context lasts."""
+class Watch:
+    """A watcher of one execution that is registered while its context lasts."""
 
     def __init__(self, turns: Turns, stream: str, watcher: Callable[[StreamEvents, Moment], None]) -> None:
+        """Register nothing yet; the watcher is told of events once they are durable, and never awaited."""
         self._turns, self._stream, self._watcher = turns, stream, watcher
 
     def __enter__(self) -> None:
+        """Begin to tell."""
         self._turns.watchers.setdefault(self._stream, []).append(self._watcher)
 
     def __exit__(self, *exc: object) -> None:
+        """Tell nothing any more."""
         watchers = self._turns.watchers[self._stream]
         watchers.remove(self._watcher)
         if not watchers:
