@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from asyncflow.errors import OutcomeUnknown
-from asyncflow.store import maintenance
+from asyncflow.store import maintenance, schema
 from asyncflow.store.sqlite import SqliteReader, SqliteStore
 from tests.store.making import entry, recorded, segment, sql, turn, turns
 
@@ -44,7 +44,7 @@ from asyncflow.store import schema
 
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
 db.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
-step = schema.Migration(2, "deadly", "CREATE TABLE extra (a);\\nINSERT INTO extra SELECT die();\\n")
+step = schema.Migration(len(schema.migrations()) + 1, "deadly", "CREATE TABLE extra (a);\\nINSERT INTO extra SELECT die();\\n")
 schema.migrate(db, [*schema.migrations(), step])
 """
 
@@ -141,7 +141,7 @@ async def test_killed_migration_is_not_begun(tmp_path: Path, checkout: Path) -> 
 
     assert child.returncode == -signal.SIGKILL
     assert sql(path, "SELECT name FROM sqlite_master WHERE name = 'extra'") == []
-    assert sql(path, "PRAGMA user_version") == [(1,)]
+    assert sql(path, "PRAGMA user_version") == [(len(schema.migrations()),)]
     async with SqliteStore.open(path) as store:
         assert await turns(store) == [turn(1)]
 
