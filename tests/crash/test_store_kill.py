@@ -44,7 +44,8 @@ from asyncflow.store import schema
 
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
 db.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
-step = schema.Migration(len(schema.migrations()) + 1, "deadly", "CREATE TABLE extra (a);\\nINSERT INTO extra SELECT die();\\n")
+number = len(schema.migrations()) + 1
+step = schema.Migration(number, "deadly", "CREATE TABLE extra (a);\\nINSERT INTO extra SELECT die();\\n")
 schema.migrate(db, [*schema.migrations(), step])
 """
 
