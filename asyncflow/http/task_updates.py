@@ -6,8 +6,12 @@ They read Conductor's TaskResult and hand it on; what it leads to is decided beh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, cast
 
+from asyncflow.app.executing import Patience
+from asyncflow.app.signal_response import ReturnStrategy
 from asyncflow.app.workers import TaskResult
 from asyncflow.errors import InvalidInput, NotFound, ShuttingDown
 from asyncflow.http.routing import (
@@ -18,13 +22,14 @@ from asyncflow.http.routing import (
     empty_answer,
     json_answer,
     json_body,
+    number,
     reply_empty,
     reply_json,
     reply_text,
     text_answer,
     word,
 )
-from asyncflow.http.workflow import reply_shown, showing
+from asyncflow.http.workflow import STRATEGIES, no_such_execution, reply_shown, showing
 from asyncflow.model.values import JsonObject
 
 routes = Routes("Task updates")
@@ -32,6 +37,7 @@ routes = Routes("Task updates")
 STATUSES: Final = ("IN_PROGRESS", "COMPLETED", "FAILED", "FAILED_WITH_TERMINAL_ERROR")
 """What may be said of a task from outside."""
 
+_LONGEST_WAIT_MS = 3_600_000
 _LONGEST_CALLBACK_S = 100 * 366 * 24 * 3600
 
 
@@ -195,3 +201,62 @@ async def _updated(call: Call) -> str | None:
         await call.json_object(),
         worker_id=call.word("workerid"),
     )
+
+
+# --- signals --------------------------------------------------------------------------------------
+
+
+@routes.post(
+    "/api/tasks/{workflowId}/{status}/signal",
+    role=OPERATOR,
+    body=json_body("Map", optional=True),
+    errors=(404,),
+)
+async def signal(call: Call) -> Reply:
+    """End the WAIT task that an execution stands at, or one below it, whatever its name.
+
+    It is no error if nothing waits.
+    """
+    output = await call.json_object()
+    with _explained(call):
+        await call.services.executing.signal(call.path["workflowId"], _status(call.path["status"]), output)
+    return reply_empty()
+
+
+@routes.post(
+    "/api/tasks/{workflowId}/{status}/signal/sync",
+    role=OPERATOR,
+    query=(
+        word("returnStrategy", default=STRATEGIES[0], choices=STRATEGIES, about="What is given back."),
+        number(
+            "timeoutMillis", default=5_000, minimum=0, maximum=_LONGEST_WAIT_MS, about="How long to wait."
+        ),
+    ),
+    body=json_body("Map", optional=True),
+    answers=json_answer("SignalResponse"),
+    errors=(404,),
+    held=True,
+)
+async def signal_and_wait(call: Call) -> Reply:
+    """End the WAIT task that an execution stands at, and wait until it has ended or stands at the next one.
+
+    When the time is up it is shown as it is, and goes on.
+    """
+    output = await call.json_object()
+    patience = Patience(
+        call.integer("timeoutMillis") / 1000, strategy=cast("ReturnStrategy", call.word("returnStrategy"))
+    )
+    with _explained(call):
+        shown = await call.services.executing.signal_sync(
+            call.path["workflowId"], patience, _status(call.path["status"]), output
+        )
+    return reply_shown(shown)
+
+
+@contextmanager
+def _explained(call: Call) -> Iterator[None]:
+    """Say of an execution that is not there what Conductor says."""
+    try:
+        yield
+    except NotFound as error:
+        raise no_such_execution(error, call.path["workflowId"]) from error
