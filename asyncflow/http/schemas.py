@@ -233,6 +233,23 @@ WRITTEN: Final[dict[str, JsonObject]] = {
         }
     ),
     "SkipTaskRequest": shape({"taskInput": or_null(MAP), "taskOutput": or_null(MAP)}),
+    "CorrelationIdsSearchRequest": shape(
+        {"correlationIds": listed(TEXT), "workflowNames": listed(TEXT)}, "correlationIds", "workflowNames"
+    ),
+    "WorkflowStateUpdate": shape(
+        {"taskReferenceName": or_null(TEXT), "taskResult": or_null(MAP), "variables": or_null(MAP)}
+    ),
+    "WorkflowTestRequest": shape(
+        {
+            "name": TEXT,
+            "version": or_null(NUMBER),
+            "workflowDef": ref("WorkflowDef"),
+            "input": MAP,
+            "taskRefToMockOutput": mapped(listed(MAP)),
+            "subWorkflowTestRequest": mapped(ref("WorkflowTestRequest")),
+        },
+        "name",
+    ),
     "SignalResponse": shape(
         {
             "responseType": TEXT,

@@ -23,7 +23,14 @@ from asyncflow.http.routing import (
     text_answer,
     word,
 )
-from asyncflow.http.workflow import no_such_execution, reply_shown, showing
+from asyncflow.http.workflow import (
+    WAITING,
+    no_such_execution,
+    patience,
+    reply_response,
+    reply_shown,
+    showing,
+)
 from asyncflow.model.values import JsonObject
 
 routes = Routes("Workflow operations")
@@ -212,6 +219,29 @@ async def set_variables(call: Call) -> Reply:
     body = await call.json_object()
     await _obeyed(call, call.services.executions.set_variables(call.path["id"], body))
     return reply_shown(await showing(call).execution(call.path["id"]))
+
+
+@routes.post(
+    "/api/workflow/{id}/state",
+    role=OPERATOR,
+    query=WAITING,
+    body=json_body("WorkflowStateUpdate"),
+    answers=(json_answer("SignalResponse"), empty_answer(about="A task was asked for, and none blocks.")),
+    errors=_REFUSED,
+    held=True,
+)
+async def update_state(call: Call) -> Reply:
+    """Merge variables into an execution and update a task of it, then wait as a synchronous start does."""
+    body, identity = await call.json_object(), call.path["id"]
+    ref, result = _text(body, "taskReferenceName"), _map(body, "taskResult")
+    variables = _map(body, "variables") or {}
+    try:
+        shown = await call.services.executing.update_state(
+            identity, patience(call), ref=ref or "", result=result, variables=variables
+        )
+    except NotFound as error:
+        raise no_such_execution(error, identity) from error
+    return reply_response(shown)
 
 
 def _map(body: JsonObject, field: str) -> JsonObject | None:

@@ -172,6 +172,28 @@ async def map_correlated(call: Call) -> Reply:
     return reply_stream(_mapped(call, found), JSON)
 
 
+@routes.post(
+    "/api/workflow/correlated/batch",
+    role=VIEWER,
+    query=_CORRELATED,
+    body=json_body("CorrelationIdsSearchRequest"),
+    answers=json_answer("Map"),
+)
+async def map_correlated_of_many(call: Call) -> Reply:
+    """The executions of several workflows by their correlation ids."""
+    body = await call.json_object()
+    ids, names = (
+        _names(given if isinstance(given := body.get(field), list) else [given], field)
+        for field in ("correlationIds", "workflowNames")
+    )
+    found: dict[str, list[str]] = {identity: [] for identity in ids}
+    for name in dict.fromkeys(names):
+        each = await call.services.search.correlated(name, ids, include_closed=call.flag("includeClosed"))
+        for identity, executions in each.items():
+            found[identity] += executions
+    return reply_stream(_mapped(call, found), JSON)
+
+
 def _names(values: Sequence[object], field: str) -> list[str]:
     if len(values) > _MOST_KEYS:
         raise InvalidInput(f"at most {_MOST_KEYS} are expected, got {len(values)}", field=field)
