@@ -17,6 +17,7 @@ from asyncflow.model import inputs
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
+from asyncflow.runtime.worker_why import why_leased, why_offered
 
 __all__ = ["Service", "StartRequest"]
 
@@ -182,10 +183,16 @@ class Service(Starting):
         state = await self.engine.state(execution_id)
         found = waits_for(state, self.engine.catalog.downtimes)
         for entry in found:
-            if entry["kind"] == "admission":
-                number = task_number(execution_id, str(entry.get("taskId", "")))
-                known = self.engine.carry.admitting.why((execution_id, number or 0))
-                if known is not None:
-                    entry.update(known)
+            number = task_number(execution_id, str(entry.get("taskId", "")))
+            entry.update(self._known_of(str(entry["kind"]), (execution_id, number or 0)))
         await self.engine.turns.settled(execution_id)
         return found
+
+    def _known_of(self, kind: str, key: tuple[str, int]) -> JsonObject:
+        """What only the runtime knows of a wait: who holds what it needs, which workers were seen."""
+        carry = self.engine.carry
+        if kind == "admission":
+            return carry.admitting.why(key) or {}
+        if kind == "worker":
+            return why_offered(carry.hand_out, key, elapsed_ms=self.engine.clock.now().elapsed_ms)
+        return why_leased(carry.hand_out.roll, key) if kind == "report" else {}

@@ -215,7 +215,8 @@ class Admission:
         entry = self._queues.parked.get(key)
         if entry is None:
             return {"state": "unknown"}
-        refused_by = self._granting.refused_by(entry.plan, None, entry.waiter, now_ms)
+        asked = entry.plan, None, entry.waiter, now_ms
+        refused_by = self._granting.refused_by(*asked, as_wanted=True) or self._granting.refused_by(*asked)
         return describe(entry, refused_by, now_ms=now_ms, resources=self._ledger.resources)
 
     def usage(self) -> dict[str, dict[str, object]]:

@@ -22,15 +22,20 @@ class Granting:
     def __init__(self, ledger: Ledger, queues: Queues) -> None:
         self._ledger, self._queues = ledger, queues
 
-    def refused_by(self, plan: Plan, lane: Lane | None, waiter: Waiter, now_ms: int) -> Place | None:
-        """The first place that refuses a waiter, or the lane it stands in as a whole; None if none does."""
+    def refused_by(
+        self, plan: Plan, lane: Lane | None, waiter: Waiter, now_ms: int, *, as_wanted: bool = False
+    ) -> Place | None:
+        """The first place that refuses a waiter, or the lane it stands in as a whole; None if none does.
+
+        `as_wanted` asks what would refuse it if somebody wanted it.
+        """
         resources, queues = self._ledger.resources, self._queues
         rank: int | None = None
         for name, weight in plan.weights:
             resource = resources[name]
             limit = resource.max_concurrent
             if resource.demand is not None:
-                if resource.demand < weight:
+                if resource.demand < weight and not as_wanted:
                     return resource
                 continue
             if limit and resource.in_use + weight > limit:

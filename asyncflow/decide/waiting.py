@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from asyncflow.decide.downtimes import Downtimes
 from asyncflow.decide.durations import wait_due
 from asyncflow.decide.gather import join_refs
-from asyncflow.decide.wanted import LOCAL_EXECUTORS, effects_of
+from asyncflow.decide.wanted import LOCAL_EXECUTORS, effects_of, is_pinned
 from asyncflow.ids import task_id
 from asyncflow.model.effects import Timer
 from asyncflow.model.state import ExecutionState, TaskState
@@ -76,7 +76,7 @@ def _wait_of(state: ExecutionState, task: TaskState) -> JsonObject:
     if task.executor in LOCAL_EXECUTORS:
         return _local(state, task)
     if task.executor == "remote":
-        return _remote(task)
+        return _remote(state, task)
     if task.status == SCHEDULED and task.due_ms:
         return {"kind": "resume" if state.status == PAUSED else "time", "atMs": task.due_ms}
     if task.number in state.agenda:
@@ -96,13 +96,15 @@ def _local(state: ExecutionState, task: TaskState) -> JsonObject:
     return {**found, "notBeforeMs": task.due_ms} if task.due_ms else found
 
 
-def _remote(task: TaskState) -> JsonObject:
+def _remote(state: ExecutionState, task: TaskState) -> JsonObject:
     name = task.name or (task.node.name if task.node.type == "SIMPLE" else task.node.type)
     if task.status != SCHEDULED:
         return {"kind": "report", "name": name, "workerId": task.worker_id}
     found: JsonObject = {"kind": "worker", "name": name}
     if task.domain is not None:
         found["domain"] = task.domain
+    if state.worker_version and is_pinned(state, task):
+        found["version"] = state.worker_version
     return {**found, "notBeforeMs": task.due_ms} if task.due_ms else found
 
 

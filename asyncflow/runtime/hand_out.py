@@ -176,6 +176,10 @@ class HandOut:
         messages = [*self._admitting.release(key)]
         return messages + self.demand.balance(poll.queue) if poll.queue.polls else messages
 
+    def why_admission(self, key: Key) -> dict[str, object]:
+        """What admission says of a task that is offered."""
+        return self._admitting.why(key) or {}
+
     # --- leases -------------------------------------------------------------------------------------
 
     def leased(self, state: ExecutionState, lease: Lease) -> None:

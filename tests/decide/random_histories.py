@@ -290,6 +290,9 @@ class History:
         far = [t for t in state.tasks.values() if t.executor == "remote" and t.status == IN_PROGRESS]
         if far:
             number = self.dice.choice(far).number
+            if number % 2:
+                self.report(state, inputs.ReleaseAttempt(number, "given back"))
+                return
             given = inputs.UpdateTask(number, IN_PROGRESS, {}, callback_after_s=5)
             self.world.send(state.execution_id, given)
 
