@@ -1,4 +1,4 @@
-"""Who may have a task: domains, priorities, the worker after a loss, one code version; and what `why` says."""
+"""Who may have a task: domains, priorities, the worker after a loss, one code version; what `why` says."""
 
 from __future__ import annotations
 
