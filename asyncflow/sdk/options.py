@@ -15,6 +15,7 @@ from asyncflow.errors import InvalidInput
 from asyncflow.sdk.references import render, render_mapping
 
 Executor = Literal["loop", "thread", "process", "remote"]
+Reassignment = Literal["any", "same_host", "not_last"]
 ResourceUse = str | Mapping[str, object]
 Resources = ResourceUse | Sequence[ResourceUse]
 Seconds = float | timedelta
@@ -37,7 +38,9 @@ class Options(TypedDict, total=False):
 
     Durations are seconds. `after` makes the node start when these have ended, in place of the order in
     which nodes stand. `task_definition` is embedded in place of the registered one. `extra` holds fields
-    the builder has no word for, written as they are.
+    the builder has no word for, written as they are. Of workers elsewhere: `max_in_flight_per_worker` is
+    how many tasks of the name one of them may have at once, `reassign` which one gets the next attempt,
+    and with `pin_worker_version` all tasks of an execution go to workers of one code version.
     """
 
     ref: str
@@ -60,6 +63,9 @@ class Options(TypedDict, total=False):
     retry_delays: Sequence[float]
     execute_when_recovering: bool
     executor: Executor
+    max_in_flight_per_worker: int
+    reassign: Reassignment
+    pin_worker_version: bool
     extra: Mapping[str, object]
 
 
@@ -83,6 +89,9 @@ _EXTENSION = {
     "retry_delays": "retryDelays",
     "execute_when_recovering": "executeWhenRecovering",
     "executor": "executor",
+    "max_in_flight_per_worker": "maxInFlightPerWorker",
+    "reassign": "reassign",
+    "pin_worker_version": "pinWorkerVersion",
     "fail_if_failed_weight_above": "failIfFailedWeightAbove",
 }
 

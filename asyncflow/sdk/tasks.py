@@ -18,6 +18,7 @@ from asyncflow.sdk.options import (
     After,
     Executor,
     Options,
+    Reassignment,
     Resources,
     Seconds,
     any_seconds,
@@ -43,6 +44,7 @@ class TaskOptions(TypedDict, total=False):
     the policy is RETRY unless given. `retry_delays` lists the delay before each retry, fractions allowed,
     and sets their number unless `retries` does. `jitter` is the most that is added to a delay.
     `concurrency` bounds attempts over all workflows; `rate` is a pair: starts, and the window in seconds.
+    What is said of workers elsewhere is as on a node; see `Options`.
     """
 
     name: str
@@ -64,6 +66,9 @@ class TaskOptions(TypedDict, total=False):
     priority: int
     weight: float
     execute_when_recovering: bool
+    max_in_flight_per_worker: int
+    reassign: Reassignment
+    pin_worker_version: bool
     concurrency: int
     rate: tuple[int, Seconds]
     input_template: Mapping[str, object]

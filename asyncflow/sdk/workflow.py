@@ -28,7 +28,8 @@ class WorkflowOptions(TypedDict, total=False):
     `timeout` is in seconds and ends the execution unless the policy says otherwise. `inputs` names the
     expected input keys, `input_template` fills in missing ones. `failure_workflow` is started when this
     one fails. `rate_limit` is a key, how many executions of it run at once, and what happens to others.
-    `resources` are held while an execution is open.
+    `resources` are held while an execution is open. With `pin_worker_version` all tasks of an execution
+    go to workers of one code version, the one that first took one of them.
     """
 
     description: str
@@ -54,6 +55,7 @@ class WorkflowOptions(TypedDict, total=False):
     resources: Resources
     priority: int
     fail_if_failed_weight_above: float
+    pin_worker_version: bool
     extra: Mapping[str, object]
 
 

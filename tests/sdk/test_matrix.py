@@ -88,6 +88,7 @@ WORKFLOW: list[tuple[WorkflowOptions, Json]] = [
     ({"resources": "emr"}, {"asyncflow": {"resources": [{"name": "emr"}]}}),
     ({"priority": 7}, {"asyncflow": {"priority": 7}}),
     ({"fail_if_failed_weight_above": 2}, {"asyncflow": {"failIfFailedWeightAbove": 2}}),
+    ({"pin_worker_version": True}, {"asyncflow": {"pinWorkerVersion": True}}),
     ({"extra": AS_THEY_ARE[model.WorkflowDefinition]}, AS_THEY_ARE[model.WorkflowDefinition]),
     ({"extra": {"unknown": 1, "asyncflow": {"more": 2}}}, {"unknown": 1, "asyncflow": {"more": 2}}),
 ]
@@ -142,6 +143,10 @@ TASK: list[tuple[Callable[[], Node], Json]] = [
         SIMPLE | {"asyncflow": {"executeWhenRecovering": True}},
     ),
     (lambda: nodes.simple("t", executor="remote"), SIMPLE | {"asyncflow": {"executor": "remote"}}),
+    (
+        lambda: nodes.simple("t", max_in_flight_per_worker=2, reassign="not_last", pin_worker_version=True),
+        SIMPLE | {"asyncflow": {"maxInFlightPerWorker": 2, "reassign": "not_last", "pinWorkerVersion": True}},
+    ),
     (
         lambda: nodes.simple("t", extra=AS_THEY_ARE[model.WorkflowTask]),
         SIMPLE | AS_THEY_ARE[model.WorkflowTask],
@@ -263,6 +268,10 @@ DEFINITION: list[tuple[TaskOptions, Json]] = [
     ({"resources": ["r"]}, {"asyncflow": {"resources": [{"name": "r"}]}}),
     ({"priority": 7, "weight": 2}, {"asyncflow": {"priority": 7, "weight": 2}}),
     ({"execute_when_recovering": True}, {"asyncflow": {"executeWhenRecovering": True}}),
+    (
+        {"max_in_flight_per_worker": 2, "reassign": "same_host", "pin_worker_version": True},
+        {"asyncflow": {"maxInFlightPerWorker": 2, "reassign": "same_host", "pinWorkerVersion": True}},
+    ),
     ({"extra": AS_THEY_ARE[model.TaskDefinition]}, AS_THEY_ARE[model.TaskDefinition]),
 ]
 
