@@ -15,7 +15,6 @@ from asyncflow.app.callers import NOBODY, Caller
 from asyncflow.app.logbook import AuditEntry
 from asyncflow.errors import AsyncflowError
 from asyncflow.runtime.engine import Engine
-from asyncflow.runtime.secrets_in_use import SecretsInUse
 
 log = logging.getLogger("asyncflow.audit")
 
@@ -101,18 +100,9 @@ class Audit:
             printable(deed.action, _TEXT),
             printable(deed.kind, _TEXT),
             printable(object_id, _TEXT),
-            printable(self._masked(deed.reason), _REASON),
+            printable(self._engine.logs.redactor.text(deed.reason), _REASON),
             outcome,
         )
-
-    def _masked(self, text: str) -> str:
-        """The text without secrets, should somebody have written one into it."""
-        if not text:
-            return text
-        secrets = self._engine.settings.secrets
-        known = SecretsInUse(secrets)
-        known.used.update(secrets.values())
-        return str(known.masked({"reason": text})["reason"])
 
     def _now_ms(self) -> int:
         return self._engine.clock.now().wall_ms

@@ -78,3 +78,7 @@ class HandedOut:
         secrets = SecretsInUse(self._engine.settings.secrets)
         secrets.fill(task.input)
         return secrets.masked(output)
+
+    def masked_text(self, text: str | None, task: TaskState) -> str | None:
+        """The same of the reason that a worker gives."""
+        return text and str(self.masked({"": text}, task)[""])

@@ -208,9 +208,13 @@ class Attempts:
 
     def write_log(self, execution_id: str, number: int, line: LogLine) -> None:
         """A line of an author's log."""
-        task_log.info(line.message, extra={"execution": execution_id, "task": number, "fields": line.fields})
-        self.keep_line(execution_id, number, line)
+        redactor = self._performing.redactor
+        shown = LogLine(redactor.text(line.message), redactor.value(line.fields))
+        facts = {"execution": execution_id, "task": number, "fields": shown.fields}
+        task_log.info("%s", shown.message, extra=facts)
+        self.keep_line(execution_id, number, shown)
 
     def record(self, execution_id: str, number: int, record: AttemptRecord) -> None:
         """Progress, sizes or a metric of an attempt."""
-        task_log.info("%r", record, extra={"execution": execution_id, "task": number})
+        shown = self._performing.redactor.text(repr(record))
+        task_log.info("%s", shown, extra={"execution": execution_id, "task": number})

@@ -49,6 +49,7 @@ from asyncflow.runtime.process_executor import ProcessExecutor
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.reading import Reading
 from asyncflow.runtime.scripts.evaluator import ScriptRunner, ScriptSettings
+from asyncflow.runtime.secrets_in_use import Redactor
 from asyncflow.runtime.supervision import Supervisor
 from asyncflow.runtime.task_logs import TaskLogs
 from asyncflow.runtime.text_index import TextIndex
@@ -134,7 +135,7 @@ class Engine:
             needed_from=lambda: self.projection.turn + 1,
         )
         self.turns.committed = self.compaction.committed
-        self.logs = LogWriter(store)
+        self.logs = LogWriter(store, redactor=Redactor(self.settings.secrets))
         self._task_logs = TaskLogs(self.logs, lambda: self.clock.now().wall_ms)
         self.turns.recorded = self._task_logs.committed
         self.admission = Admission()

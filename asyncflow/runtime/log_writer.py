@@ -12,7 +12,8 @@ import logging
 from collections.abc import Sequence
 
 from asyncflow.errors import AsyncflowError, InvalidInput, ShuttingDown
-from asyncflow.store.log_records import LogBound, LogRow, Logs
+from asyncflow.runtime.secrets_in_use import Redactor
+from asyncflow.store.log_records import LogBound, LogRow, Logs, TaskLine
 
 log = logging.getLogger("asyncflow.logs")
 
@@ -40,11 +41,15 @@ class LogWriter:
 
     Attributes:
         dropped: rows that nobody waited for and that were not written: too many, or no room.
+        redactor: takes secrets out of lines.
     """
 
-    def __init__(self, logs: Logs, *, bound: LogBound | None = None) -> None:
+    def __init__(
+        self, logs: Logs, *, bound: LogBound | None = None, redactor: Redactor | None = None
+    ) -> None:
         """Nothing is to be written; `bound` is that of each task's log."""
         self.dropped = 0
+        self.redactor = redactor or Redactor({})
         self._logs, self._bound = logs, bound or LogBound()
         self._open: _Batch | None = None
         self._writing: _Batch | None = None
@@ -63,7 +68,7 @@ class LogWriter:
         if self._closed or len(batch.rows) + len(rows) > _WAITING:
             self.dropped += len(rows)
             return
-        batch.rows += [_clean(row) for row in rows]
+        batch.rows += [_clean(self._redacted(row)) for row in rows]
         if self._alarm is None:
             self._alarm = asyncio.get_running_loop().call_later(_SOON_S, self._wake.set)
 
@@ -77,12 +82,15 @@ class LogWriter:
         """
         if self._closed:
             raise ShuttingDown("the engine is stopping; nothing new is taken")
-        checked = [_clean(row) for row in rows]
+        checked = [_clean(self._redacted(row)) for row in rows]
         batch = self._batch()
         batch.rows += checked
         self._wake.set()
         if checked:
             await asyncio.shield(batch.done)
+
+    def _redacted(self, row: LogRow) -> LogRow:
+        return row._replace(line=self.redactor.text(row.line)) if isinstance(row, TaskLine) else row
 
     def _batch(self) -> _Batch:
         if self._open is None:

@@ -34,7 +34,7 @@ from asyncflow.runtime.http_task import run_http
 from asyncflow.runtime.outbound import OutboundClient
 from asyncflow.runtime.payloads import Payloads
 from asyncflow.runtime.process_executor import ProcessExecutor
-from asyncflow.runtime.secrets_in_use import NO_SECRETS, SecretsInUse
+from asyncflow.runtime.secrets_in_use import NO_SECRETS, Redactor, SecretsInUse
 from asyncflow.runtime.thread_executor import ThreadExecutor
 
 log = logging.getLogger("asyncflow.attempts")
@@ -100,7 +100,11 @@ class Bodies:
 
 
 class Performing:
-    """Runs bodies; knows the functions of this process."""
+    """Runs bodies; knows the functions of this process.
+
+    Attributes:
+        redactor: takes secrets out of what attempts log.
+    """
 
     def __init__(
         self, functions: Mapping[str, LocalFunction], bodies: Bodies, *, secrets: Mapping[str, str]
@@ -108,6 +112,7 @@ class Performing:
         """Run nothing yet; `secrets` are the values of `${workflow.secrets.NAME}` by name."""
         self.functions = functions
         self._bodies, self._secrets = bodies, secrets
+        self.redactor = Redactor(secrets)
 
     def begin(self, state: ExecutionState, task: TaskState, payload: bytes, *, sink: AttemptSink) -> Begun:
         """What an attempt is from here on."""

@@ -7,8 +7,9 @@ placeholder is found is `decide/secrets`.
 from __future__ import annotations
 
 import contextlib
-from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 from urllib.parse import quote, quote_plus
 
@@ -20,6 +21,7 @@ from asyncflow.model.inputs import AttemptEnded
 from asyncflow.model.values import JsonObject
 
 _MASK = "***"
+_URL_SAFE = str.maketrans("+/", "-_")
 _SHORTEST = 4  # shorter values would be found in texts that have nothing to do with them
 
 
@@ -65,19 +67,59 @@ class SecretsInUse:
 
     def _forms(self) -> list[str]:
         """What is searched for, the longest first: one may hold another."""
-        return sorted({form for value in self.used for form in _forms(value)}, key=len, reverse=True)
+        return _all_forms(self.used)
+
+
+class Redactor:
+    """Takes every secret there is out of texts by which nothing is decided: log lines, the audit.
+
+    Whoever wrote them may have had a secret in other ways than by its name.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """Know these values by name; they do not change."""
+        self._secrets = secrets
+        self._found: list[str] | None = None
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        return _masked_text(text, self._forms()) if self._secrets else text
+
+    def value(self, value: JsonObject) -> JsonObject:
+        """The object without secrets."""
+        return cast("JsonObject", _masked(value, self._forms())) if self._secrets else value
+
+    def _forms(self) -> list[str]:
+        if self._found is None:
+            self._found = _all_forms(self._secrets.values())
+        return self._found
+
+
+def _all_forms(values: Iterable[str]) -> list[str]:
+    return sorted({form for value in values for form in _forms(value)}, key=len, reverse=True)
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The texts in which a secret may come back: as it is, in a URL, in base64."""
+    """The texts in which a secret may come back: as it is, in a URL, in JSON, in base64."""
     for text in _texts(secret):
         if len(text) >= _SHORTEST:
-            raw = text.encode("utf-8", "replace")
             yield text
             yield quote(text, safe="", errors="replace")
+            yield quote(text, errors="replace")
             yield quote_plus(text, errors="replace")
-            yield b64encode(raw).decode().rstrip("=")
-            yield urlsafe_b64encode(raw).decode().rstrip("=")
+            yield json.dumps(text)[1:-1]
+            yield json.dumps(text, ensure_ascii=False)[1:-1]
+            yield from _in_base64(text.encode("utf-8", "replace"))
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """What is the same in base64 whatever stands before and after, as in `user:password`."""
+    for before in range(3):
+        whole = b64encode(b"-" * before + raw).decode().rstrip("=")
+        shared = whole[before and before + 1 : (before + len(raw)) * 8 // 6]
+        if len(shared) >= _SHORTEST:
+            yield shared
+            yield shared.translate(_URL_SAFE)
 
 
 def _texts(secret: str) -> Iterator[str]:
