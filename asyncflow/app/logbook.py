@@ -116,6 +116,10 @@ class Logbook:
         conditions = [Condition("schedule", "=", (schedule,))] if schedule else []
         return await self._logs.find_firings(conditions, _page(start, size))
 
+    async def find_firings(self, conditions: Sequence[Where], page: Page) -> Found[Firing]:
+        """How many firings meet all conditions, and a page of them, the latest due first unless ordered."""
+        return await self._logs.find_firings(conditions, page)
+
     async def last_firing(self, schedule: str) -> Firing | None:
         """What came of the latest time at which a schedule was due; None if it never was."""
         found = await self.firings(schedule, size=1)

@@ -42,60 +42,62 @@ _BRIEF = 16_384  # characters of an input or output in a summary
 _ANYTHING = "*"
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
+    """A field that a query and a sort may name: the column it is in, and what its values are."""
+
     column: str
     kind: Kind
 
 
-EXECUTION_FIELDS: Mapping[str, _Field] = {
-    "workflowId": _Field("execution_id", Kind.TEXT),
-    "workflowType": _Field("name", Kind.TEXT),
-    "workflowName": _Field("name", Kind.TEXT),
-    "version": _Field("version", Kind.NUMBER),
-    "status": _Field("status", Kind.STATUS),
-    "correlationId": _Field("correlation_id", Kind.TEXT),
-    "startTime": _Field("started_at_ms", Kind.TIME),
-    "createTime": _Field("started_at_ms", Kind.TIME),
-    "updateTime": _Field("updated_at_ms", Kind.TIME),
-    "endTime": _Field("ended_at_ms", Kind.TIME),
-    "executionTime": _Field("execution_ms", Kind.NUMBER),
-    "createdBy": _Field("created_by", Kind.TEXT),
-    "event": _Field("event", Kind.TEXT),
-    "parentWorkflowId": _Field("parent_id", Kind.TEXT),
-    "priority": _Field("priority", Kind.NUMBER),
-    "reasonForIncompletion": _Field("reason", Kind.TEXT),
-    "failedReferenceTaskNames": _Field("failed_references", Kind.NAMES),
-    "failedTaskNames": _Field("failed_names", Kind.NAMES),
-    "taskToDomain": _Field("task_to_domain", Kind.TEXT),
-    "idempotencyKey": _Field("idempotency_key", Kind.TEXT),
-    "inputSize": _Field("input_bytes", Kind.NUMBER),
-    "outputSize": _Field("output_bytes", Kind.NUMBER),
+EXECUTION_FIELDS: Mapping[str, Field] = {
+    "workflowId": Field("execution_id", Kind.TEXT),
+    "workflowType": Field("name", Kind.TEXT),
+    "workflowName": Field("name", Kind.TEXT),
+    "version": Field("version", Kind.NUMBER),
+    "status": Field("status", Kind.STATUS),
+    "correlationId": Field("correlation_id", Kind.TEXT),
+    "startTime": Field("started_at_ms", Kind.TIME),
+    "createTime": Field("started_at_ms", Kind.TIME),
+    "updateTime": Field("updated_at_ms", Kind.TIME),
+    "endTime": Field("ended_at_ms", Kind.TIME),
+    "executionTime": Field("execution_ms", Kind.NUMBER),
+    "createdBy": Field("created_by", Kind.TEXT),
+    "event": Field("event", Kind.TEXT),
+    "parentWorkflowId": Field("parent_id", Kind.TEXT),
+    "priority": Field("priority", Kind.NUMBER),
+    "reasonForIncompletion": Field("reason", Kind.TEXT),
+    "failedReferenceTaskNames": Field("failed_references", Kind.NAMES),
+    "failedTaskNames": Field("failed_names", Kind.NAMES),
+    "taskToDomain": Field("task_to_domain", Kind.TEXT),
+    "idempotencyKey": Field("idempotency_key", Kind.TEXT),
+    "inputSize": Field("input_bytes", Kind.NUMBER),
+    "outputSize": Field("output_bytes", Kind.NUMBER),
 }
 """The fields of Conductor's WorkflowSummary that a query and a sort may name."""
 
-TASK_FIELDS: Mapping[str, _Field] = {
-    "taskId": _Field("task_id", Kind.TEXT),
-    "workflowId": _Field("execution_id", Kind.TEXT),
-    "workflowType": _Field("workflow_name", Kind.TEXT),
-    "workflowName": _Field("workflow_name", Kind.TEXT),
-    "version": _Field("workflow_version", Kind.NUMBER),
-    "correlationId": _Field("correlation_id", Kind.TEXT),
-    "workflowPriority": _Field("priority", Kind.NUMBER),
-    "taskType": _Field("type", Kind.TEXT),
-    "taskDefName": _Field("name", Kind.TEXT),
-    "referenceTaskName": _Field("reference", Kind.TEXT),
-    "status": _Field("status", Kind.STATUS),
-    "scheduledTime": _Field("scheduled_at_ms", Kind.TIME),
-    "startTime": _Field("started_at_ms", Kind.TIME),
-    "updateTime": _Field("updated_at_ms", Kind.TIME),
-    "endTime": _Field("ended_at_ms", Kind.TIME),
-    "executionTime": _Field("execution_ms", Kind.NUMBER),
-    "queueWaitTime": _Field("queue_wait_ms", Kind.NUMBER),
-    "reasonForIncompletion": _Field("reason", Kind.TEXT),
-    "retryCount": _Field("retry_count", Kind.NUMBER),
-    "iteration": _Field("iteration", Kind.NUMBER),
-    "workerId": _Field("worker_id", Kind.TEXT),
-    "domain": _Field("domain", Kind.TEXT),
+TASK_FIELDS: Mapping[str, Field] = {
+    "taskId": Field("task_id", Kind.TEXT),
+    "workflowId": Field("execution_id", Kind.TEXT),
+    "workflowType": Field("workflow_name", Kind.TEXT),
+    "workflowName": Field("workflow_name", Kind.TEXT),
+    "version": Field("workflow_version", Kind.NUMBER),
+    "correlationId": Field("correlation_id", Kind.TEXT),
+    "workflowPriority": Field("priority", Kind.NUMBER),
+    "taskType": Field("type", Kind.TEXT),
+    "taskDefName": Field("name", Kind.TEXT),
+    "referenceTaskName": Field("reference", Kind.TEXT),
+    "status": Field("status", Kind.STATUS),
+    "scheduledTime": Field("scheduled_at_ms", Kind.TIME),
+    "startTime": Field("started_at_ms", Kind.TIME),
+    "updateTime": Field("updated_at_ms", Kind.TIME),
+    "endTime": Field("ended_at_ms", Kind.TIME),
+    "executionTime": Field("execution_ms", Kind.NUMBER),
+    "queueWaitTime": Field("queue_wait_ms", Kind.NUMBER),
+    "reasonForIncompletion": Field("reason", Kind.TEXT),
+    "retryCount": Field("retry_count", Kind.NUMBER),
+    "iteration": Field("iteration", Kind.NUMBER),
+    "workerId": Field("worker_id", Kind.TEXT),
+    "domain": Field("domain", Kind.TEXT),
 }
 """The fields of Conductor's TaskSummary that a query and a sort may name, and a few more."""
 
@@ -133,8 +135,8 @@ class Search:
         Raises:
             InvalidInput: query, sort or free text cannot be read, or the page is too large.
         """
-        page = _page(start, size, sort, EXECUTION_FIELDS)
-        conditions = _conditions(query, EXECUTION_FIELDS)
+        page = page_of(start, size, sort, EXECUTION_FIELDS)
+        conditions = conditions_of(query, EXECUTION_FIELDS)
         if top_level_only:
             conditions.append(Condition("parent_id", "=", ("",)))
         await self._engine.views_caught_up()
@@ -158,8 +160,8 @@ class Search:
         Free text is looked for, letter case aside, in reference, name, type, reason, worker and domain.
         Raises as `executions`. Cost: loads the executions of the page that are not in memory.
         """
-        page = _page(start, size, sort, TASK_FIELDS)
-        conditions = [*_conditions(query, TASK_FIELDS), *_containing(free_text)]
+        page = page_of(start, size, sort, TASK_FIELDS)
+        conditions = [*conditions_of(query, TASK_FIELDS), *_containing(free_text)]
         await self._engine.views_caught_up()
         total, hits = await self._views.find_tasks(conditions, page)
         states = await self._states({hit.task.execution_id for hit in hits})
@@ -178,8 +180,8 @@ class Search:
 
         `sort` names fields of executions.
         """
-        page = _page(start, size, sort, EXECUTION_FIELDS)
-        conditions = [*_conditions(query, TASK_FIELDS), *_containing(free_text)]
+        page = page_of(start, size, sort, EXECUTION_FIELDS)
+        conditions = [*conditions_of(query, TASK_FIELDS), *_containing(free_text)]
         await self._engine.views_caught_up()
         return await self._views.find_owners(conditions, page)
 
@@ -295,7 +297,8 @@ def _iso(at_ms: int) -> str | None:
 # --- what is asked, in the words of the views ----------------------------------------------------
 
 
-def _page(start: int, size: int, sort: Sequence[str], fields: Mapping[str, _Field]) -> Page:
+def page_of(start: int, size: int, sort: Sequence[str], fields: Mapping[str, Field]) -> Page:
+    """The page of a list, with the order that is asked for; raises InvalidInput."""
     if not 0 <= size <= MOST_ROWS:
         raise InvalidInput(f"0 to {MOST_ROWS} is expected, got {size}", field="size")
     if not 0 <= start <= _FARTHEST:
@@ -304,19 +307,20 @@ def _page(start: int, size: int, sort: Sequence[str], fields: Mapping[str, _Fiel
     return Page(size, start, tuple((fields[name].column, down) for name, down in order))
 
 
-def _conditions(query: str, fields: Mapping[str, _Field]) -> list[Where]:
+def conditions_of(query: str, fields: Mapping[str, Field]) -> list[Where]:
+    """The conditions of a query; raises InvalidInput."""
     parsed = parse_query(query, {name: field.kind for name, field in fields.items()})
     return [_where(parsed, fields)] if parsed != Every(()) else []
 
 
-def _where(expression: Expression, fields: Mapping[str, _Field]) -> Where:
+def _where(expression: Expression, fields: Mapping[str, Field]) -> Where:
     if isinstance(expression, Comparison):
         return _compared(expression, fields[expression.field])
     members = tuple(_where(member, fields) for member in expression.members)
     return AllOf(members) if isinstance(expression, Every) else AnyOf(members)
 
 
-def _compared(comparison: Comparison, field: _Field) -> Where:
+def _compared(comparison: Comparison, field: Field) -> Where:
     _, operator, values = comparison
     if field.kind is not Kind.NAMES:
         return Condition(field.column, operator, values)

@@ -18,6 +18,7 @@ from asyncflow.app.health import Health
 from asyncflow.app.keys import Keys
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
+from asyncflow.app.schedules import Schedules
 from asyncflow.app.search import Search
 from asyncflow.app.service import Service
 from asyncflow.app.workers import Workers
@@ -37,6 +38,7 @@ class Services:
         workers: outside workers and their queues.
         keys: who may call.
         audit: what writes down who did.
+        schedules: what is started by the calendar.
     """
 
     executions: Service
@@ -47,6 +49,7 @@ class Services:
     workers: Workers
     keys: Keys
     audit: Audit
+    schedules: Schedules
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
@@ -79,7 +82,7 @@ async def open_services(
     ):
         logbook = Logbook(engine, opened)
         service = Service(engine)
-        yield Services(
+        services = Services(
             executions=service,
             executing=Executing(service, opened),
             health=Health(engine, await opened.facts()),
@@ -88,4 +91,7 @@ async def open_services(
             keys=Keys(engine, logbook),
             audit=Audit(engine),
             workers=Workers(engine, opened, logbook),
+            schedules=Schedules(service, logbook),
         )
+        await services.schedules.open()
+        yield services

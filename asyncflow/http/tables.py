@@ -13,6 +13,7 @@ from asyncflow.http import (
     bulk,
     health,
     metadata,
+    scheduler,
     task_queues,
     task_updates,
     tasks,
@@ -34,6 +35,7 @@ ALL: tuple[Routes, ...] = (
     task_updates.routes,
     task_queues.routes,
     admin.routes,
+    scheduler.routes,
     auth.routes,
     audit.routes,
 )  # fmt: skip

@@ -36,6 +36,9 @@ class Carry:
 
     Between turns what is carried equals what states want, except attempts that wait for the commit
     of the turn that admitted them.
+
+    Attributes:
+        errands: what is under way for schedules and event handlers; virtual time waits for it.
     """
 
     def __init__(  # noqa: PLR0913 - put together in one place
@@ -51,6 +54,7 @@ class Carry:
         hand_out: HandOutSettings,
     ) -> None:
         """Carry nothing yet; `functions` are the names that can be performed in this process."""
+        self.errands = 0
         self.timetable = Timetable()
         self.admission = admission
         self.admitting = Admitting(clock, admission, functions=functions, limits=limits)
@@ -262,5 +266,5 @@ class Carry:
 
     @property
     def waiting(self) -> int:
-        """Attempts admitted that have not begun: their turn is not durable yet, or they are many."""
-        return len(self._starting)
+        """Attempts admitted that have not begun: their turn is not durable yet, or they are many; errands too."""
+        return len(self._starting) + self.errands

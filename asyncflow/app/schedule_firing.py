@@ -1,0 +1,355 @@
+"""Schedules that come due: one coroutine and one alarm for all of them, on the engine's clock.
+
+A time is written down before anything is started, and what is started has an id derived from schedule
+and time: whatever is killed when, a time fires once. The documents are kept by `app/schedules`; nothing
+here knows how they are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from asyncflow.app.logbook import Firing, Logbook
+from asyncflow.app.schedule_definitions import Schedule
+from asyncflow.app.schedule_times import Due
+from asyncflow.app.service import Service
+from asyncflow.app.start_requests import parse_start_request
+from asyncflow.errors import AsyncflowError, NotFound, Refused, ShuttingDown, StoreError
+from asyncflow.ids import ExecutionId, derived_id
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.timers import TimerKey
+
+log = logging.getLogger("asyncflow.schedules")
+
+POLLED, EXECUTED, FAILED, SKIPPED = "POLLED", "EXECUTED", "FAILED", "SKIPPED"
+"""What is written of a time: it has come; then something was started, could not be, or was not to be."""
+
+MOST_CAUGHT_UP = 1_000
+"""Missed times of one schedule that are made up for, at most; older ones are dropped."""
+
+TRIGGER = "schedule:"
+"""What the trigger of an execution begins with that a schedule started."""
+
+_KEY = TimerKey("", 0, "schedules")
+_LOOK_MS = 60_000  # a wall clock that somebody moved is noticed within this time
+_AGAIN_MS = 1_000  # after the store took nothing
+_TOGETHER = 100  # times fired at once
+_AT_ONCE = 200  # times gathered before others get the loop
+_BACK_MS = 25 * 3_600_000  # a wall clock set back by more had been wrong
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A schedule, up to which moment its times are dealt with, and those that are still to be fired."""
+
+    schedule: Schedule
+    handled_ms: int
+    waiting: deque[Due] = field(default_factory=deque)
+    started: list[str] = field(default_factory=list)
+    is_current: bool = True
+
+
+@dataclass(slots=True)
+class FiringCounts:
+    """How often what came of a time, since the engine began."""
+
+    executed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    dropped: int = 0
+
+
+class ScheduleFiring:
+    """Fires the schedules that it is given.
+
+    Attributes:
+        counts: what came of the times.
+        is_held: nobody fires while it is so, see `hold`.
+    """
+
+    def __init__(self, executions: Service, logbook: Logbook) -> None:
+        """No schedule yet."""
+        self.counts = FiringCounts()
+        self.is_held = False
+        self._executions, self._logbook = executions, logbook
+        self._engine = executions.engine
+        self._carry = executions.engine.carry
+        self._entries: dict[str, _Entry] = {}
+        self._heap: list[tuple[int, int, _Entry]] = []
+        self._drawn = 0
+        self._wake = asyncio.Event()
+        self._is_errand = False
+        self._latest_ms = 0
+
+    # --- which schedules there are ----------------------------------------------------------------
+
+    async def begin(self, schedules: Iterable[tuple[Schedule, int]]) -> None:
+        """Take up all schedules at a start, each with the moment of its last change, and begin to fire."""
+        now_ms = self._now_ms()
+        started = self._started()
+        for schedule, changed_ms in schedules:
+            last = await self._logbook.last_firing(schedule.name)
+            handled_ms = max(changed_ms, last.due_ms if last is not None else 0)
+            if schedule.catch_up == "none":
+                handled_ms = max(handled_ms, now_ms)
+            entry = self._put(schedule, self._believed(schedule, handled_ms))
+            entry.started += started.get(schedule.name, [])
+            if last is not None and last.status == POLLED:
+                self._polled_before(entry, last.due_ms)
+        self._carry.hand_out.on_due[_KEY.kind] = lambda _: self._look()
+        self._engine.supervisor.start("schedules", self._run)
+        self._look()
+
+    def put(self, schedule: Schedule) -> None:
+        """A schedule is new, changed, paused or resumed: from now on it fires like this."""
+        self._put(schedule, self._believed(schedule, self._now_ms()))
+        self._set_alarm()
+
+    def drop(self, name: str) -> None:
+        """A schedule is no more."""
+        entry = self._entries.pop(name, None)
+        if entry is not None:
+            entry.is_current = False
+        self._set_alarm()
+
+    def hold(self, *, is_held: bool) -> None:
+        """Fire nothing until told to go on; what comes due meanwhile is missed. Forgotten by a restart."""
+        if self.is_held and not is_held:
+            for entry in self._entries.values():
+                if entry.schedule.catch_up == "none":
+                    entry.handled_ms = max(entry.handled_ms, self._now_ms())
+        self.is_held = is_held
+        self.plan_anew()
+
+    def plan_anew(self) -> int:
+        """Look again when each schedule is due, and say how many there are."""
+        self._heap.clear()
+        for entry in self._entries.values():
+            self._plan(entry)
+        self._look()
+        return len(self._entries)
+
+    def _put(self, schedule: Schedule, handled_ms: int) -> _Entry:
+        entry = _Entry(schedule, handled_ms)
+        before = self._entries.get(schedule.name)
+        if before is not None:
+            before.is_current = False
+            entry.started = before.started
+            entry.handled_ms = self._believed(schedule, max(before.handled_ms, handled_ms))
+        self._entries[schedule.name] = entry
+        self._plan(entry)
+        return entry
+
+    def _plan(self, entry: _Entry) -> None:
+        """Note when the schedule is due next."""
+        due = None if entry.schedule.is_paused else entry.schedule.next_due(entry.handled_ms)
+        if due is not None:
+            self._drawn += 1
+            heapq.heappush(self._heap, (due.at_ms, self._drawn, entry))
+
+    def _believed(self, schedule: Schedule, handled_ms: int) -> int:
+        """Up to when its times are dealt with; not far in the future, however wrong a clock had been."""
+        now_ms = self._now_ms()
+        if handled_ms <= now_ms + _BACK_MS:
+            return handled_ms
+        log.warning(
+            "the wall clock was set back", extra={"schedule": schedule.name, "by_ms": handled_ms - now_ms}
+        )
+        return now_ms
+
+    def _polled_before(self, entry: _Entry, due_ms: int) -> None:
+        """A time was written down by an engine that ended before it wrote what came of it."""
+        due = entry.schedule.next_due(due_ms - 1)
+        cron = entry.schedule.crons[0] if due is None or due.at_ms != due_ms else due.cron
+        entry.waiting.append(Due(due_ms, cron))
+
+    def _started(self) -> dict[str, list[str]]:
+        """Executions in memory that schedules started, by name."""
+        found: dict[str, list[str]] = {}
+        for state in self._engine.turns.states.values():
+            if state.trigger.startswith(TRIGGER) and not state.is_ended:
+                found.setdefault(state.trigger.removeprefix(TRIGGER), []).append(state.execution_id)
+        return found
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _now_ms(self) -> int:
+        return self._engine.clock.now().wall_ms
+
+    def _look(self) -> None:
+        """Have the coroutine look what is due; a virtual clock waits for it."""
+        if not self._is_errand:
+            self._is_errand = True
+            self._carry.errands += 1
+        self._wake.set()
+
+    def _at_rest(self) -> None:
+        if self._is_errand:
+            self._is_errand = False
+            self._carry.errands -= 1
+            self._engine.turns.wake()
+
+    def _set_alarm(self, *, again: bool = False) -> None:
+        """One timer for all: when the first schedule is due, and soon enough to see a clock being moved."""
+        while self._heap and not self._heap[0][2].is_current:
+            heapq.heappop(self._heap)
+        timetable, now = self._carry.timetable, self._engine.clock.now()
+        if self.is_held or self._carry.is_draining or not (self._heap or again):
+            timetable.cancel(_KEY)
+        elif again:
+            timetable.set(_KEY, now.elapsed_ms + _AGAIN_MS)
+        else:
+            timetable.set(_KEY, now.elapsed_ms + max(0, min(self._heap[0][0] - now.wall_ms, _LOOK_MS)))
+        self._engine.turns.wake()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            is_refused = False
+            try:
+                await self._fire_all()
+            except ShuttingDown:
+                self._at_rest()
+                await asyncio.Event().wait()  # until the engine's end cancels this
+            except StoreError as error:
+                log.warning("schedules not fired", extra={"reason": str(error)})
+                is_refused = True
+            if not self._wake.is_set():
+                self._set_alarm(again=is_refused)
+                self._at_rest()
+
+    # --- firing -----------------------------------------------------------------------------------
+
+    async def _fire_all(self) -> None:
+        """Fire whatever is due, one time of each schedule after another, until nothing is."""
+        while not (self.is_held or self._carry.is_draining):
+            await self._gather_due()
+            ready = [entry for entry in self._entries.values() if entry.waiting]
+            if not ready:
+                return
+            for start in range(0, len(ready), _TOGETHER):
+                results = await asyncio.gather(
+                    *(self._fire_one(entry) for entry in ready[start : start + _TOGETHER]),
+                    return_exceptions=True,
+                )
+                for fault in results:
+                    if isinstance(fault, BaseException):
+                        raise fault
+
+    async def _gather_due(self) -> None:
+        """Take from all schedules the times that have come."""
+        now_ms = self._now_ms()
+        if now_ms + _BACK_MS < self._latest_ms:
+            self._begin_anew()
+        self._latest_ms = now_ms
+        while self._heap and self._heap[0][0] <= now_ms:
+            _, _, entry = heapq.heappop(self._heap)
+            if not entry.is_current:
+                continue
+            if entry.schedule.catch_up == "all":
+                await self._gather_each(entry, now_ms)
+            else:
+                due = entry.schedule.last_due(entry.handled_ms, now_ms)
+                if due is not None:
+                    entry.waiting.append(due)
+                entry.handled_ms = max(entry.handled_ms, now_ms)
+            self._plan(entry)
+
+    def _begin_anew(self) -> None:
+        """The wall clock had been far ahead: what is handled up to then is handled up to now."""
+        self._heap.clear()
+        for entry in self._entries.values():
+            entry.handled_ms = self._believed(entry.schedule, entry.handled_ms)
+            self._plan(entry)
+
+    async def _gather_each(self, entry: _Entry, now_ms: int) -> None:
+        schedule = entry.schedule
+        begin_ms = schedule.recent(entry.handled_ms, now_ms, MOST_CAUGHT_UP)
+        if begin_ms > entry.handled_ms:
+            self.counts.dropped += 1
+            log.warning("missed times dropped", extra={"schedule": schedule.name, "before_ms": begin_ms})
+        due, count = schedule.next_due(begin_ms), 0
+        while due is not None and due.at_ms <= now_ms:
+            entry.waiting.append(due)
+            due, count = schedule.next_due(due.at_ms), count + 1
+            if count % _AT_ONCE == 0:
+                await breathe()
+        entry.handled_ms = max(entry.handled_ms, now_ms)
+
+    async def _fire_one(self, entry: _Entry) -> None:
+        """Deal with the oldest time of a schedule; it stays where it is if the store takes nothing."""
+        due = entry.waiting[0]
+        await self._fire(entry, due)
+        if entry.waiting and entry.waiting[0] is due:
+            entry.waiting.popleft()
+
+    async def _fire(self, entry: _Entry, due: Due) -> None:
+        schedule = entry.schedule
+        identity = derived_id(self._engine.settings.installation, "schedule", due.at_ms, schedule.name)
+        entry.started[:] = [each for each in entry.started if self._goes_on(each)]
+        others = [each for each in entry.started if each != identity]
+        firing = Firing(schedule.name, due.at_ms, identity, self._now_ms(), POLLED)
+        if others and schedule.overlap == "skip":
+            reason = f"execution {others[-1]} of an earlier time goes on"
+            await self._record(firing._replace(execution_id="", status=SKIPPED, reason=reason))
+            return
+        await self._logbook.record_firing(firing)
+        if schedule.overlap == "cancel_running":
+            await self._cancel(others, identity)
+        try:
+            await self._start(schedule, due, identity)
+        except (StoreError, ShuttingDown):
+            raise
+        except AsyncflowError as error:
+            reason = f"{error.code}: {error}"[:10_000]
+            await self._record(firing._replace(execution_id="", status=FAILED, reason=reason))
+            return
+        entry.started.append(identity)
+        await self._record(firing._replace(fired_ms=self._now_ms(), status=EXECUTED))
+
+    async def _record(self, firing: Firing) -> None:
+        await self._logbook.record_firing(firing)
+        match firing.status:
+            case "EXECUTED":
+                self.counts.executed += 1
+            case "FAILED":
+                self.counts.failed += 1
+                log.warning("schedule failed", extra={"schedule": firing.schedule, "reason": firing.reason})
+            case _:
+                self.counts.skipped += 1
+
+    def _goes_on(self, execution_id: str) -> bool:
+        state = self._engine.turns.states.get(execution_id)
+        return state is not None and not state.is_ended
+
+    async def _cancel(self, executions: Iterable[str], successor: str) -> None:
+        for execution in executions:
+            try:
+                await self._executions.terminate(execution, f"superseded by {successor} of the same schedule")
+            except (Refused, NotFound):
+                continue  # it ended by itself
+
+    async def _start(self, schedule: Schedule, due: Due, identity: ExecutionId) -> None:
+        """Start what is asked for; a start under an id that was used changes nothing."""
+        given = schedule.request.get("input")
+        injected: JsonObject = {
+            "_startedByScheduler": schedule.name,
+            "_scheduledTime": due.at_ms,
+            "_executedTime": self._now_ms(),
+            "_executionId": identity,
+            "_schedulerCron": f"{due.cron.cron.text} {due.cron.zone_name}",
+        }
+        body = {**schedule.request, "input": {**(given if isinstance(given, dict) else {}), **injected}}
+        request = parse_start_request(body, limits=self._engine.settings.limits)
+        prepared = await self._executions.prepare(request.to_start(created_by=schedule.owner))
+        command = prepared.command._replace(
+            trigger=f"{TRIGGER}{schedule.name}", idempotency_key=None, request_hash=""
+        )
+        await self._executions.begin(identity, prepared._replace(command=command))
