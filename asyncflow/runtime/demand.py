@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.decide.sharing import Hand, share_now
+from asyncflow.decide.sharing import share_now
 from asyncflow.model.inputs import Message
 from asyncflow.runtime.admitting import Admitting
 from asyncflow.runtime.clock import Clock
@@ -80,14 +80,20 @@ class Demand:
     def place(self, queue: Queue, place: Place) -> str:
         """Make a place of tasks with a rule known; its name in admission."""
         resource = place.resource
-        if resource not in self.places:
-            self.places[resource] = queue.places[resource] = place
+        if resource not in queue.places:
+            self.places[resource], queue.places[resource] = place, (place, 0)
         return resource
 
     def chosen(self, place: Place) -> tuple[Queue, Poll | None]:
         """The poll that gets the next task of a place, if any may."""
         queue = self.queue(place.name, place.domain)
-        return queue, first_of([s for s in queue.seats.values() if self.room(queue, s) > 0], place.rule)
+        seats = {poll.worker: queue.seats[poll.worker] for poll in queue.polls.values() if poll.left}.values()
+        if self._is_capped(queue):
+            return queue, first_of([seat for seat in seats if self.room(queue, seat) > 0], place.rule)
+        return queue, first_of(seats, place.rule)
+
+    def _is_capped(self, queue: Queue) -> bool:
+        return bool(self._settings.max_in_flight or self.most(queue))
 
     def room(self, queue: Queue, seat: Seat) -> int:
         """How many more tasks a worker may have, whatever it asks for."""
@@ -127,25 +133,44 @@ class Demand:
         """
         queue.is_stale = False
         now_ms = self._clock.now().elapsed_ms
-        seats = queue.present(now_ms)
-        messages: list[Message] = []
-        for resource, place in [*queue.places.items()]:
-            wanted = sum(min(seat.wanted(place.rule), self.room(queue, seat)) for seat in seats)
-            messages += self._admitting.set_demand(resource, wanted)
-        hands = [seat.hand(now_ms, self.room(queue, seat)) for seat in seats]
-        wanted = sum(hand.free for hand in hands if hand.is_held)
+        messages = self._balance_places(queue, now_ms) if queue.places else []
+        seats, is_capped = queue.present(now_ms), self._is_capped(queue)
+        frees = [min(s.free, self.room(queue, s)) for s in seats] if is_capped else [s.free for s in seats]
+        wanted = sum(free for seat, free in zip(seats, frees, strict=True) if seat.polls)
         if wanted and self._settings.fair:
-            wanted = self._fair(queue, hands, wanted, now_ms=now_ms)
-        messages += self._admitting.set_demand(queue.general.resource, wanted)
+            wanted = self._fair(queue, [*zip(seats, frees, strict=True)], wanted, now_ms=now_ms)
+        return [*messages, *self._admitting.set_demand(queue.general.resource, wanted)]
+
+    def _balance_places(self, queue: Queue, now_ms: int) -> list[Message]:
+        """The same for tasks with a rule, which are few and not shared; a place nobody names is forgotten."""
+        messages: list[Message] = []
+        for resource, (place, count) in [*queue.places.items()]:
+            wanted = 0
+            if count:
+                for seat in queue.present(now_ms):
+                    wanted += min(seat.wanted(place.rule), self.room(queue, seat))
+            else:
+                del queue.places[resource], self.places[resource]
+            messages += self._admitting.set_demand(resource, wanted)
         return messages
 
-    def _fair(self, queue: Queue, hands: list[Hand], wanted: int, *, now_ms: int) -> int:
+    def lower(self, queue: Queue) -> list[Message]:
+        """A poll takes nothing any more: ask for less, where anything is asked for."""
+        demand = self._admitting.admission.demand
+        if demand(queue.general.resource) or any(demand(resource) for resource in queue.places):
+            return self.balance(queue)
+        return []
+
+    def _fair(self, queue: Queue, seats: list[tuple[Seat, int]], wanted: int, *, now_ms: int) -> int:
         """How many of those wanted may be given, so that others who poll get theirs."""
         if now_ms < queue.cold_until_ms and wanted > 1:
             self._look_again_at(queue, queue.cold_until_ms)
             return 0
         ready = self._ready(queue)
-        demand = share_now(hands, ready)
+        if ready >= sum(max(free, 0) for _, free in seats):
+            demand = wanted  # enough for all, also for those who are not there
+        else:
+            demand = share_now([seat.hand(now_ms, free) for seat, free in seats], ready)
         if demand >= wanted:
             queue.owed_since_ms = 0
             return wanted

@@ -174,7 +174,7 @@ class HandOut:
         self.roll.worker(poll.worker).take(poll.queue.key[0], -1)
         self._polls.answer_if_complete(poll)
         messages = [*self._admitting.release(key)]
-        return messages + self.demand.balance(poll.queue) if poll.queue.polls else messages
+        return messages + self.demand.balance(poll.queue) if poll.queue.is_asked else messages
 
     def why_admission(self, key: Key) -> dict[str, object]:
         """What admission says of a task that is offered."""
@@ -227,7 +227,7 @@ class HandOut:
     def _asked_by(self, worker: str, queue: Queue) -> Iterable[Queue]:
         """The queues in which a task less of a worker lets somebody have more."""
         asked = {each.key: each for each in self._polls.of(worker)}
-        if queue.polls and (asked or self._admitting.admission.waiting_at(queue.general.resource)):
+        if queue.is_asked and (asked or self._admitting.admission.waiting_at(queue.general.resource)):
             asked[queue.key] = queue
         return asked.values()
 
@@ -239,7 +239,7 @@ class HandOut:
         for assigned in (assigned for _, assigned in self._closed):
             assigned.poll.is_closed = True
         for queue in {id(each.poll.queue): each.poll.queue for _, each in self._closed}.values():
-            self._report(self.demand.balance(queue))
+            self._report(self.demand.lower(queue))
 
     def committed(self) -> None:
         """What was leased is durable: answer those who wait for it."""

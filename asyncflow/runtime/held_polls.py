@@ -92,7 +92,7 @@ class HeldPolls:
         """Note who polls."""
         seen = self._watch.heard(worker)
         seen.version = version or seen.version
-        self._watch.roll.polled.setdefault(queue.key, {})[worker] = seen.last_ms, seen.last_wall_ms
+        self._watch.roll.note_poll(queue.key, worker)
         self._count += 1
         answer: asyncio.Future[list[JsonObject]] = asyncio.get_running_loop().create_future()
         return Poll(self._count, queue, worker, version, count, seen.last_ms, answer)
@@ -123,7 +123,7 @@ class HeldPolls:
         """It gets nothing more; what is on its way is waited for."""
         poll.is_due = poll.is_closed = True
         self.answer_if_complete(poll)
-        self._balance(poll.queue)
+        self._report(self._demand.lower(poll.queue))
 
     def answer_if_complete(self, poll: Poll) -> None:
         """Answer a poll for which nothing is on its way any more, if it has something or its time is up."""

@@ -48,7 +48,7 @@ class Offers:
         """A task waits for a worker, once it is due."""
         task = state.tasks[offer.number]
         key = (state.execution_id, offer.number)
-        self.queue_of(task).offers[key] = ""
+        self.queue_of(task).put(key, "")
         if offer.due_ms > self._turns.moment().elapsed_ms:
             self._timetable.set(TimerKey(*key, OFFER), offer.due_ms)
             return ()
@@ -68,12 +68,13 @@ class Offers:
         task = state.tasks[number]
         queue = self.queue_of(task)
         queue.most = _most_of(task)
-        resource = queue.offers[stream, number] = self._place_of(queue, state, task, version=offer.version)
+        resource = self._place_of(queue, state, task, version=offer.version)
+        queue.put((stream, number), resource)
         messages: list[Message] = []
-        if queue.is_stale and queue.polls:
+        if queue.is_stale and queue.is_asked:
             messages += self._demand.balance(queue)
         messages += self._admitting.offer(state, number, resource)
-        if queue.polls and (stream, number) not in self._assigned:
+        if queue.is_asked and (stream, number) not in self._assigned:
             messages += self._demand.balance(queue)
         return messages
 
@@ -101,7 +102,7 @@ class Offers:
         self._timetable.cancel(TimerKey(*key, PREFER))
         task = None if state is None else state.tasks.get(key[1])
         for queue in (self.queue_of(task),) if task is not None else self._demand.queues.values():
-            queue.offers.pop(key, None)
+            queue.drop(key)
 
 
 def _most_of(task: TaskState) -> int:

@@ -70,18 +70,21 @@ class Seat:
 
     def wanted(self, rule: Rule = ANY) -> int:
         """How many tasks its polls ask for now."""
-        return sum(poll.left for poll in self.open_polls(rule))
+        return sum(poll.left for poll in self.open_polls(rule)) if self.polls else 0
 
     def is_present(self, now_ms: int) -> bool:
         """Whether it polled lately, or is polling."""
         return bool(self.polls) or now_ms - self.seen_ms <= PRESENT_MS
 
-    def hand(self, now_ms: int, most: int) -> Hand:
-        """What sharing has to know of it; `most` is how many more it may have at all."""
-        wanted = self.wanted()
+    @property
+    def free(self) -> int:
+        """How many tasks it can take: what its polls ask for, or what it had free when it polled last."""
+        return self.wanted() if self.polls else self.slots - self.load
+
+    def hand(self, now_ms: int, free: int) -> Hand:
+        """What sharing has to know of it; `free` is how many more it may have."""
         served_ms = self.served_ms if now_ms - self.served_ms <= PRESENT_MS else 0
-        free = wanted if wanted or self.polls else self.slots - self.load
-        return Hand(self.load, served_ms, min(free, most), bool(wanted))
+        return Hand(self.load, served_ms, free, bool(self.polls))
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +92,8 @@ class Queue:
     """One task name in one domain; `polls` are those that are held.
 
     `offers` are the tasks that wait, with the place in admission they wait at, empty while they are held
-    back. `places` are those of tasks with a rule. `most` is what a definition allows one worker at once.
+    back. `places` are those of tasks with a rule, and how many name each. `most` is what a definition
+    allows one worker at once.
     `owed_since_ms`: since when tasks are kept for pollers who are not there at this moment.
     `cold_until_ms`: until when others may come who polled for nothing yet.
     """
@@ -99,11 +103,31 @@ class Queue:
     seats: dict[str, Seat] = field(default_factory=dict)
     polls: dict[int, Poll] = field(default_factory=dict)
     offers: dict[Key, str] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, tuple[Place, int]] = field(default_factory=dict)
     most: int = 0
     owed_since_ms: int = 0
     cold_until_ms: int = 0
     is_stale: bool = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any poll can take something."""
+        return any(poll.left and not poll.is_closed for poll in self.polls.values())
+
+    def put(self, key: Key, resource: str) -> None:
+        """A task waits at this place from here on, or at none if it is empty."""
+        self.drop(key)
+        self.offers[key] = resource
+        self._count(resource, 1)
+
+    def drop(self, key: Key) -> None:
+        """A task waits no more."""
+        self._count(self.offers.pop(key, ""), -1)
+
+    def _count(self, resource: str, by: int) -> None:
+        known = self.places.get(resource)
+        if known is not None:
+            self.places[resource] = known[0], known[1] + by
 
     def seat(self, worker: str) -> Seat:
         """The seat of a worker, who may take it now."""

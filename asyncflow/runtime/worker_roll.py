@@ -15,6 +15,9 @@ log = logging.getLogger("asyncflow.workers")
 ACTIVE_MS = 10_000
 """A domain counts as served so long after a poll."""
 
+_FORGOTTEN_MS = 3_600_000  # who did not come for so long, once there are more than
+_KEPT = 1_000
+
 Key = tuple[str, int]
 QueueKey = tuple[str, str]
 """Task name and domain, "" for none."""
@@ -93,6 +96,17 @@ class Roll:
             worker.is_lost = False
             log.info("worker.found", extra={"worker": name})
         return worker
+
+    def note_poll(self, queue: QueueKey, name: str) -> None:
+        """A worker that was just seen polls; those who are long gone are forgotten now and then."""
+        seen, polled = self.workers[name], self.polled.setdefault(queue, {})
+        polled[name] = seen.last_ms, seen.last_wall_ms
+        old_ms = seen.last_ms - _FORGOTTEN_MS
+        if len(polled) > _KEPT:
+            self.polled[queue] = {each: at for each, at in polled.items() if at[0] > old_ms}
+        if len(self.workers) > _KEPT:
+            here = self.workers.items()
+            self.workers = {each: w for each, w in here if w.last_ms > old_ms or w.in_flight}
 
     # --- leases -------------------------------------------------------------------------------------
 
