@@ -92,12 +92,13 @@ class Schedules:
         """
         body = self._documents.get(name)
         made_ms, changed_ms = self._documents.times_ms(name)
-        shown: JsonObject = {**_DEFAULTS, **body, "createTime": made_ms, "updatedTime": changed_ms}
+        given = {key: value for key, value in body.items() if value is not None and value != ""}
+        shown: JsonObject = {**_DEFAULTS, **given, "createTime": made_ms, "updatedTime": changed_ms}
         schedule = self._schedule(name)
         due = None if schedule.is_paused else schedule.next_due(self._engine.clock.now().wall_ms)
         if due is not None:
             shown["nextRunTime"] = due.at_ms
-        return {key: value for key, value in shown.items() if value is not None and value != ""}
+        return shown
 
     async def delete(self, name: str) -> None:
         """Delete a schedule, if there is one; what it started goes on."""
