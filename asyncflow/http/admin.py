@@ -47,7 +47,6 @@ async def get_config(call: Call) -> Reply:
     limits = {f"asyncflow.limits.{name}": value for name, value in asdict(call.limits).items()}
     parts = {
         "asyncflow.version": VERSION,
-        "asyncflow.installation": engine.installation,
         "asyncflow.http.allow": list(engine.http_allow),
         "asyncflow.scripts.mode": engine.scripts.mode,
         "asyncflow.commands.enabled": engine.commands.enabled,

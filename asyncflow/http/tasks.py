@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+from asyncflow.app.search import Search, TaskFound
 from asyncflow.app.task_views import whole_tasks
 from asyncflow.errors import NotFound
 from asyncflow.http.parameters import Parameter
@@ -150,30 +151,27 @@ async def get_log(call: Call) -> Reply:
 @routes.get("/api/tasks/search", role=VIEWER, query=_SEARCH, answers=json_answer("TaskSummarySearchResult"))
 async def search_summaries(call: Call) -> Reply:
     """Search tasks, in brief; scheduled last first unless sorted."""
-    search = call.services.search
-    total, rows = await search.tasks(
-        call.word("query"),
-        call.word("freeText"),
-        start=call.integer("start"),
-        size=call.integer("size"),
-        sort=call.words("sort"),
-    )
-    return reply_json({"totalHits": total, "results": [search.summary(row) for row in rows]})
+    total, rows = await _found(call)
+    return reply_json({"totalHits": total, "results": [Search.summary(row) for row in rows]})
 
 
 @routes.get("/api/tasks/search-v2", role=VIEWER, query=_SEARCH, answers=json_answer("TaskSearchResult"))
 async def search_tasks(call: Call) -> Reply:
     """Search tasks, whole; scheduled last first unless sorted."""
-    services = call.services
-    total, rows = await services.search.tasks(
+    total, rows = await _found(call)
+    whole = await whole_tasks(call.services.executions.engine, rows)
+    return reply_json({"totalHits": total, "results": whole})
+
+
+async def _found(call: Call) -> tuple[int, list[TaskFound]]:
+    """How many tasks there are that a search asks for, and a page of them."""
+    return await call.services.search.tasks(
         call.word("query"),
         call.word("freeText"),
         start=call.integer("start"),
         size=call.integer("size"),
         sort=call.words("sort"),
     )
-    found = await whole_tasks(services.executions.engine, rows)
-    return reply_json({"totalHits": total, "results": found})
 
 
 @routes.get(
@@ -190,6 +188,9 @@ async def search_tasks(call: Call) -> Reply:
 async def get_storage_location(call: Call) -> Reply:  # noqa: ARG001 - as every handler is called
     """Where to put a large payload: nowhere, as payloads go through this server."""
     raise NotFound("external payload storage", "clients send payloads whole, the server stores large ones")
+
+
+# --- ours -----------------------------------------------------------------------------------------
 
 
 @routes.post(

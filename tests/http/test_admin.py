@@ -7,9 +7,8 @@ import pytest
 from asyncflow.app.documents import Documents
 from asyncflow.app.options import EngineSettings
 from tests.http.conftest import Server
-from tests.http.worker_calls import as_list, as_object, polled, started, status
+from tests.http.worker_calls import NOBODY, as_list, as_object, polled, started, status
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
 CANARY = "the-value-of-a-secret"
 
 

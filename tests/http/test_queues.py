@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.http.conftest import Server
-from tests.http.worker_calls import as_list, as_object, chain, polled, started, status, wait
+from tests.http.worker_calls import NOBODY, as_list, as_object, chain, polled, started, status, wait
 
 UPDATE = pytest.mark.route("POST /api/queue/update/{workflowId}/{reference}/{status}")
 UPDATE_BY_ID = pytest.mark.route("POST /api/queue/update/{workflowId}/task/{task}/{status}")
-NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.mark.route("GET /api/tasks/queue/sizes")

@@ -8,11 +8,10 @@ import pytest
 
 from asyncflow.model.values import JsonObject
 from tests.http.conftest import Server
-from tests.http.worker_calls import as_object, chain, polled, result, started, status, wait
+from tests.http.worker_calls import NOBODY, as_object, chain, polled, result, started, status, wait
 
 SIGNAL = pytest.mark.route("POST /api/tasks/{workflowId}/{status}/signal")
 SYNC = pytest.mark.route("POST /api/tasks/{workflowId}/{status}/signal/sync")
-NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 def child(*tasks: JsonObject) -> JsonObject:

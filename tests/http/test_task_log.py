@@ -7,11 +7,10 @@ import json
 import pytest
 
 from tests.http.conftest import Server
-from tests.http.worker_calls import as_list, as_object, polled, result, started
+from tests.http.worker_calls import NOBODY, as_list, as_object, polled, result, started
 
 ADD = pytest.mark.route("POST /api/tasks/{id}/log")
 READ = pytest.mark.route("GET /api/tasks/{id}/log")
-NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 async def lines(server: Server, task: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""Workers say how their tasks stand: results, next tasks, signs of life, releases, and what is refused."""
+"""Workers say how their tasks stand: results, what they get for them next, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,28 +8,22 @@ import pytest
 
 from asyncflow.model.values import JsonObject
 from tests.http.conftest import Server
-from tests.http.worker_calls import SIMPLE, as_list, as_object, chain, polled, result, started, status, wait
+from tests.http.worker_calls import (
+    NOBODY,
+    RETRIED,
+    as_list,
+    as_object,
+    chain,
+    events,
+    polled,
+    result,
+    shown,
+    started,
+    status,
+)
 
 UPDATE = pytest.mark.route("POST /api/tasks")
 NEXT = pytest.mark.route("POST /api/tasks/update-v2")
-BY_NAME = pytest.mark.route("POST /api/tasks/{workflowId}/{reference}/{status}")
-BY_NAME_SYNC = pytest.mark.route("POST /api/tasks/{workflowId}/{reference}/{status}/sync")
-NOBODY = "00000000-0000-4000-8000-000000000000"
-RETRIED: JsonObject = {
-    **SIMPLE,
-    "retryCount": 2,
-    "taskDefinition": {
-        "name": "work",
-        "retryCount": 2,
-        "retryDelaySeconds": 0,
-        "responseTimeoutSeconds": 600,
-    },
-}
-
-
-async def shown(server: Server, task: JsonObject) -> JsonObject:
-    """A task as it is now."""
-    return as_object(await server.get(f"/api/tasks/{task['taskId']}"))
 
 
 # --- POST /api/tasks ------------------------------------------------------------------------------
@@ -110,11 +104,13 @@ async def test_progress_without_a_callback_keeps_the_task_with_its_worker(server
 async def test_extending_a_lease_changes_nothing_else(server: Server) -> None:
     await started(server, RETRIED)
     task = await polled(server)
+    before = await events(server, task)
 
     body = result(task, "IN_PROGRESS", extendLease=True, outputData={"lost": 1}, callbackAfterSeconds=60)
     answer = await server.post("/api/tasks", json=body)
 
     assert (answer.status, answer.text) == (200, task["taskId"])
+    assert await events(server, task) == before + 1
     now = await shown(server, task)
     assert (now["status"], now["outputData"]) == ("IN_PROGRESS", {})
 
@@ -315,135 +311,6 @@ async def test_a_result_is_taken_although_the_engine_drains_before_the_server_sa
 
     assert answer.status == 204
     assert await status(server, str(task["workflowInstanceId"])) == "COMPLETED"
-
-
-# --- by reference name ----------------------------------------------------------------------------
-
-
-@BY_NAME
-async def test_a_task_is_updated_by_its_reference_name(server: Server) -> None:
-    execution = await started(server, wait())
-
-    answer = await server.post(f"/api/tasks/{execution}/pause/COMPLETED", json={"by": "hand"})
-
-    assert answer.status == 200
-    task = as_object(await server.get(f"/api/tasks/{answer.text}"))
-    assert (task["referenceTaskName"], task["outputData"]) == ("pause", {"by": "hand"})
-    assert await status(server, execution) == "COMPLETED"
-
-
-@BY_NAME
-async def test_an_update_by_reference_name_is_laid_over_what_was_there(server: Server) -> None:
-    execution = await started(server, wait())
-
-    await server.post(f"/api/tasks/{execution}/pause/IN_PROGRESS?workerid=me", json={"a": 1, "b": 1})
-    last = await server.post(f"/api/tasks/{execution}/pause/COMPLETED", json={"b": 2})
-
-    task = as_object(await server.get(f"/api/tasks/{last.text}"))
-    assert (task["outputData"], task["workerId"]) == ({"a": 1, "b": 2}, "me")
-
-
-@BY_NAME
-@pytest.mark.parametrize("reference", ["body__1", "body"])
-async def test_a_task_of_a_loop_is_found_with_and_without_its_iteration(
-    server: Server, reference: str
-) -> None:
-    loop: JsonObject = {
-        "name": "loop",
-        "taskReferenceName": "loop",
-        "type": "DO_WHILE",
-        "loopCondition": "$.loop['iteration'] < 1",
-        "loopOver": [wait("body")],
-    }
-    execution = await started(server, loop)
-
-    answer = await server.post(f"/api/tasks/{execution}/{reference}/COMPLETED", json={})
-
-    assert answer.text
-    assert await status(server, execution) == "COMPLETED"
-
-
-@BY_NAME
-async def test_no_open_task_of_a_name_is_200_and_empty(server: Server) -> None:
-    execution = await started(server, wait())
-    await server.post(f"/api/tasks/{execution}/pause/COMPLETED", json={})
-
-    for target in (f"{execution}/pause", f"{execution}/nothing", f"{NOBODY}/pause", "no-id/pause"):
-        answer = await server.post(f"/api/tasks/{target}/COMPLETED", json={})
-        assert (answer.status, answer.body) == (200, b"")
-
-
-@BY_NAME
-@BY_NAME_SYNC
-@pytest.mark.parametrize("suffix", ["", "/sync"])
-async def test_updates_by_name_are_refused_without_a_status_or_a_map(server: Server, suffix: str) -> None:
-    execution = await started(server, wait())
-
-    unknown = await server.post(f"/api/tasks/{execution}/pause/DONE{suffix}", json={})
-    missing = await server.post(f"/api/tasks/{execution}/pause/COMPLETED{suffix}")
-    no_map = await server.post(f"/api/tasks/{execution}/pause/COMPLETED{suffix}", json=[1])
-
-    assert (unknown.status, missing.status, no_map.status) == (400, 400, 400)
-    assert unknown.message.startswith("status: ")
-    assert await status(server, execution) == "RUNNING"
-
-
-@BY_NAME_SYNC
-async def test_an_update_by_name_gives_the_execution_after_it(server: Server) -> None:
-    execution = await started(server, wait(), *chain("after"))
-
-    answer = as_object(await server.post(f"/api/tasks/{execution}/pause/COMPLETED/sync", json={"x": 1}))
-
-    assert (answer["workflowId"], answer["status"]) == (execution, "RUNNING")
-    tasks = answer["tasks"]
-    assert isinstance(tasks, list)
-    assert [task["referenceTaskName"] for task in tasks] == ["pause", "after"]
-
-
-@BY_NAME_SYNC
-async def test_an_update_by_name_of_nothing_is_404_if_it_is_to_be_shown(server: Server) -> None:
-    execution = await started(server, wait())
-
-    for target in (f"{execution}/nothing", f"{NOBODY}/pause"):
-        assert (await server.post(f"/api/tasks/{target}/COMPLETED/sync", json={})).status == 404
-
-
-# --- ours -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.route("POST /api/asyncflow/tasks/{id}/release")
-async def test_a_released_task_goes_to_another_worker_and_uses_no_retry(server: Server) -> None:
-    await started(server, RETRIED)
-    task = await polled(server)
-    path = f"/api/asyncflow/tasks/{task['taskId']}/release"
-
-    answers = [await server.post(path, params={"reason": "node restarts"}) for _ in range(2)]
-    again = await polled(server, workerid="w2")
-
-    assert [answer.status for answer in answers] == [200, 200]
-    assert (again["retryCount"], again["workerId"]) == (0, "w2")
-    assert (await shown(server, task))["reasonForIncompletion"] == "node restarts"
-
-
-@pytest.mark.route("POST /api/asyncflow/tasks/{id}/heartbeat")
-async def test_a_heartbeat_is_a_sign_of_life(server: Server) -> None:
-    await started(server, RETRIED)
-    task = await polled(server)
-    before = await shown(server, task)
-
-    answer = await server.post(f"/api/asyncflow/tasks/{task['taskId']}/heartbeat")
-
-    after = await shown(server, task)
-    assert answer.status == 200
-    assert after["updateTime"] >= before["updateTime"]  # type: ignore[operator]
-    assert after["status"] == "IN_PROGRESS"
-
-
-@pytest.mark.route("POST /api/asyncflow/tasks/{id}/release")
-@pytest.mark.route("POST /api/asyncflow/tasks/{id}/heartbeat")
-@pytest.mark.parametrize("call", ["release", "heartbeat"])
-async def test_releases_and_heartbeats_of_nothing_are_404(server: Server, call: str) -> None:
-    assert (await server.post(f"/api/asyncflow/tasks/{NOBODY}/{call}")).status == 404
 
 
 # --- many at once ---------------------------------------------------------------------------------

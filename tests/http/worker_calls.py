@@ -10,6 +10,17 @@ from asyncflow.model.values import JsonObject
 from tests.http.conftest import Answer, Server
 
 SIMPLE: JsonObject = {"name": "work", "taskReferenceName": "first", "type": "SIMPLE", "retryCount": 0}
+RETRIED: JsonObject = {
+    **SIMPLE,
+    "retryCount": 2,
+    "taskDefinition": {
+        "name": "work",
+        "retryCount": 2,
+        "retryDelaySeconds": 0,
+        "responseTimeoutSeconds": 600,
+    },
+}
+NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 def chain(*names: str) -> list[JsonObject]:
@@ -73,3 +84,15 @@ def result(
 async def status(server: Server, execution: str) -> str:
     """The status of an execution."""
     return str((await server.services.executions.get(execution))["status"])
+
+
+async def shown(server: Server, task: JsonObject) -> JsonObject:
+    """A task as it is now."""
+    return as_object(await server.get(f"/api/tasks/{task['taskId']}"))
+
+
+async def events(server: Server, task: JsonObject) -> int:
+    """How many events the execution of a task has."""
+    found = (await server.services.executions.get(str(task["workflowInstanceId"])))["asyncflow"]
+    assert isinstance(found, dict)
+    return int(found["events"])
