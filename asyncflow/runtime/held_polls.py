@@ -100,7 +100,9 @@ class HeldPolls:
     def _seat(self, poll: Poll, count: int) -> None:
         """Hold a poll."""
         seat = poll.queue.seat(poll.worker)
-        seat.slots = seat.load + seat.wanted() + count
+        slots = seat.load + seat.wanted() + count
+        # Who asks for the next task along with an update says nothing of its other slots.
+        seat.slots = slots if count > 1 else max(slots, seat.slots)
         seat.seen_ms = poll.at_ms
         seat.polls[poll.number] = poll.queue.polls[poll.number] = self._polls[poll.number] = poll
 
