@@ -6,6 +6,7 @@ were bound to. `app/service` adds the executions.
 
 from __future__ import annotations
 
+from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.errors import Conflict, DefinitionError, NotFound, Violation
 from asyncflow.ids import content_hash
 from asyncflow.model import events as ev
@@ -122,28 +123,32 @@ class Definitions:
             NotFound: no such workflow, or a sub-workflow that it names is not there.
             DefinitionError: the definition given with the request is refused.
         """
-        catalog = self.engine.catalog
-        if definition is not None:
-            graph = catalog.inline(self.check_workflow(definition))
-        else:
-            found = catalog.latest(name, version)
-            if found is None:
-                raise NotFound("workflow", f"{name}{f' version {version}' if version is not None else ''}")
-            graph = found
-        self._check_children(graph.definition)
-        return graph
+        checked = None if definition is None else self.check_workflow(definition)
+        return find_graph(self.engine.catalog, checked, name, version=version)
 
-    def _check_children(self, definition: WorkflowDefinition) -> None:
-        """Refuse a start whose sub-workflows are named literally and are not there."""
-        for path, task in iterate_tasks(definition):
-            param = task.sub_workflow_param
-            if param is None or task.type != "SUB_WORKFLOW" or param.workflow_definition is not None:
-                continue
-            name = param.name or ""
-            if "${" in name:
-                if param.version is None:
-                    raise DefinitionError(
-                        [Violation(f"{path}.subWorkflowParam.version", "needed with an expression as name")]
-                    )
-            elif self.engine.catalog.latest(name, param.version or None) is None:
-                raise NotFound("workflow", f"{name} (sub-workflow of {path})")
+
+def find_graph(
+    catalog: DefinitionCatalog, definition: WorkflowDefinition | None, name: str, *, version: int | None
+) -> Graph:
+    """What a start runs by a catalogue; `definition` was checked. Raises as `Definitions.graph_of`."""
+    graph = catalog.latest(name, version) if definition is None else catalog.inline(definition)
+    if graph is None:
+        raise NotFound("workflow", f"{name}{f' version {version}' if version is not None else ''}")
+    _check_children(catalog, graph.definition)
+    return graph
+
+
+def _check_children(catalog: DefinitionCatalog, definition: WorkflowDefinition) -> None:
+    """Refuse a start whose sub-workflows are named literally and are not there."""
+    for path, task in iterate_tasks(definition):
+        param = task.sub_workflow_param
+        if param is None or task.type != "SUB_WORKFLOW" or param.workflow_definition is not None:
+            continue
+        name = param.name or ""
+        if "${" in name:
+            if param.version is None:
+                raise DefinitionError(
+                    [Violation(f"{path}.subWorkflowParam.version", "needed with an expression as name")]
+                )
+        elif catalog.latest(name, param.version or None) is None:
+            raise NotFound("workflow", f"{name} (sub-workflow of {path})")

@@ -54,6 +54,13 @@ class Showing:
         Cost: without tasks independent of their number.
         """
         state = await self._engine.state(stream)
+        return await self._execution(state, include_tasks=include_tasks)
+
+    async def detached(self, state: ExecutionState) -> Shown:
+        """The same of an execution that is not the engine's own."""
+        return await self._execution(state, include_tasks=True)
+
+    async def _execution(self, state: ExecutionState, *, include_tasks: bool) -> Shown:
         definition = await _definition(state.graph)
         shown = render_execution(state, include_tasks=False)
         del shown["tasks"]

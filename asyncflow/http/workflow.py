@@ -13,7 +13,12 @@ from typing import cast, get_args
 from asyncflow.app.executing import Patience
 from asyncflow.app.showing import Showing, Shown
 from asyncflow.app.signal_response import ReturnStrategy
-from asyncflow.app.start_requests import StartWorkflowRequest, parse_start_request, request_hash
+from asyncflow.app.start_requests import (
+    StartWorkflowRequest,
+    parse_start_request,
+    parse_test_request,
+    request_hash,
+)
 from asyncflow.errors import KeyReused, NotFound
 from asyncflow.http.metadata import no_such_workflow
 from asyncflow.http.reply import JSON
@@ -185,6 +190,22 @@ async def execute_workflow(call: Call) -> Reply:
     body = await call.json_object()
     body |= {"name": call.path["name"], "version": call.path_number("version") or None}
     return reply_response(await Starts(call, body).execute(patience(call)))
+
+
+@routes.post(
+    "/api/workflow/test",
+    role=OPERATOR,
+    body=json_body("WorkflowTestRequest"),
+    answers=json_answer("Workflow"),
+    errors=(404,),
+)
+async def simulate_workflow(call: Call) -> Reply:
+    """Play a definition with mocked outputs of its tasks, in virtual time; nothing is stored."""
+    request = parse_test_request(await call.json_object(), limits=call.limits)
+    try:
+        return reply_shown(await call.services.executing.simulate(request))
+    except NotFound as error:
+        raise no_such_definition(error, request) from error
 
 
 def patience(call: Call) -> Patience:

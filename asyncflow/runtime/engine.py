@@ -168,12 +168,13 @@ class Engine:
             settings.installation,
             self.payloads,
         )
+        self.scripts = await stack.enter_async_context(
+            ScriptRunner(_bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
+        )
         self.attempts = Attempts(
             self.turns.report,
             performing=Performing(self.functions, bodies, secrets=settings.secrets),
-            scripts=await stack.enter_async_context(
-                ScriptRunner(_bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
-            ),
+            scripts=self.scripts,
             context=self._context,
             over=self.turns.wake,
         )

@@ -1,6 +1,6 @@
 """The deciding core driven by hand: no loop, no store, time that moves when told to.
 
-A `World` holds executions and delivers their messages, as the turn does; attempts end when the
+A `World` is a sandbox of executions with their histories; attempts end when the
 test says so. Histories can be cut anywhere and folded again, which is how the laws of recovery
 are tested. What executions wait for is read in `testing/open_work`.
 """
@@ -12,22 +12,19 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.decide.decider import decide
+from asyncflow.app.sandbox import Sandbox
 from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.decide.scripts import script_request
-from asyncflow.decide.step import Context
 from asyncflow.errors import AsyncflowError, ScriptError
 from asyncflow.model import inputs
 from asyncflow.model.definition import parse_task_definition, parse_workflow
-from asyncflow.model.effects import Proceed, RunScript, Timer
-from asyncflow.model.events import ExecutionStarted
+from asyncflow.model.effects import RunScript, Timer
+from asyncflow.model.events import Event, ExecutionStarted
 from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import Input, Message
-from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import COMPLETED, FAILED
-from asyncflow.model.turn import Moment, Recorded
+from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonMapping, JsonObject, JsonValue
 from asyncflow.testing.open_work import (
     child_id,
@@ -46,22 +43,15 @@ def _no_scripts(language: str, _source: str, _given: JsonMapping) -> JsonValue:
 
 
 @dataclass
-class World:
+class World(Sandbox):
     """Executions, their histories, and a clock. Everything is decided at once, in order.
 
     `scripts` evaluates scripts; `local` names the functions that count as known here, all other
-    SIMPLE tasks wait for `end`. `slice_size` bounds one step.
+    SIMPLE tasks wait for `end`.
     """
 
     scripts: ScriptFunction = _no_scripts
     local: frozenset[str] = frozenset()
-    limits: Limits = DEFAULT_LIMITS
-    slice_size: int = 2_000
-    now_ms: int = 1_000_000
-    entropy: int = 1
-    active_domains: dict[str, frozenset[str]] = field(default_factory=dict)
-    catalog: DefinitionCatalog = field(default_factory=DefinitionCatalog)
-    states: dict[str, ExecutionState] = field(default_factory=dict)
     journal: dict[str, list[Recorded]] = field(default_factory=dict)
     _drawn: int = 0
     _graphs: dict[str, Graph] = field(default_factory=dict)  # of what may be folded again
@@ -99,46 +89,20 @@ class World:
 
     def send(self, to: str, given: Input) -> None:
         """Decide an input and everything that follows from it without time passing."""
-        self._settle(Message(to, given))
+        self.settle(Message(to, given))
         while (asked := next_script(self.states.values())) is not None:
             state, effect = asked
-            self._settle(Message(state.execution_id, self._run_script(state, effect)))
-
-    def _settle(self, message: Message) -> None:
-        waiting = [message]
-        while waiting:
-            waiting += self._decide(waiting.pop(0))
-            for state in self.states.values():
-                while Proceed() in state.wanted.get(0, ()):
-                    waiting += self._decide(Message(state.execution_id, inputs.Continue()))
+            self.settle(Message(state.execution_id, self._run_script(state, effect)))
 
     def send_alone(self, state: ExecutionState, given: Input) -> list[Message]:
         """Decide one input and nothing of what it leaves for another turn; messages are not delivered."""
-        return self._decide(Message(state.execution_id, given))
+        return self.decide_one(Message(state.execution_id, given))[1]
 
-    def _decide(self, message: Message) -> list[Message]:
-        state = self.states.get(message.to)
-        if state is None:
-            assert isinstance(message.input, inputs.StartExecution), f"unknown execution: {message}"
-            state = new_state(message.to, self.catalog.graphs, message.input.definition)
-            self.states[message.to] = state
+    def decided(self, state: ExecutionState, events: list[Event]) -> None:
+        """Record them."""
         self._graphs[state.graph.hash] = state.graph
-        step = decide(state, message.input, self.context())
-        history = self.journal.setdefault(message.to, [])
-        history += [Recorded(len(history) + i + 1, self.now_ms, event) for i, event in enumerate(step.events)]
-        return step.messages
-
-    def context(self) -> Context:
-        """What deciding knows now."""
-        moment = Moment(self.now_ms, self.now_ms)
-        return Context(
-            moment,
-            self.entropy,
-            self.catalog,
-            self.limits,
-            slice_size=self.slice_size,
-            active_domains=self.active_domains,
-        )
+        history = self.journal.setdefault(state.execution_id, [])
+        history += [Recorded(len(history) + i + 1, self.now_ms, event) for i, event in enumerate(events)]
 
     def _run_script(self, state: ExecutionState, effect: RunScript) -> inputs.ScriptEnded:
         value: JsonValue = None
