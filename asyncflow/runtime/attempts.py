@@ -17,7 +17,9 @@ from asyncflow.model.inputs import AttemptEnded, AttemptInterrupted, ExtendLease
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED
 from asyncflow.runtime.attempt_records import AttemptRecord, LogLine
-from asyncflow.runtime.clock import comes_within
+from asyncflow.runtime.clock import comes_within, stopwatch_s
+from asyncflow.runtime.distribution import Distribution
+from asyncflow.runtime.log_context import Subject, subject
 from asyncflow.runtime.performing import Begun, LocalFunction, Performing
 from asyncflow.runtime.scripts.evaluator import ScriptRequest, ScriptRunner
 
@@ -48,6 +50,8 @@ class Attempts:
 
     Attributes:
         keep_line: told of every line that an attempt logs.
+        keep_record: told of every record of progress, sizes and metrics.
+        script_seconds: how long scripts took, waits for a free evaluator included.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class Attempts:
             grace_s: see `GRACE_S`.
         """
         self.keep_line: Callable[[str, int, LogLine], None] = lambda *_: None
+        self.keep_record: Callable[[str, int, AttemptRecord], None] = lambda *_: None
+        self.script_seconds = Distribution()
         self._report, self._performing = report, performing
         self._scripts, self._context = scripts, context
         self._told_over, self._grace_s = over, grace_s
@@ -93,7 +99,7 @@ class Attempts:
         if key in self._running:
             self.cancel(key)
         self._running[key] = running
-        running.work = asyncio.create_task(self._perform(key, running))
+        running.work = asyncio.create_task(self._perform(key, running, task.retry_count + 1))
 
     def cancel(self, key: Key) -> None:
         """Break an attempt off; one that ended already is gone."""
@@ -116,8 +122,9 @@ class Attempts:
         if not self.count:
             self._rested.set()
 
-    async def _perform(self, key: Key, running: _Running) -> None:
+    async def _perform(self, key: Key, running: _Running, attempt: int) -> None:
         begun = running.begun
+        subject.set(Subject(begun.stream, begun.ref, attempt, begun.executor))
         report: Report
         try:
             report = await self._performing.outcome(begun)
@@ -160,6 +167,7 @@ class Attempts:
         work.add_done_callback(self._over)
 
     async def _evaluate(self, stream: str, number: int, iteration: int, request: ScriptRequest) -> None:
+        began_s = stopwatch_s()
         try:
             value, error = await self._scripts.run(request), None
         except (ScriptError, LimitExceeded, PayloadUnavailable) as fault:
@@ -169,6 +177,7 @@ class Attempts:
         except Exception as bug:  # the task must not wait for ever for an answer that cannot come
             log.exception("script broke", extra={"execution": stream, "task": number})
             value, error = None, f"{type(bug).__name__}: {bug}"
+        self.script_seconds.observe(stopwatch_s() - began_s)
         if not self._closing:
             self._report(stream, ScriptEnded(number, value, error, iteration))
 
@@ -218,3 +227,4 @@ class Attempts:
         """Progress, sizes or a metric of an attempt."""
         shown = self._performing.redactor.text(repr(record))
         task_log.info("%s", shown, extra={"execution": execution_id, "task": number})
+        self.keep_record(execution_id, number, record)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from asyncflow.errors import NotCommitted, OutcomeUnknown, StoreError
 from asyncflow.model.turn import Turn
 from asyncflow.runtime import points
-from asyncflow.runtime.clock import comes_within
+from asyncflow.runtime.clock import comes_within, stopwatch_s
+from asyncflow.runtime.distribution import Distribution
 from asyncflow.runtime.open_turn import OpenTurn
 from asyncflow.store.journal import Journal
 
@@ -33,6 +34,7 @@ class Commits:
         under_way: the turn that is being committed.
         failure: why nothing is committed any more; it never changes back.
         trouble: why the turn under way waits (`storage_full`, `storage_busy`), or empty.
+        seconds: how long commits took, waits for room included.
     """
 
     def __init__(self, journal: Journal, *, again_s: float = AGAIN_S) -> None:
@@ -41,6 +43,7 @@ class Commits:
         self.under_way: OpenTurn | None = None
         self.failure: StoreError | None = None
         self.trouble = ""
+        self.seconds = Distribution()
         self._journal, self._again_s = journal, again_s
         self._handed = asyncio.Event()
         self._closing = asyncio.Event()
@@ -64,10 +67,12 @@ class Commits:
             assert turn is not None  # it was handed over
             record = turn.close(self.number)
             points.reach(points.BEFORE_COMMIT)
+            began_s = stopwatch_s()
             try:
                 await self._append(record)
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be released
                 return self.fail(error)
+            self.seconds.observe(stopwatch_s() - began_s)
             points.reach(points.AFTER_COMMIT)
             self.under_way = None
             try:

@@ -31,7 +31,7 @@ class OpenTurn:
 
     All of it happened at one `moment`, that of its first input, so that a replay, which knows
     the turn's moment only, makes the very same state. `done` is fulfilled when it is durable.
-    `bytes` are those of the payloads that came in, as far as they are known.
+    `bytes` are those of the payloads that came in, as far as they are known, `inputs` how many were decided.
     """
 
     moment: Moment | None = None
@@ -43,6 +43,7 @@ class OpenTurn:
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     count: int = 0
     bytes: int = 0
+    inputs: int = 0
 
     @property
     def is_full(self) -> bool:

@@ -9,6 +9,7 @@ next turn, so a batch adapts to the disk by itself and nothing lingers. What arr
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -32,7 +33,12 @@ from asyncflow.store.journal import Journal
 
 __all__ = ["Carrier", "Turns"]
 
+log = logging.getLogger("asyncflow.turns")
+
 T = TypeVar("T")
+
+Listener = Callable[[OpenTurn, Turn], None]
+"""Told of a turn that is durable, while what ended in it is still in memory; never awaited."""
 
 
 class Turns:
@@ -47,6 +53,7 @@ class Turns:
         under_way: whether anything is carried out; time does not jump then.
         committed: told of every turn once it is durable and everybody else was told.
         recorded: told of the same, as the journal has it.
+        listeners: told of every turn once it is durable; who breaks is told no more.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Turns:
         self.under_way: Callable[[], bool] = lambda: False
         self.committed: Callable[[OpenTurn], None] = lambda _: None
         self.recorded: Callable[[Turn], None] = lambda _: None
+        self.listeners: list[Listener] = []
         self._clock = clock
         self._deciding = Deciding(
             self.residents,
@@ -194,7 +202,7 @@ class Turns:
     def _decide(self) -> None:
         """Decide a slice of what is there; once closing, only what was there when it began."""
         if not self.inbox.is_closed:
-            self._deciding.decide_slice()
+            self._recording.turn.inputs += self._deciding.decide_slice()
         elif self._to_decide:
             self._to_decide -= min(self._to_decide, self._deciding.decide_slice(self._to_decide))
 
@@ -245,6 +253,8 @@ class Turns:
             for entry in record.entries:
                 for watcher in tuple(self.watchers.get(entry.stream, ())):
                     watcher(entry, record.moment)
+        if self.listeners:
+            self._tell(turn, record)
         self.residents.ended(turn.ended)
         for stream in turn.removed:
             self.residents.remove(stream)
@@ -253,6 +263,15 @@ class Turns:
         self.committed(turn)
         self.recorded(record)
         self._wake.set()
+
+    def _tell(self, turn: OpenTurn, record: Turn) -> None:
+        """Tell those who only look; a fault of theirs is no fault of the engine."""
+        for listener in tuple(self.listeners):
+            try:
+                listener(turn, record)
+            except Exception:
+                log.exception("a listener broke and is told no more")
+                self.listeners.remove(listener)
 
     def record_catalog(self, events: list[Event], stream: str) -> asyncio.Future[None]:
         """Record events of the catalogue, applied to it already; done when they are durable.
