@@ -1,8 +1,7 @@
 """Schedules that come due: one coroutine and one alarm for all of them, on the engine's clock.
 
-A time is written down before anything is started, and what is started has an id derived from schedule
-and time: whatever is killed when, a time fires once. The documents are kept by `app/schedules`; nothing
-here knows how they are written.
+What is done about a time is in `schedule_starts`, and the documents are kept by `app/schedules`; nothing
+here starts or stores anything.
 """
 
 from __future__ import annotations
@@ -14,27 +13,19 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from asyncflow.app.logbook import Firing, Logbook
+from asyncflow.app.logbook import Logbook
 from asyncflow.app.schedule_definitions import Schedule
+from asyncflow.app.schedule_starts import POLLED, FiringCounts, ScheduleStarts
 from asyncflow.app.schedule_times import Due
 from asyncflow.app.service import Service
-from asyncflow.app.start_requests import parse_start_request
-from asyncflow.errors import AsyncflowError, NotFound, Refused, ShuttingDown, StoreError
-from asyncflow.ids import ExecutionId, derived_id
-from asyncflow.model.values import JsonObject
+from asyncflow.errors import ShuttingDown, StoreError
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.timers import TimerKey
 
 log = logging.getLogger("asyncflow.schedules")
 
-POLLED, EXECUTED, FAILED, SKIPPED = "POLLED", "EXECUTED", "FAILED", "SKIPPED"
-"""What is written of a time: it has come; then something was started, could not be, or was not to be."""
-
 MOST_CAUGHT_UP = 1_000
 """Missed times of one schedule that are made up for, at most; older ones are dropped."""
-
-TRIGGER = "schedule:"
-"""What the trigger of an execution begins with that a schedule started."""
 
 _KEY = TimerKey("", 0, "schedules")
 _LOOK_MS = 60_000  # a wall clock that somebody moved is noticed within this time
@@ -55,29 +46,18 @@ class _Entry:
     is_current: bool = True
 
 
-@dataclass(slots=True)
-class FiringCounts:
-    """How often what came of a time, since the engine began."""
-
-    executed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    dropped: int = 0
-
-
 class ScheduleFiring:
     """Fires the schedules that it is given.
 
     Attributes:
-        counts: what came of the times.
         is_held: nobody fires while it is so, see `hold`.
     """
 
     def __init__(self, executions: Service, logbook: Logbook) -> None:
         """No schedule yet."""
-        self.counts = FiringCounts()
         self.is_held = False
-        self._executions, self._logbook = executions, logbook
+        self._starts = ScheduleStarts(executions, logbook)
+        self._logbook = logbook
         self._engine = executions.engine
         self._carry = executions.engine.carry
         self._entries: dict[str, _Entry] = {}
@@ -87,12 +67,17 @@ class ScheduleFiring:
         self._is_errand = False
         self._latest_ms = 0
 
+    @property
+    def counts(self) -> FiringCounts:
+        """What came of the times since the engine began."""
+        return self._starts.counts
+
     # --- which schedules there are ----------------------------------------------------------------
 
     async def begin(self, schedules: Iterable[tuple[Schedule, int]]) -> None:
         """Take up all schedules at a start, each with the moment of its last change, and begin to fire."""
         now_ms = self._now_ms()
-        started = self._started()
+        started = self._starts.going_on()
         for schedule, changed_ms in schedules:
             last = await self._logbook.last_firing(schedule.name)
             handled_ms = max(changed_ms, last.due_ms if last is not None else 0)
@@ -168,14 +153,6 @@ class ScheduleFiring:
         due = entry.schedule.next_due(due_ms - 1)
         cron = entry.schedule.crons[0] if due is None or due.at_ms != due_ms else due.cron
         entry.waiting.append(Due(due_ms, cron))
-
-    def _started(self) -> dict[str, list[str]]:
-        """Executions in memory that schedules started, by name."""
-        found: dict[str, list[str]] = {}
-        for state in self._engine.turns.states.values():
-            if state.trigger.startswith(TRIGGER) and not state.is_ended:
-                found.setdefault(state.trigger.removeprefix(TRIGGER), []).append(state.execution_id)
-        return found
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -273,7 +250,7 @@ class ScheduleFiring:
         schedule = entry.schedule
         begin_ms = schedule.recent(entry.handled_ms, now_ms, MOST_CAUGHT_UP)
         if begin_ms > entry.handled_ms:
-            self.counts.dropped += 1
+            self._starts.counts.dropped += 1
             log.warning("missed times dropped", extra={"schedule": schedule.name, "before_ms": begin_ms})
         due, count = schedule.next_due(begin_ms), 0
         while due is not None and due.at_ms <= now_ms:
@@ -286,70 +263,6 @@ class ScheduleFiring:
     async def _fire_one(self, entry: _Entry) -> None:
         """Deal with the oldest time of a schedule; it stays where it is if the store takes nothing."""
         due = entry.waiting[0]
-        await self._fire(entry, due)
+        await self._starts.fire(entry.schedule, due, entry.started)
         if entry.waiting and entry.waiting[0] is due:
             entry.waiting.popleft()
-
-    async def _fire(self, entry: _Entry, due: Due) -> None:
-        schedule = entry.schedule
-        identity = derived_id(self._engine.settings.installation, "schedule", due.at_ms, schedule.name)
-        entry.started[:] = [each for each in entry.started if self._goes_on(each)]
-        others = [each for each in entry.started if each != identity]
-        firing = Firing(schedule.name, due.at_ms, identity, self._now_ms(), POLLED)
-        if others and schedule.overlap == "skip":
-            reason = f"execution {others[-1]} of an earlier time goes on"
-            await self._record(firing._replace(execution_id="", status=SKIPPED, reason=reason))
-            return
-        await self._logbook.record_firing(firing)
-        if schedule.overlap == "cancel_running":
-            await self._cancel(others, identity)
-        try:
-            await self._start(schedule, due, identity)
-        except (StoreError, ShuttingDown):
-            raise
-        except AsyncflowError as error:
-            reason = f"{error.code}: {error}"[:10_000]
-            await self._record(firing._replace(execution_id="", status=FAILED, reason=reason))
-            return
-        entry.started.append(identity)
-        await self._record(firing._replace(fired_ms=self._now_ms(), status=EXECUTED))
-
-    async def _record(self, firing: Firing) -> None:
-        await self._logbook.record_firing(firing)
-        match firing.status:
-            case "EXECUTED":
-                self.counts.executed += 1
-            case "FAILED":
-                self.counts.failed += 1
-                log.warning("schedule failed", extra={"schedule": firing.schedule, "reason": firing.reason})
-            case _:
-                self.counts.skipped += 1
-
-    def _goes_on(self, execution_id: str) -> bool:
-        state = self._engine.turns.states.get(execution_id)
-        return state is not None and not state.is_ended
-
-    async def _cancel(self, executions: Iterable[str], successor: str) -> None:
-        for execution in executions:
-            try:
-                await self._executions.terminate(execution, f"superseded by {successor} of the same schedule")
-            except (Refused, NotFound):
-                continue  # it ended by itself
-
-    async def _start(self, schedule: Schedule, due: Due, identity: ExecutionId) -> None:
-        """Start what is asked for; a start under an id that was used changes nothing."""
-        given = schedule.request.get("input")
-        injected: JsonObject = {
-            "_startedByScheduler": schedule.name,
-            "_scheduledTime": due.at_ms,
-            "_executedTime": self._now_ms(),
-            "_executionId": identity,
-            "_schedulerCron": f"{due.cron.cron.text} {due.cron.zone_name}",
-        }
-        body = {**schedule.request, "input": {**(given if isinstance(given, dict) else {}), **injected}}
-        request = parse_start_request(body, limits=self._engine.settings.limits)
-        prepared = await self._executions.prepare(request.to_start(created_by=schedule.owner))
-        command = prepared.command._replace(
-            trigger=f"{TRIGGER}{schedule.name}", idempotency_key=None, request_hash=""
-        )
-        await self._executions.begin(identity, prepared._replace(command=command))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncflow.app.logbook import Firing
-from asyncflow.app.schedule_firing import EXECUTED
+from asyncflow.app.schedule_starts import EXECUTED
 from asyncflow.model.values import JsonObject
 from tests.http.conftest import Server
 

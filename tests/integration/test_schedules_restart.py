@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from asyncflow.app.logbook import Firing
-from asyncflow.app.schedule_firing import MOST_CAUGHT_UP, POLLED
+from asyncflow.app.schedule_firing import MOST_CAUGHT_UP
+from asyncflow.app.schedule_starts import POLLED
 from asyncflow.ids import derived_id
+from asyncflow.store.sqlite import SqliteStore
 from asyncflow.testing.clock import VirtualClock
 from tests.integration.schedule_support import (
     DAY,
@@ -97,7 +99,11 @@ async def test_a_time_written_down_and_not_dealt_with_fires_once(
     async with services_on(clock, tmp_path / "a.db") as services:
         assert await started(services) == (1 if was_started else 2)
         assert await times(services, "state = POLLED") == []
-        assert (await services.executions.get(identity))["status"] == "COMPLETED"
+        shown = await services.executions.get(identity)
+        assert shown["status"] == "COMPLETED"
+        assert shown["createTime"] == (ms("2030-01-01T01:00") if was_started else ms("2030-01-01T02:30"))
+    async with SqliteStore.open(tmp_path / "a.db") as store:
+        assert [each.seq for each in (await store.read_streams([identity]))[identity]] == [1, 2, 3, 4, 5]
 
 
 async def test_an_overlap_is_known_after_a_restart(tmp_path: Path) -> None:
