@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import cast
 
+import pytest
+
 from asyncflow.http.openapi import document
 from asyncflow.http.routing import OPEN, Route
 from asyncflow.http.tables import all_routes, all_subjects
@@ -85,6 +87,8 @@ def test_every_route_that_is_not_open_says_how_to_sign_in() -> None:
             assert ("security" in _operation(found, route)) == (route.role is not OPEN)
 
 
+@pytest.mark.route("GET /api/asyncflow/openapi.json")
+@pytest.mark.route("GET /api-docs")
 async def test_both_addresses_show_the_document(server: Server) -> None:
     first, second = await server.get("/api-docs"), await server.get("/api/asyncflow/openapi.json")
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from asyncflow.app.service import StartRequest
 from asyncflow.app.services import open_services
 from asyncflow.cli.serve import stop_in_order
@@ -33,6 +35,7 @@ SLOW = {
 }
 
 
+@pytest.mark.route("GET /ready")
 async def test_a_server_is_ready_once_its_engine_is_open(server: Server) -> None:
     answer = await server.get("/ready")
 
@@ -40,6 +43,8 @@ async def test_a_server_is_ready_once_its_engine_is_open(server: Server) -> None
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.route("GET /health")
+@pytest.mark.route("GET /api/health")
 async def test_health_has_conductors_shape_and_our_details(server: Server) -> None:
     body = (await server.get("/health")).json
     assert isinstance(body, dict)
@@ -51,6 +56,7 @@ async def test_health_has_conductors_shape_and_our_details(server: Server) -> No
     assert (await server.get("/api/health")).status == 200
 
 
+@pytest.mark.route("GET /actuator/health")
 async def test_health_names_functions_that_tasks_wait_for(tmp_path: Path) -> None:
     """A task that was to run here waits for its function after a restart without it."""
     begun = asyncio.Event()
@@ -76,6 +82,7 @@ async def test_health_names_functions_that_tasks_wait_for(tmp_path: Path) -> Non
         assert (await server.get("/ready")).status == 200
 
 
+@pytest.mark.route("GET /api/version")
 async def test_the_version_is_text(server: Server) -> None:
     answer = await server.get("/api/version")
 
