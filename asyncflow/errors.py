@@ -212,6 +212,28 @@ class ShuttingDown(AsyncflowError):
     code = "shutting_down"
 
 
+class ServerUnreachable(AsyncflowError):
+    """No server is ready there: start one with `asyncflow serve`, or name another by ASYNCFLOW_SERVER."""
+
+    code = "no_server"
+
+    def __init__(self, url: str, reason: str) -> None:
+        """Say where nobody answered, and what came instead."""
+        super().__init__(f"{url}: {reason}")
+        self.url, self.reason = url, reason
+
+
+class ServerRefused(AsyncflowError):
+    """The server understood and said no; its message says why."""
+
+    code = "server_refused"
+
+    def __init__(self, status: int, message: str) -> None:
+        """Carry the HTTP status and the server's own words."""
+        super().__init__(f"{status}: {message}")
+        self.status, self.message = status, message
+
+
 class PluginError(AsyncflowError):
     """A plugin is missing, broken or incompatible; the message names it and the fault."""
 

@@ -15,6 +15,8 @@ from asyncflow.errors import (
     Conflict,
     DefinitionError,
     ExecutionFailed,
+    ServerRefused,
+    ServerUnreachable,
     ShuttingDown,
     StoreError,
     TaskFailed,
@@ -24,6 +26,7 @@ DONE = 0
 WORKFLOW_FAILED = 1
 USAGE = 2
 STORAGE = 3
+NO_SERVER = 4
 BUG = 70
 FORCED = 130
 BROKEN_PIPE = 141
@@ -33,6 +36,7 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (ShuttingDown, STORAGE),
     (ExecutionFailed, WORKFLOW_FAILED),
     (TaskFailed, WORKFLOW_FAILED),
+    (ServerUnreachable, NO_SERVER),
     (AsyncflowError, USAGE),
     (click.ClickException, USAGE),
     (OSError, USAGE),
@@ -54,6 +58,9 @@ def exit_for(error: BaseException) -> int:
     if isinstance(leaf, click.exceptions.Exit):
         return leaf.exit_code
     code = _code(leaf)
+    if isinstance(leaf, ServerRefused):
+        click.echo(f"asyncflow: {_said(leaf)}", err=True)
+        return BUG if leaf.status == 500 else code
     if code == BUG:
         _tell_of_bug(leaf)
     elif isinstance(leaf, click.ClickException):
@@ -80,7 +87,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     code = getattr(error, "code", type(error).__name__)
-    advice = "" if isinstance(error, StoreError | Conflict) else _advice(error)
+    advice = "" if isinstance(error, StoreError | Conflict | ServerRefused) else _advice(error)
     return f"{code}: {error}{advice}"
 
 
