@@ -48,6 +48,8 @@ class ServerSection(Section):
     """Pages of other origins that may call."""
     insecure_no_auth: bool = False
     """Listen beyond loopback although no keys are asked for."""
+    audit_workers: bool = False
+    """Audit what workers say of their tasks too."""
     drain_timeout_s: float = Field(default=10.0, ge=0, le=3_600)
     """How long a stop waits for attempts under way."""
     connections: Count = 20_000

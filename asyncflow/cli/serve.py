@@ -129,6 +129,7 @@ class Plan:
             port=server.port,
             hosts=server.hosts,
             origins=server.origins,
+            audit_workers=server.audit_workers,
             limits=HttpLimits(
                 request_bytes=self.config.limits.request_bytes,
                 bodies_bytes=server.bodies_bytes,

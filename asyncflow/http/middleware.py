@@ -82,7 +82,13 @@ class Door:
     """
 
     def __init__(
-        self, routes: Iterable[Route], addressing: Addressing, limits: HttpLimits, *, instance: str
+        self,
+        routes: Iterable[Route],
+        addressing: Addressing,
+        limits: HttpLimits,
+        *,
+        instance: str,
+        audit_workers: bool = False,
     ) -> None:
         """Let nobody in yet; `instance` names the server in errors."""
         self.services: Services | None = None
@@ -91,7 +97,7 @@ class Door:
         self.sentry = Sentry(every_s=limits.recheck_s)
         listed = [*routes]
         self._matcher = Matcher(listed)
-        self._audited = frozenset(route for route in listed if is_audited(route))
+        self._audited = frozenset(route for route in listed if is_audited(route, workers=audit_workers))
         self._addressing, self._limits, self._errors = addressing, limits, ErrorReplies(instance)
         self.budget = Budget(limits.bodies_bytes)
 

@@ -37,6 +37,7 @@ class HttpSettings:
         hosts: names it is called by besides loopback's.
         origins: pages of other origins that may call, such as `https://ops.example.org`.
         instance: names this server in errors.
+        audit_workers: whether what workers say of their tasks is audited too.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +45,7 @@ class HttpSettings:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     instance: str = "asyncflow"
+    audit_workers: bool = False
     limits: HttpLimits = field(default_factory=HttpLimits)
 
 
@@ -68,6 +70,7 @@ class HttpServer:
             addressing,
             settings.limits,
             instance=settings.instance,
+            audit_workers=settings.audit_workers,
         )
 
     async def __aenter__(self) -> Self:

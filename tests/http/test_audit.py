@@ -11,6 +11,7 @@ import pytest
 from asyncflow.app.audit import MOST_REFUSALS, printable
 from asyncflow.app.options import EngineSettings
 from asyncflow.http.audit import ONLY_READING, STARTS, UNAUDITED, is_audited
+from asyncflow.http.server import HttpSettings
 from asyncflow.http.tables import all_routes
 from tests.http.conftest import Server, serving
 from tests.http.credentials import KeyRing, MovedClock, bearer, key_ring, stored_bytes
@@ -180,6 +181,20 @@ async def test_what_workers_say_of_their_tasks_is_not_audited(guarded: Server, r
     assert (await guarded.post("/api/tasks", json=body, headers=operator)).status == 200
 
     assert [row["action"] for row in await entries(guarded, ring)] == ["POST /api/workflow"]
+
+
+async def test_what_workers_say_is_audited_when_asked_for() -> None:
+    async with serving(settings=HttpSettings(port=0, audit_workers=True)) as server:
+        ring = await key_ring(server.services.keys)
+        body = {"taskId": "t1", "workflowInstanceId": "w1", "status": "COMPLETED"}
+        await server.post("/api/tasks", json=body, headers=ring.headers("operator"))
+
+        (row,) = await entries(server, ring)
+        assert (row["action"], row["caller"], row["outcome"]) == (
+            "POST /api/tasks",
+            "operator-key",
+            "not_found",
+        )
 
 
 async def test_secrets_are_cut_out_of_reasons(guarded: Server, ring: KeyRing, database: Path) -> None:
