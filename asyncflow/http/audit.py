@@ -40,6 +40,7 @@ ONLY_READING: Final = frozenset(
         ("POST", "/api/metadata/workflow/validate"),
         ("POST", "/api/token"),
         ("POST", "/api/workflow/test"),
+        ("POST", "/api/workflow/bulk/search"),
         ("POST", "/api/workflow/{name}/correlated"),
         ("POST", "/api/workflow/correlated/batch"),
         ("POST", "/api/asyncflow/metadata/workflow/compatibility"),
@@ -132,15 +133,18 @@ def outcome_of(error: BaseException) -> str:
     return error.code if isinstance(error, AsyncflowError) else "internal_error"
 
 
-async def tell_of(call: Call, route: Route, reply: Reply, outcome: str) -> None:
-    """Write what a request did, or tried to; durable at return, those of `STARTS` a moment later."""
+async def tell_of(call: Call, route: Route, reply: Reply | None, outcome: str) -> None:
+    """Write what a request did, or tried to; durable at return, those of `STARTS` a moment later.
+
+    Likewise of one that was broken off, which has no reply: it waits for nothing any more.
+    """
     is_start = (route.method, route.path) in STARTS
-    if is_start and reply.status == 200 and reply.content_type == TEXT:
+    if is_start and reply is not None and reply.status == 200 and reply.content_type == TEXT:
         ids = [reply.body[:_MOST_CHARACTERS].decode("utf-8", "replace")]
     else:
         ids = _ids_in_path(call.path) or _ids_in_body(call)
     deed = Deed(_action(route), _kind(route.path), ids, call.reason)
-    await call.services.audit.record(call.caller, deed, outcome, waits=not is_start)
+    await call.services.audit.record(call.caller, deed, outcome, waits=not is_start and reply is not None)
 
 
 def tell_of_refusal(

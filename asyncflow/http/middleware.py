@@ -169,6 +169,10 @@ class Door:
         outcome = "done"
         try:
             reply = await route.handler(call)
+        except asyncio.CancelledError:
+            if route in self._audited:
+                await tell_of(call, route, None, "cancelled")
+            raise
         except Exception as error:  # noqa: BLE001 - as in `answer`, and counted
             outcome, reply = outcome_of(error), self._errors.reply(error)
         if route in self._audited:

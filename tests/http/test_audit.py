@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -95,6 +96,31 @@ async def test_definitions_are_written_by_name_and_never_by_content(
         ("", "invalid_definition"),
     ]
     assert b"canary-in-a-body" not in stored_bytes(database.parent)
+
+
+async def test_a_request_on_many_leaves_an_entry_for_each(guarded: Server, ring: KeyRing) -> None:
+    ids = [await begun(guarded, ring, WAIT) for _ in range(3)]
+    await guarded.put("/api/workflow/bulk/pause", json=[*ids, "no such"], headers=ring.headers("operator"))
+
+    found = await entries(guarded, ring, action="PUT /api/workflow/bulk/pause")
+    assert [row["objectId"] for row in found] == [*ids, "no such"]
+
+
+async def test_a_request_that_is_broken_off_leaves_an_entry(guarded: Server, ring: KeyRing) -> None:
+    """What it asked for may be done: it is written who asked."""
+    asks = await guarded.services.keys.create("asks", "operator")
+    guarded.http.door.sentry._every_s = 0.02
+    await guarded.post("/api/metadata/workflow", json=definition("w", SIMPLE), headers=ring.headers("author"))
+    waiting = asyncio.create_task(
+        guarded.post("/api/workflow/execute/w/1?waitForSeconds=60", json={}, headers=bearer(asks))
+    )
+    while not guarded.http.door.traffic.held:
+        await guarded.get("/ready")
+    await guarded.services.keys.revoke(asks.record.key_id)
+
+    assert (await waiting).status == 401
+    (row,) = await entries(guarded, ring, caller="asks", outcome="cancelled")
+    assert (row["action"], row["objectId"]) == ("POST /api/workflow/execute/{name}/{version}", "w/1")
 
 
 @pytest.mark.route("GET /api/asyncflow/audit")
