@@ -77,6 +77,7 @@ routes = Routes(
 _MOST = 5_000
 _MOST_NAMES = 1_000
 _BULK_MESSAGE = "Bulk Request has been processed."
+_REASON = word("reason", about="Kept with the schedule.")
 _NO_BODY = json_body("Map", optional=True)
 _PAGE = (
     word("freeText", default="*", about="Words to be found; `*` for all."),
@@ -158,7 +159,7 @@ async def delete_schedule(call: Call) -> Reply:
 @routes.put(
     "/api/scheduler/schedules/{name}/pause",
     role=OPERATOR,
-    query=(word("reason", about="Kept with the schedule."),),
+    query=(_REASON,),
     body=_NO_BODY,
     errors=(404,),
 )
@@ -179,6 +180,18 @@ async def resume_schedule(call: Call) -> Reply:
     except NotFound as error:
         raise _no_such(error) from error
     return reply_empty()
+
+
+@routes.get("/api/scheduler/schedules/{name}/pause", role=OPERATOR, query=(_REASON,), errors=(404,))
+async def pause_schedule_by_get(call: Call) -> Reply:
+    """Pause a schedule as Orkes' server lets clients do; the Python SDK before 2.0 knows no other way."""
+    return await pause_schedule(call)
+
+
+@routes.get("/api/scheduler/schedules/{name}/resume", role=OPERATOR, errors=(404,))
+async def resume_schedule_by_get(call: Call) -> Reply:
+    """Resume a schedule as Orkes' server lets clients do; the Python SDK before 2.0 knows no other way."""
+    return await resume_schedule(call)
 
 
 async def _steered(call: Call, *, is_paused: bool) -> Reply:

@@ -181,6 +181,20 @@ async def test_a_schedule_is_paused_with_a_reason_and_resumed_once(server: Serve
     assert record((await server.get(f"{BASE}/schedules/s")).json)["paused"] is False
 
 
+@pytest.mark.route("GET /api/scheduler/schedules/{name}/pause")
+@pytest.mark.route("GET /api/scheduler/schedules/{name}/resume")
+async def test_a_schedule_is_paused_and_resumed_the_way_older_clients_ask(server: Server) -> None:
+    await saved(server, body())
+    paused = await server.get(f"{BASE}/schedules/s/pause")
+    shown = record((await server.get(f"{BASE}/schedules/s")).json)
+    resumed = await server.get(f"{BASE}/schedules/s/resume")
+    unknown = await server.get(f"{BASE}/schedules/none/pause")
+
+    assert (paused.status, resumed.status, unknown.status) == (200, 200, 404)
+    assert shown["paused"] is True
+    assert record((await server.get(f"{BASE}/schedules/s")).json)["paused"] is False
+
+
 @pytest.mark.route("PUT /api/scheduler/bulk/pause")
 @pytest.mark.route("PUT /api/scheduler/bulk/resume")
 async def test_many_are_paused_and_resumed_as_far_as_they_can_be(server: Server) -> None:

@@ -46,4 +46,5 @@ try {
   assert.equal(whole.tasks[3].outputData.result, null);
 } finally {
   await handler.stopWorkers();
+  clients.getClient().stopBackgroundRefresh(); // with keys it renews its token for ever
 }
