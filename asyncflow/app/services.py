@@ -17,6 +17,7 @@ from asyncflow.app.executing import Executing
 from asyncflow.app.health import Health
 from asyncflow.app.keys import Keys
 from asyncflow.app.logbook import Logbook
+from asyncflow.app.meters import Meters
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.schedules import Schedules
 from asyncflow.app.search import Search
@@ -39,6 +40,7 @@ class Services:
         keys: who may call.
         audit: what writes down who did.
         schedules: what is started by the calendar.
+        meters: what is measured.
     """
 
     executions: Service
@@ -50,6 +52,7 @@ class Services:
     keys: Keys
     audit: Audit
     schedules: Schedules
+    meters: Meters
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
@@ -80,18 +83,21 @@ async def open_services(
         engine,
         opened,
     ):
+        facts = await opened.facts()
         logbook = Logbook(engine, opened)
         service = Service(engine)
         services = Services(
             executions=service,
             executing=Executing(service, opened),
-            health=Health(engine, await opened.facts()),
+            health=Health(engine, facts),
             search=Search(engine, opened),
             logbook=logbook,
             keys=Keys(engine, logbook),
             audit=Audit(engine),
             workers=Workers(engine, opened, logbook),
             schedules=Schedules(service, logbook),
+            meters=Meters(engine, facts),
         )
         await services.schedules.open()
-        yield services
+        with services.meters:
+            yield services

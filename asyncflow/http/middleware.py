@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from aiohttp import web
 
@@ -104,6 +105,7 @@ class Door:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to a request; raises nothing but what a client that has gone brings about."""
         more: dict[str, str] | None = None
+        found: Found | None = None
         target = request.raw_path
         if not target.startswith("/"):
             target = request.rel_url.raw_path_qs if target != "*" else "/*"
@@ -112,14 +114,24 @@ class Door:
             more = self._addressing.check(request.headers, path)
             found = self._matcher.find(request.method, path)
             if found is None:
-                return respond(self._unknown(request.method, path), more)
+                reply = self._unknown(request.method, path)
+                self._count(None, reply)
+                return respond(reply, more)
             if self.services is None:
                 return respond(self._before(path), more)
             return await self._serve(self.services, request, found, query=query, more=more)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the last one to know what an error means
-            return respond(self._errors.reply(error), more)
+            reply = self._errors.reply(error)
+            self._count(found, reply)
+            return respond(reply, more)
+
+    def _count(self, found: Found | None, reply: Reply) -> None:
+        """A request that reached no handler was answered; its path is not told if no route has it."""
+        if self.services is not None:
+            method, path = (found.route.method, found.route.path) if found is not None else ("any", "none")
+            self.services.meters.requests.add(method, path, reply.status, None)
 
     async def _serve(
         self,
@@ -148,11 +160,14 @@ class Door:
             closing=self.closing,
         )
         traffic.enter(held=route.held)
+        began_s = perf_counter()
         try:
             with self._watching(services, call, route):
                 reply = await self._handled(call, route)
             if reply.status not in route.statuses:
                 traffic.undocumented.add((route.method, route.path, reply.status))
+            took_s = None if route.held else perf_counter() - began_s
+            services.meters.requests.add(route.method, route.path, reply.status, took_s)
             if reply.stream is None:
                 return respond(reply, more)
             try:

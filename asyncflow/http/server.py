@@ -14,6 +14,7 @@ from typing import Self
 
 from aiohttp import web
 
+from asyncflow.app.meters import Requests
 from asyncflow.app.services import Services
 from asyncflow.http.addressing import Addressing, is_loopback
 from asyncflow.http.connection import Gate
@@ -110,6 +111,13 @@ class HttpServer:
     def open_for(self, services: Services) -> None:
         """Let requests in: the engine is open."""
         self.door.services = services
+        services.meters.requests.look = self._tell
+
+    def _tell(self, requests: Requests) -> None:
+        """What is under way now, for whoever measures."""
+        traffic, gate = self.door.traffic, self.gate
+        requests.at_work, requests.held = traffic.at_work, traffic.held
+        requests.connections, requests.refused, requests.cut = len(gate.open), gate.refused, gate.cut
 
     def close_for_new(self) -> None:
         """Refuse what begins new work, and have everything that waits for news answered."""

@@ -13,6 +13,7 @@ from asyncflow.http import (
     bulk,
     health,
     metadata,
+    metrics,
     scheduler,
     task_queues,
     task_updates,
@@ -38,6 +39,7 @@ ALL: tuple[Routes, ...] = (
     scheduler.routes,
     auth.routes,
     audit.routes,
+    metrics.routes,
 )  # fmt: skip
 
 
