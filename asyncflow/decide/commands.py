@@ -133,10 +133,21 @@ def set_variables(step: Step, command: inputs.SetVariables) -> None:
     """Merge variables in."""
     if step.state.is_ended:
         raise Refused(f"execution {step.state.execution_id} is {step.state.status}: its variables are final")
-    fault = variables_fault(step, command.variables)
+    variables = _appended(step.state, command.variables) if command.append else command.variables
+    fault = variables_fault(step, variables)
     if fault is not None:
         raise InvalidInput(fault, field="variables")
-    step.emit(ev.VariablesSet(command.variables))
+    step.emit(ev.VariablesSet(variables))
+
+
+def _appended(state: ExecutionState, given: JsonObject) -> JsonObject:
+    """The variables with values put behind those of lists; a list is taken for its members."""
+    found: JsonObject = {}
+    for name, value in given.items():
+        present = state.variables.get(name)
+        more = value if isinstance(value, list) else [value]
+        found[name] = [*present, *more] if isinstance(present, list) else value
+    return found
 
 
 def reset_callbacks(step: Step, command: inputs.ResetCallbacks) -> None:

@@ -26,6 +26,7 @@ from asyncflow.decide.flow import advance
 from asyncflow.decide.step import Begin, Context, Step
 from asyncflow.errors import AsyncflowError, InvalidInput, NotFound, Refused
 from asyncflow.model import inputs
+from asyncflow.model.events import InputApplied
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import FAILED
 
@@ -83,7 +84,10 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
         raise NotFound("execution", state.execution_id)
     step = Step(state, context, BEGINNINGS)
     try:
-        _HANDLERS[type(given)](step, given)
+        if type(given) is inputs.Once:
+            _apply_once(step, given)
+        else:
+            _HANDLERS[type(given)](step, given)
         advance(step)
     except (Refused, NotFound, InvalidInput) as refusal:
         if not step.events:
@@ -94,6 +98,14 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
     if state.seq > context.limits.history_events:
         _end_long_history(step)
     return step
+
+
+def _apply_once(step: Step, once: inputs.Once) -> None:
+    """Do what the command says, unless it was done; one that changes nothing may come again."""
+    if once.token not in step.state.applied:
+        _HANDLERS[type(once.given)](step, once.given)
+        if step.events:
+            step.emit(InputApplied(once.token))
 
 
 def _cannot_go_on(step: Step, error: AsyncflowError) -> None:

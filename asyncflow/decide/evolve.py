@@ -122,6 +122,10 @@ def _execution_removed(state: ExecutionState, event: ev.ExecutionRemoved, at_ms:
     state.removed = True
 
 
+def _input_applied(state: ExecutionState, event: ev.InputApplied, at_ms: int) -> None:
+    state.applied.add(event.token)
+
+
 def _cancel_open(state: ExecutionState, at_ms: int) -> None:
     for task in state.tasks.values():
         if not task.is_ended:
@@ -200,6 +204,7 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.Repaired: resets.repaired,
     ev.TasksRemoved: resets.tasks_removed,
     ev.MessagePublished: tasks.message_published,
+    ev.InputApplied: _input_applied,
     ev.Deferred: _deferred,
     ev.Advanced: _advanced,
     ev.MessageQueued: _message_queued,

@@ -76,7 +76,8 @@ def begin_event(step: Step, task: TaskState) -> None:
     sink = "" if template is None else java_text(template.resolve(step.scope(task.number)))
     queue = _internal_queue(state.name, task.ref, sink)
     if queue is None:
-        fail(step, task, FAILED, f"No queue found for sink {sink!r}: only conductor: is built in")
+        reason = f"No queue found for sink {sink!r}: only conductor: and asyncflow: are built in"
+        fail(step, task, FAILED, reason)
         return
     payload: JsonObject = {
         **task.input,
@@ -102,6 +103,8 @@ def _internal_queue(workflow: str, ref: str, sink: str) -> str | None:
     provider, separator, rest = sink.partition(":")
     if provider == "conductor" and separator and rest:
         return f"conductor:{workflow}:{rest}"
+    if provider == "asyncflow" and separator and rest:
+        return sink
     return None
 
 

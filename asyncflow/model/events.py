@@ -4,7 +4,7 @@ Events are named tuples because they are built on the hottest path (0.2 µs agai
 frozen slotted dataclass) and are encoded as they are. They only ever gain fields, at the end,
 with a default: the journals of older releases stay readable. `decide/evolve` gives them effect.
 """
-# ruff: noqa: PLC0414 - the events of the catalogue are to be found here like all others
+# ruff: noqa: PLC0414 - those of the catalogue and of messages are to be found here like all others
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from asyncflow.model.catalog_events import TaskRegistered as TaskRegistered
 from asyncflow.model.catalog_events import TaskUnregistered as TaskUnregistered
 from asyncflow.model.catalog_events import WorkflowRegistered as WorkflowRegistered
 from asyncflow.model.catalog_events import WorkflowUnregistered as WorkflowUnregistered
+from asyncflow.model.message_events import InputApplied as InputApplied
+from asyncflow.model.message_events import MessageDelivered as MessageDelivered
+from asyncflow.model.message_events import MessagePublished as MessagePublished
+from asyncflow.model.message_events import MessageQueued as MessageQueued
 from asyncflow.model.values import JsonObject, JsonValue
 
 # --- executions -----------------------------------------------------------------------------
@@ -308,14 +312,6 @@ class TasksRemoved(NamedTuple):
     next_seq: int
 
 
-class MessagePublished(NamedTuple):
-    """An EVENT task put a message on an internal queue; the message id is the task id."""
-
-    number: int
-    queue: str
-    payload: JsonObject
-
-
 # --- the deciding itself --------------------------------------------------------------------
 
 
@@ -333,18 +329,6 @@ class Advanced(NamedTuple):
     """These were taken off the list of deferred follow-ups; what follows stands behind."""
 
     numbers: list[int]
-
-
-class MessageQueued(NamedTuple):
-    """An input for another stream waits to be delivered, once: kind and fields of the input."""
-
-    to: str
-    kind: str
-    fields: list[JsonValue]
-
-
-class MessageDelivered(NamedTuple):
-    """The oldest queued message was decided by its receiver in the same commit."""
 
 
 Event = (
@@ -373,6 +357,7 @@ Event = (
     | Repaired
     | TasksRemoved
     | MessagePublished
+    | InputApplied
     | Deferred
     | Advanced
     | MessageQueued

@@ -119,9 +119,17 @@ class UpdateTask(NamedTuple):
 
 
 class SetVariables(NamedTuple):
-    """Merge variables in from outside."""
+    """Merge variables in from outside; `append` puts values behind those of a variable that is a list."""
 
     variables: JsonObject
+    append: bool = False
+
+
+class Once(NamedTuple):
+    """A command that is decided once, however often it comes: a second one with its token changes nothing."""
+
+    token: str
+    given: UpdateTask | SetVariables | TerminateExecution
 
 
 class ResetCallbacks(NamedTuple):
@@ -251,6 +259,7 @@ Input = (
     | SkipTask
     | UpdateTask
     | SetVariables
+    | Once
     | ResetCallbacks
     | Evaluate
     | AttemptAdmitted

@@ -123,7 +123,8 @@ class ExecutionState:
     those whose members settled; `passive_count` counts open records that only wait for others.
     `repairs` are the records that a reopening has still to put right, because of `repair_cause`.
     `worker_version` is that of the code that took a task pinned to one version, once one did.
-    `removed`: it was deleted, and leaves memory once that is durable.
+    `removed`: it was deleted, and leaves memory once that is durable. `applied` are the tokens of
+    commands that are not done again.
     """
 
     execution_id: str
@@ -174,6 +175,7 @@ class ExecutionState:
     repairs: deque[int] = field(default_factory=deque)
     repair_cause: str = ""
     removed: bool = False
+    applied: set[str] = field(default_factory=set)
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)

@@ -266,5 +266,5 @@ class Carry:
 
     @property
     def waiting(self) -> int:
-        """Attempts admitted that have not begun: their turn is not durable yet, or they are many; errands too."""
+        """Attempts admitted that have not begun: not durable yet, or too many; and errands."""
         return len(self._starting) + self.errands

@@ -40,17 +40,19 @@ class Compaction:
 
     Attributes:
         turn_bytes: size of the turns held, when it was last measured.
+        needed_by: each gives the oldest turn that somebody has still to read.
         rounds: how often turns were made into segments.
     """
 
     def __init__(
         self, journal: Journal, turns: Turns, *, most_bytes: int, needed_from: Callable[[], int]
     ) -> None:
-        """Compact nothing yet; `needed_from` gives the oldest turn that somebody has still to read."""
+        """Compact nothing yet; `needed_from` gives the oldest turn that the views have still to read."""
+        self.needed_by = [needed_from]
         self.turn_bytes = 0
         self.rounds = 0
         self._journal, self._turns = journal, turns
-        self._most_bytes, self._needed_from = most_bytes, needed_from
+        self._most_bytes = most_bytes
         self._grown = 0
         self._first = 1
         self._ended: deque[str] = deque()
@@ -121,7 +123,7 @@ class Compaction:
             size += _BATCH_BYTES
             if size >= self._most_bytes // _PART or self._closing.is_set():
                 break
-        await self._trim(min(below, self._needed_from()))
+        await self._trim(min(below, *(needed_from() for needed_from in self.needed_by)))
         self.rounds += 1
 
     async def _segment_one(self, stream: str) -> None:

@@ -64,11 +64,14 @@ class Recording:
             self.stored.add(graph.hash)
             self.turn.store(graph.hash, graph.definition)
 
-    def record_catalog(self, events: list[Event], stream: str) -> asyncio.Future[None]:
-        """Record events of the catalogue, applied to it already; done when they are durable."""
+    def record_catalog(self, events: list[Event], stream: str, first_seq: int = 0) -> asyncio.Future[None]:
+        """Record events of the catalogue, applied to it already; done when they are durable.
+
+        With `first_seq` they are of another stream that has no state, and stand there from that place on.
+        """
         self.moment()
         turn, catalog = self.turn, self._catalog
-        turn.add(stream, catalog.seq - len(events) + 1, list(events))
+        turn.add(stream, first_seq or catalog.seq - len(events) + 1, list(events))
         for event in events:
             if isinstance(event, WorkflowRegistered) and event.definition not in self.stored:
                 self.stored.add(event.definition)

@@ -29,6 +29,8 @@ from asyncflow.store.journal import Journal
 from asyncflow.store.records import Recovery
 
 CATALOG_STREAM = "catalog"
+MESSAGES = "messages:"
+"""What the name of a stream begins with that has messages from outside, and no state."""
 
 _SLICE = 1_000  # events folded before others get the loop
 _STREAMS = 500  # streams read in one call
@@ -75,6 +77,8 @@ class _Gathered:
         at_ms = turn.moment.elapsed_ms
         is_shown = turn.number <= self._found.position.projected_turn
         for stream, first_seq, events in turn.entries:
+            if stream.startswith(MESSAGES):
+                continue
             if type(events[-1]) is ev.ExecutionRemoved:
                 self._pass_over(stream, is_shown=is_shown)
                 continue

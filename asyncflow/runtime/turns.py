@@ -273,12 +273,12 @@ class Turns:
                 log.exception("a listener broke and is told no more")
                 self.listeners.remove(listener)
 
-    def record_catalog(self, events: list[Event], stream: str) -> asyncio.Future[None]:
-        """Record events of the catalogue, applied to it already; done when they are durable.
+    def record_catalog(self, events: list[Event], stream: str, first_seq: int = 0) -> asyncio.Future[None]:
+        """Record events of no execution, see `Recording.record_catalog`; done when they are durable.
 
         Call `check_open` before they are applied, without giving up the loop in between.
         """
-        done = self._recording.record_catalog(events, stream)
+        done = self._recording.record_catalog(events, stream, first_seq)
         self._wake.set()
         return done
 
