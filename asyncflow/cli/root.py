@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from asyncflow.cli.exits import BROKEN_PIPE, FORCED, exit_for
 from asyncflow.cli.streams import prepare_streams
@@ -24,10 +25,35 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("asyncflow.cli.lint:lint", "Check definitions without running them."),
     "import": ("asyncflow.cli.convert:import_", "Turn a file of another system into a definition."),
     "export": ("asyncflow.cli.convert:export", "Turn a definition into what another system runs."),
-    "workflow": ("asyncflow.cli.workflow:workflow", "Look at the executions in a database file."),
+    "workflow": ("asyncflow.cli.workflow:workflow", "Start executions, look at them and steer them."),
+    "task": ("asyncflow.cli.task:task", "Look at tasks, end them by hand, read their logs and queues."),
+    "definition": (
+        "asyncflow.cli.metadata:definition",
+        "Register, list, show and delete definitions of a server.",
+    ),
+    "schedule": (
+        "asyncflow.cli.schedule:schedule",
+        "Start workflows at times: make schedules, look at them, pause them.",
+    ),
+    "event": ("asyncflow.cli.event:event", "Make, list and delete event handlers, and publish events."),
+    "resource": (
+        "asyncflow.cli.resource:resource",
+        "Look at what is limited, and who holds and awaits it.",
+    ),
+    "worker": ("asyncflow.cli.resource:worker", "Look at who takes tasks from the server."),
+    "server": (
+        "asyncflow.cli.server:server",
+        "Look at a server itself: its health, configuration and names.",
+    ),
+    "audit": ("asyncflow.cli.server:audit", "List who changed what on a server, and who was refused."),
+    "api": ("asyncflow.cli.server:api", "Send any request to a server."),
     "key": ("asyncflow.cli.keys:key", "Make, list and revoke the API keys of a database file."),
     "db": ("asyncflow.cli.db:db", "Look after a database file."),
     "config": ("asyncflow.cli.config:config", "Show and check settings."),
+    "completion": (
+        "asyncflow.cli.completion:completion",
+        "Print the script that lets a shell complete commands, ids and names.",
+    ),
     "doctor": ("asyncflow.cli.doctor:doctor", "Say whether this installation is complete and sound."),
 }
 """Every command: where it is, and its line in the help (a test compares the two)."""
@@ -60,6 +86,16 @@ class Root(click.Group):
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands that begin so, without importing one; options as click does it."""
+        if incomplete and not incomplete[0].isalnum():
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=line)
+            for name, (_, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's name
         """The list of commands, without importing one."""
@@ -131,7 +167,7 @@ def cli() -> None:
     """A durable workflow engine in one process.
 
     Exit codes: 0 done, 1 the workflow failed, 2 usage or configuration, 3 storage or a lock held,
-    70 a bug in asyncflow, 130 stopped by a signal.
+    4 no server answers, 70 a bug in asyncflow, 130 stopped by a signal.
     """
 
 

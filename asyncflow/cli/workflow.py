@@ -1,6 +1,8 @@
-"""`asyncflow workflow list|get`: the executions in a database file, also while an engine runs on it.
+"""`asyncflow workflow list|get|why|watch|tasks|status`: executions of a server, or in a database file.
 
-It only reads. Lists come from the views, a whole execution from the journal itself.
+It only reads. With `--db` lists come from the views of the file and a whole execution from its journal,
+also while an engine runs on it; else a server is asked. Starting is in `workflow_starting`, what is asked
+of executions in `workflow_verbs`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,20 @@ from asyncflow.cli.output import (
     write_rows,
 )
 from asyncflow.cli.paths import FilePath
+from asyncflow.cli.remote import (
+    as_object,
+    as_rows,
+    fetch,
+    id_argument,
+    joined,
+    quoted,
+    server_option,
+    tell_of_more,
+    when,
+)
+from asyncflow.cli.watch import follow
+from asyncflow.cli.workflow_starting import STARTING
+from asyncflow.cli.workflow_verbs import VERBS
 from asyncflow.ids import parse_execution_id
 from asyncflow.model.statuses import EXECUTION_TRANSITIONS
 from asyncflow.model.values import JsonObject
@@ -52,20 +68,27 @@ _TASKS = {
     "took": "TOOK",
     "reason": "REASON",
 }
+_WAITS = {"reference": "TASK", "kind": "WAITS FOR", "detail": "DETAIL"}
 
 _database = click.option(
     "--db",
     "database",
     type=FilePath(),
-    required=True,
     metavar="FILE",
-    help="The database file; an engine may be running on it.",
+    help="Read this database file instead of asking a server; an engine may be running on it.",
 )
 
 
-@click.group(short_help="Look at the executions in a database file.")
+@click.group(short_help="Start executions, look at them and steer them.")
 def workflow() -> None:
-    """Look at the executions in a database file."""
+    """Start executions of a server, look at them and steer them; list and get also read a database file."""
+
+
+for _command in (*STARTING, *VERBS):
+    workflow.add_command(_command)
+
+
+# --- lists ----------------------------------------------------------------------------------------
 
 
 @workflow.command(name="list")
@@ -80,25 +103,74 @@ def workflow() -> None:
 @click.option("--name", default="", help="Only executions of this workflow.")
 @click.option("--correlation-id", default="", help="Only with this correlation id.")
 @click.option("--children", is_flag=True, help="Sub-workflows' executions as well.")
+@click.option("--query", default="", metavar="QUERY", help="Only those that it finds; asks a server.")
+@click.option("--free-text", default="", metavar="WORDS", help="Only with these words; asks a server.")
+@click.option(
+    "--sort", default="startTime:DESC", metavar="FIELD:ASC|DESC", help="In this order; asks a server."
+)
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most this many."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@server_option
 @format_option
-def list_(  # noqa: PLR0913 - one parameter per option
-    *,
-    database: Path,
-    statuses: tuple[str, ...],
-    name: str,
-    correlation_id: str,
-    children: bool,
-    limit: int,
-    offset: int,
-    output: Format,
-) -> None:
-    """List executions, the newest start first."""
-    chosen = files.ExecutionFilter(name, statuses, correlation_id, children)
-    rows, total = in_loop(partial(files.list_executions, database, chosen, limit=limit, offset=offset))
+def list_(*, database: Path | None, server: str, output: Format, **chosen: object) -> None:
+    """List executions, the newest start first.
+
+    A QUERY compares fields, as in `workflowType = mail AND status IN (FAILED, TIMED_OUT)`.
+    """
+    if database is None:
+        _list_of_server(server, output, chosen)
+        return
+    if server or chosen["query"] or chosen["free_text"]:
+        raise CommandFailed("--db reads a file; --server, --query and --free-text ask a server")
+    _list_of_file(database, output, chosen)
+
+
+def _list_of_server(server: str, output: Format, chosen: dict[str, object]) -> None:
+    statuses = chosen["statuses"]
+    assert isinstance(statuses, tuple)
+    query = joined(
+        f"status IN ({', '.join(statuses)})" if statuses else "",
+        f"workflowType = {quoted(str(chosen['name']))}" if chosen["name"] else "",
+        f"correlationId = {quoted(str(chosen['correlation_id']))}" if chosen["correlation_id"] else "",
+        str(chosen["query"]),
+    )
+    asked = {
+        "query": query,
+        "freeText": chosen["free_text"],
+        "sort": chosen["sort"],
+        "topLevelOnly": not chosen["children"],
+        "start": chosen["offset"],
+        "size": min(int(str(chosen["limit"])), 5_000),
+    }
+    found = fetch(server, "api", "workflow", "search", **asked)
+    rows = as_rows(found)
+    if output == "table":
+        write_rows([_shown(row) for row in rows], _LISTED, output)
+    else:
+        write_rows(rows, _LISTED, output)
+    tell_of_more(found, len(rows) + int(str(chosen["offset"])), what="executions")
+
+
+def _shown(row: JsonObject) -> dict[str, object]:
+    """A summary as a row of the table."""
+    return {
+        **row,
+        "workflow": f"{row.get('workflowType')} v{row.get('version')}",
+        "started": when(row.get("startTime")),
+        "took": duration(number_of(row, "executionTime")) if row.get("endTime") else "",
+        "reason": row.get("reasonForIncompletion"),
+    }
+
+
+def _list_of_file(database: Path, output: Format, chosen: dict[str, object]) -> None:
+    statuses, limit, offset = chosen["statuses"], int(str(chosen["limit"])), int(str(chosen["offset"]))
+    assert isinstance(statuses, tuple)
+    wanted = files.ExecutionFilter(
+        str(chosen["name"]), statuses, str(chosen["correlation_id"]), bool(chosen["children"])
+    )
+    rows, total = in_loop(partial(files.list_executions, database, wanted, limit=limit, offset=offset))
     shown: list[dict[str, object]] = [
         {
             "workflowId": row.execution_id,
@@ -116,28 +188,87 @@ def list_(  # noqa: PLR0913 - one parameter per option
         for row in rows
     ]
     write_rows(shown, _LISTED, output)
-    if total > offset + len(rows):
-        click.echo(
-            f"asyncflow: {len(rows)} of {total} executions; --limit and --offset show others", err=True
-        )
+    tell_of_more({"totalHits": total}, offset + len(rows), what="executions")
+
+
+# --- one execution --------------------------------------------------------------------------------
 
 
 @workflow.command(name="get")
-@click.argument("execution_id", metavar="ID")
+@id_argument
 @_database
 @click.option("--tasks", "with_tasks", is_flag=True, help="List the tasks as well.")
+@server_option
 @format_option
-def get(*, execution_id: str, database: Path, with_tasks: bool, output: Format) -> None:
+def get(*, execution_id: str, database: Path | None, with_tasks: bool, server: str, output: Format) -> None:
     """Show one execution; with -o json in Conductor's Workflow shape, tasks and definition included."""
-    identity = _checked(execution_id)
-    execution = in_loop(partial(files.read_execution, database, identity))
+    if database is None:
+        execution = as_object(fetch(server, "api", "workflow", execution_id))
+    elif server:
+        raise CommandFailed("--db reads a file; --server asks a server")
+    else:
+        execution = in_loop(partial(files.read_execution, database, _checked(execution_id)))
     if output != "table":
         write_json(execution, lines=output == "jsonl")
         return
     _write_execution(execution)
     if with_tasks:
         click.echo()
-        write_rows(_task_rows(execution), _TASKS, output)
+        write_rows(task_rows(execution), _TASKS, output)
+
+
+@workflow.command()
+@id_argument
+@click.option("--result", "with_result", is_flag=True, help="With output and variables.")
+@server_option
+@format_option
+def status(*, execution_id: str, with_result: bool, server: str, output: Format) -> None:
+    """Show how one execution stands, in brief."""
+    asked = {"includeOutput": with_result, "includeVariables": with_result}
+    found = as_object(fetch(server, "api", "workflow", execution_id, "status", **asked))
+    if output == "table":
+        write_facts(found.items())
+    else:
+        write_json(found, lines=output == "jsonl")
+
+
+@workflow.command()
+@id_argument
+@server_option
+@format_option
+def watch(*, execution_id: str, server: str, output: Format) -> int:
+    """Follow one execution until it has ended; exit code 1 if it did not end well.
+
+    Every change of a task is a line; with -o jsonl an object. Ctrl-C ends the watching alone.
+    """
+    return follow(server, execution_id, output)
+
+
+@workflow.command()
+@id_argument
+@server_option
+@format_option
+def why(*, execution_id: str, server: str, output: Format) -> None:
+    """Say what each open task of an execution waits for: slots with their holders, workers, times."""
+    found = fetch(server, "api", "asyncflow", "workflow", execution_id, "why")
+    listed = (
+        next((each for each in found.values() if isinstance(each, list)), [])
+        if isinstance(found, dict)
+        else found
+    )
+    rows = as_rows(listed)
+    if output == "table":
+        rows = [_wait(row) for row in rows]
+        if not rows:
+            click.echo(f"asyncflow: {execution_id}: nothing waits", err=True)
+    write_rows(rows, _WAITS, output)
+
+
+def _wait(row: JsonObject) -> dict[str, object]:
+    named = {"taskId", "reference", "referenceTaskName", "kind"}
+    detail = ", ".join(f"{key}: {cell(value)}" for key, value in row.items() if key not in named)
+    reference = row.get("reference") or row.get("referenceTaskName") or row.get("taskId")
+    return {"reference": reference, "kind": row.get("kind"), "detail": detail}
 
 
 def _checked(text: str) -> str:
@@ -165,7 +296,8 @@ def _write_execution(execution: JsonObject) -> None:
     )
 
 
-def _task_rows(execution: JsonObject) -> list[dict[str, object]]:
+def task_rows(execution: JsonObject) -> list[dict[str, object]]:
+    """The tasks of an execution as rows of a table."""
     return [
         {
             "seq": task.get("seq"),
