@@ -7,6 +7,7 @@ refused whole.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from asyncflow.model.definition import WorkflowDefinition, canonical_json
 from asyncflow.model.events import Event
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Moment, StoredDefinition, StreamEvents, Turn
+
+log = logging.getLogger("asyncflow.turns")
 
 Answer = asyncio.Future[ExecutionState]
 Watcher = Callable[[StreamEvents, Moment], None]
@@ -89,3 +92,17 @@ def refuse(answer: Answer | None, error: AsyncflowError) -> None:
     """Tell whoever waits, if anybody does."""
     if answer is not None and not answer.done():
         answer.set_exception(error)
+
+
+Listener = Callable[[OpenTurn, Turn], None]
+"""Told of a turn that is durable, while what ended in it is still in memory; never awaited."""
+
+
+def tell_listeners(listeners: list[Listener], turn: OpenTurn, record: Turn) -> None:
+    """Tell those who only look; a fault of theirs is no fault of the engine, and they are told no more."""
+    for listener in tuple(listeners):
+        try:
+            listener(turn, record)
+        except Exception:
+            log.exception("a listener broke and is told no more")
+            listeners.remove(listener)

@@ -9,7 +9,6 @@ next turn, so a batch adapts to the disk by itself and nothing lingers. What arr
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ from asyncflow.runtime.commits import Commits
 from asyncflow.runtime.deciding import Carrier, Deciding, DecidingSettings
 from asyncflow.runtime.inbox import Inbox
 from asyncflow.runtime.loading import Loading, LoadMany
-from asyncflow.runtime.open_turn import OpenTurn, Watcher
+from asyncflow.runtime.open_turn import Listener, OpenTurn, Watcher, tell_listeners
 from asyncflow.runtime.recording import Recording
 from asyncflow.runtime.residents import Residents
 from asyncflow.runtime.supervision import Supervisor
@@ -33,18 +32,11 @@ from asyncflow.store.journal import Journal
 
 __all__ = ["Carrier", "Turns"]
 
-log = logging.getLogger("asyncflow.turns")
-
 T = TypeVar("T")
-
-Listener = Callable[[OpenTurn, Turn], None]
-"""Told of a turn that is durable, while what ended in it is still in memory; never awaited."""
 
 
 class Turns:
-    """Owner of every live execution.
-
-    `submit` and `report` put inputs in order; `run` decides them.
+    """Owner of every live execution: `submit` and `report` put inputs in order, which are decided in turn.
 
     Attributes:
         states: the executions in memory; for reading only, and through `settled` where somebody
@@ -52,8 +44,7 @@ class Turns:
         watchers: by execution, who is told of its events once they are durable.
         under_way: whether anything is carried out; time does not jump then.
         committed: told of every turn once it is durable and everybody else was told.
-        recorded: told of the same, as the journal has it.
-        listeners: told of every turn once it is durable; who breaks is told no more.
+        recorded: told of the same, as the journal has it; `listeners` too, until they break.
     """
 
     def __init__(
@@ -253,8 +244,7 @@ class Turns:
             for entry in record.entries:
                 for watcher in tuple(self.watchers.get(entry.stream, ())):
                     watcher(entry, record.moment)
-        if self.listeners:
-            self._tell(turn, record)
+        tell_listeners(self.listeners, turn, record)
         self.residents.ended(turn.ended)
         for stream in turn.removed:
             self.residents.remove(stream)
@@ -263,15 +253,6 @@ class Turns:
         self.committed(turn)
         self.recorded(record)
         self._wake.set()
-
-    def _tell(self, turn: OpenTurn, record: Turn) -> None:
-        """Tell those who only look; a fault of theirs is no fault of the engine."""
-        for listener in tuple(self.listeners):
-            try:
-                listener(turn, record)
-            except Exception:
-                log.exception("a listener broke and is told no more")
-                self.listeners.remove(listener)
 
     def record_catalog(self, events: list[Event], stream: str, first_seq: int = 0) -> asyncio.Future[None]:
         """Record events of no execution, see `Recording.record_catalog`; done when they are durable.
