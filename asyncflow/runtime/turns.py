@@ -39,8 +39,7 @@ class Turns:
     """Owner of every live execution: `submit` and `report` put inputs in order, which are decided in turn.
 
     Attributes:
-        states: the executions in memory; for reading only, and through `settled` where somebody
-            outside is shown what was read.
+        states: the executions in memory, for reading only; await `settled` before showing what was read.
         watchers: by execution, who is told of its events once they are durable.
         under_way: whether anything is carried out; time does not jump then.
         committed: told of every turn once it is durable and everybody else was told.
@@ -57,12 +56,7 @@ class Turns:
         settings: DecidingSettings,
         keep_ended: int = 256,
     ) -> None:
-        """Own nothing yet.
-
-        Args:
-            load: folds executions that are not in memory.
-            keep_ended: ended executions kept in memory for those who ask right after.
-        """
+        """Own nothing yet; `load` folds executions that are not in memory, `keep_ended` of the ended stay."""
         self.catalog = catalog
         self.residents = Residents(keep_ended=keep_ended)
         self.states = self.residents.states
