@@ -69,6 +69,7 @@ class Showing:
 
     async def with_tasks(self, state: ExecutionState, body: JsonObject) -> Shown:
         """An object about an execution, with its tasks added."""
+        await _definition(state.graph)
         head = to_json(body, inf_nan_mode="null")[:-1]
         return await self._with_tasks(state, head, ordered_tasks(state))
 
@@ -115,6 +116,7 @@ class Showing:
         Raises as `execution`.
         """
         state = await self._engine.state(stream)
+        await _definition(state.graph)
         found = [each for each in ordered_tasks(state) if not statuses or each.status in statuses]
         results: list[JsonObject] = []
         for first in range(start, min(start + count, len(found)), _SLICE):
@@ -153,7 +155,7 @@ class Showing:
 
 
 async def _definition(graph: Graph) -> bytes:
-    """The text of a definition; a large one is made in a thread, once."""
+    """The text of a definition; that of a large one, with what its tasks show, is made in a thread, once."""
     if graph.text is None and len(graph.nodes) > _SMALL:
         return await asyncio.to_thread(definition_text, graph)
     return definition_text(graph)

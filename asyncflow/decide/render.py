@@ -24,6 +24,7 @@ def render_execution(
 
     Cost: linear in the records with `include_tasks`, else independent of their number.
     """
+    limited = state.graph.definition.rate_limit_config
     body: JsonObject = {
         "ownerApp": "",
         "createTime": state.created_ms,
@@ -47,6 +48,7 @@ def render_execution(
         "startTime": state.created_ms,
         "event": state.trigger or None,
         "idempotencyKey": state.idempotency_key,
+        "rateLimitKey": None if limited is None else limited.rate_limit_key,
         "rateLimited": False,
         "history": [],
         "asyncflow": {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash},
@@ -115,6 +117,12 @@ def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
         body["retriedTaskId"] = task_id(state.execution_id, task.retry_of)
     if task.more is not None and task.more.child_id is not None:
         body["subWorkflowId"] = task.more.child_id
+    if task.loop:
+        body["parentTaskId"] = task_id(state.execution_id, task.loop)
+    definition = task.node.task.task_definition
+    if definition is not None:
+        body["isolationGroupId"] = definition.isolation_group_id
+        body["executionNameSpace"] = definition.execution_name_space
     return {key: value for key, value in body.items() if value is not None}
 
 

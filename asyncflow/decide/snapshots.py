@@ -7,6 +7,7 @@ share it; whoever reads it must not change it. The rest of an execution is in `d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import cast
 
 from pydantic_core import to_json as encode
@@ -14,11 +15,6 @@ from pydantic_core import to_json as encode
 from asyncflow.model.definition import TaskDefinition, to_json
 from asyncflow.model.graph import Graph, Node
 from asyncflow.model.values import JsonObject
-
-# What Conductor writes into a task that neither embeds a definition nor has one registered: a worker's
-# task is tried again as by default, any other is not. `decide/compile` takes the same for the policy.
-_OF_WORKERS = to_json(TaskDefinition())
-_OF_OTHERS = to_json(TaskDefinition(retry_count=0, response_timeout_seconds=0))
 
 
 def shown_task(node: Node) -> JsonObject:
@@ -29,25 +25,46 @@ def shown_task(node: Node) -> JsonObject:
 
 
 def definition_text(graph: Graph) -> bytes:
-    """The WorkflowDef of a graph as JSON text; made once.
+    """The WorkflowDef of a graph as JSON text; made once, and with it what is shown of every node.
 
     Cost: some 20 µs a task the first time; it may be called in a thread.
     """
     if graph.text is None:
         shown = to_json(graph.definition)
-        shown["tasks"] = [_completed(task) for task in _objects(shown["tasks"])]
+        todo = _objects(shown["tasks"])
+        while todo:
+            task = todo.pop()
+            _add_definition(task)
+            graph.nodes[str(task["taskReferenceName"])].shown = task
+            todo += _inside(task)
         graph.text = encode(shown, inf_nan_mode="null")
     return graph.text
 
 
 def _completed(task: JsonObject) -> JsonObject:
     """A rendered task, its own object, with a definition in it and in every task inside it."""
-    if "taskDefinition" not in task:
-        ad_hoc = _OF_WORKERS if task["type"] == "SIMPLE" else _OF_OTHERS
-        task["taskDefinition"] = {**ad_hoc, "name": task["name"]}
+    _add_definition(task)
     for inner in _inside(task):
         _completed(inner)
     return task
+
+
+def _add_definition(task: JsonObject) -> None:
+    if "taskDefinition" not in task:
+        task["taskDefinition"] = _ad_hoc(str(task["name"]), is_worker=task["type"] == "SIMPLE")
+
+
+@lru_cache(maxsize=1_024)
+def _ad_hoc(name: str, *, is_worker: bool) -> JsonObject:
+    """What Conductor writes into a task that neither embeds a definition nor has one registered.
+
+    A worker's task is tried again as by default, any other is not; `decide/compile` takes the same for
+    the policy.
+    """
+    definition = TaskDefinition(name=name)
+    if not is_worker:
+        definition = TaskDefinition(name=name, retry_count=0, response_timeout_seconds=0)
+    return to_json(definition)
 
 
 def _inside(task: JsonObject) -> Iterator[JsonObject]:
@@ -60,4 +77,4 @@ def _inside(task: JsonObject) -> Iterator[JsonObject]:
 
 
 def _objects(tasks: object) -> list[JsonObject]:
-    return cast("list[JsonObject]", tasks)
+    return list(cast("list[JsonObject]", tasks))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast, get_args
 
+from asyncflow.app.callers import ANONYMOUS
 from asyncflow.app.executing import Patience
 from asyncflow.app.showing import Showing, Shown
 from asyncflow.app.signal_response import ReturnStrategy
@@ -96,6 +97,11 @@ async def start_workflow(call: Call) -> Reply:
     return reply_text(await Starts(call, await call.json_object()).start())
 
 
+def _starter(call: Call) -> str:
+    """Who starts, where callers are known; otherwise a request may say so itself."""
+    return "" if call.caller is ANONYMOUS else call.caller.name
+
+
 class Starts:
     """A start that a call asks for, with its idempotency key and its errors in Conductor's words."""
 
@@ -109,7 +115,7 @@ class Starts:
             given: JsonObject = {"idempotency_key": key, "idempotency_strategy": "RETURN_EXISTING"}
             request = request.model_copy(update=given)
         self.request = request
-        self._start = request.to_start(created_by=call.caller.name, request_hash=request_hash(body))
+        self._start = request.to_start(created_by=_starter(call), request_hash=request_hash(body))
 
     async def start(self) -> str:
         """The id of the execution; raises HttpError besides what a start raises."""

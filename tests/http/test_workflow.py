@@ -70,6 +70,16 @@ async def test_an_inline_definition_runs_without_being_registered(server: Server
 
 
 @START
+async def test_a_request_says_who_starts_where_callers_are_not_known(server: Server) -> None:
+    named, unnamed = await begun(server, SET, createdBy="me"), await begun(server, SET)
+
+    assert ((await shown(server, named))["createdBy"], (await shown(server, unnamed))["createdBy"]) == (
+        "me",
+        "",
+    )
+
+
+@START
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
@@ -168,6 +178,29 @@ async def test_the_definition_is_shown_with_a_task_definition_in_every_task(serv
     assert whole["tasks"][1]["loopOver"][0]["taskDefinition"]["retryCount"] == 3
     assert tasks[0]["workflowTask"] == whole["tasks"][0]
     assert tasks[0]["taskDefinition"]["retryCount"] == 9
+
+
+@GET
+async def test_a_task_of_a_loop_names_the_loop_and_what_its_definition_says(server: Server) -> None:
+    described = {"name": "work", "isolationGroupId": "g", "executionNameSpace": "n"}
+    loop = {
+        "name": "loop",
+        "taskReferenceName": "l",
+        "type": "DO_WHILE",
+        "loopCondition": "false",
+        "loopOver": [{**SIMPLE, "taskDefinition": described}],
+    }
+    limited = {"rateLimitKey": "k", "concurrentExecLimit": 5}
+    body = {"workflowDef": definition("w", loop, rateLimitConfig=limited)}
+    found = await shown(server, (await server.post("/api/workflow", json=body)).text)
+
+    tasks = found["tasks"]
+    assert isinstance(tasks, list)
+    looping, work = tasks
+    assert work["parentTaskId"] == looping["taskId"]
+    assert (work["isolationGroupId"], work["executionNameSpace"]) == ("g", "n")
+    assert (work["loopOverTask"], work["iteration"]) == (True, 1)
+    assert found["rateLimitKey"] == "k"
 
 
 @GET
