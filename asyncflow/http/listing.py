@@ -1,4 +1,4 @@
-"""Lists of things that cost something to render: made in threads, and streamed where there are many.
+"""Definitions in and out: what costs something to read or render is done in threads, lists are streamed.
 
 What is rendered must not change meanwhile; definitions do not. Executions are shown by
 `app/showing`, which keeps to the loop.
@@ -12,12 +12,21 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
+from asyncflow.http.call import Call
 from asyncflow.http.reply import JSON, Reply, reply_bytes, reply_json, reply_stream
 
 T = TypeVar("T")
 
+_LARGE_BYTES = 32 << 10
 _AT_ONCE = 200
 """Rendered in one go; more of them are sent as they come."""
+
+
+async def read(call: Call, reading: Callable[[], T]) -> T:
+    """What `reading` makes of the body of a call, in a thread if that is large; raises what it raises."""
+    if len(await call.content()) > _LARGE_BYTES:
+        return await asyncio.to_thread(reading)
+    return reading()
 
 
 BULK_DONE = "Bulk Request has been processed."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncflow.app.catalogue import Catalogue
 from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput, NotFound, Violation
-from asyncflow.http.listing import reply_bulk, reply_listed, reply_shown
+from asyncflow.http.listing import read, reply_bulk, reply_listed, reply_shown
 from asyncflow.http.routing import (
     AUTHOR,
     VIEWER,
@@ -90,7 +90,8 @@ def _placed(error: DefinitionError, path: str) -> DefinitionError:
 )
 async def create_workflow(call: Call) -> Reply:
     """Register a workflow definition."""
-    definition = _workflow_of(call, await call.json_object())
+    body = await call.json_object()
+    definition = await read(call, lambda: _workflow_of(call, body))
     overwrite = call.flag("overwrite")
     if not overwrite and _catalogue(call).has_workflow(definition.name, definition.version):
         raise HttpError(409, f"Workflow with {definition.name}.{definition.version} already exists!")
@@ -110,7 +111,9 @@ async def create_workflow(call: Call) -> Reply:
 async def update_workflows(call: Call) -> Reply:
     """Register or replace workflow definitions; one that is invalid refuses all."""
     bodies = await call.json_list()
-    definitions = [_workflow_of(call, body, f"[{index}]") for index, body in enumerate(bodies)]
+    definitions = await read(
+        call, lambda: [_workflow_of(call, body, f"[{index}]") for index, body in enumerate(bodies)]
+    )
     failed: dict[str, str] = {}
     done: list[str] = []
     for definition in definitions:
@@ -127,7 +130,8 @@ async def update_workflows(call: Call) -> Reply:
 )
 async def validate_workflow(call: Call) -> Reply:
     """Check a workflow definition without registering it."""
-    _workflow_of(call, await call.json_object())
+    body = await call.json_object()
+    await read(call, lambda: _workflow_of(call, body))
     return reply_empty()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast, get_args
+from typing import Self, cast, get_args
 
 from asyncflow.app.callers import ANONYMOUS
 from asyncflow.app.executing import Patience
@@ -21,6 +21,7 @@ from asyncflow.app.start_requests import (
     request_hash,
 )
 from asyncflow.errors import KeyReused, NotFound
+from asyncflow.http.listing import read
 from asyncflow.http.metadata import no_such_workflow
 from asyncflow.http.reply import JSON
 from asyncflow.http.routing import (
@@ -94,7 +95,8 @@ async def start_workflow(call: Call) -> Reply:
     An idempotency key is taken from the body with its strategy, or from the header `Idempotency-Key`:
     the same request with the same key then gives the same execution, another one is refused with 422.
     """
-    return reply_text(await Starts(call, await call.json_object()).start())
+    starts = await Starts.read(call, await call.json_object())
+    return reply_text(await starts.start())
 
 
 def _starter(call: Call) -> str:
@@ -105,8 +107,13 @@ def _starter(call: Call) -> str:
 class Starts:
     """A start that a call asks for, with its idempotency key and its errors in Conductor's words."""
 
+    @classmethod
+    async def read(cls, call: Call, body: JsonObject) -> Self:
+        """A start from a body; raises DefinitionError and InvalidInput."""
+        return await read(call, lambda: cls(call, body))
+
     def __init__(self, call: Call, body: JsonObject) -> None:
-        """Read the request; raises DefinitionError and InvalidInput."""
+        """Read the request; raises as `read`."""
         self._call = call
         request = parse_start_request(body, limits=call.limits)
         key = call.header("Idempotency-Key").strip().strip('"')
@@ -171,7 +178,8 @@ async def start_workflow_by_name(call: Call) -> Reply:
         "input": await call.json_object(),
     }
     try:
-        return reply_text(await Starts(call, body).start())
+        starts = await Starts.read(call, body)
+        return reply_text(await starts.start())
     except HttpError as error:
         if error.status != 404 or "sub-workflow of" in error.message:
             raise
@@ -195,7 +203,8 @@ async def execute_workflow(call: Call) -> Reply:
     """
     body = await call.json_object()
     body |= {"name": call.path["name"], "version": call.path_number("version") or None}
-    return reply_response(await Starts(call, body).execute(patience(call)))
+    starts = await Starts.read(call, body)
+    return reply_response(await starts.execute(patience(call)))
 
 
 @routes.post(
@@ -207,7 +216,8 @@ async def execute_workflow(call: Call) -> Reply:
 )
 async def simulate_workflow(call: Call) -> Reply:
     """Play a definition with mocked outputs of its tasks, in virtual time; nothing is stored."""
-    request = parse_test_request(await call.json_object(), limits=call.limits)
+    body = await call.json_object()
+    request = await read(call, lambda: parse_test_request(body, limits=call.limits))
     try:
         return reply_shown(await call.services.executing.simulate(request))
     except NotFound as error:

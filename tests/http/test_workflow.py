@@ -261,6 +261,18 @@ async def test_a_page_of_tasks_has_bounds(server: Server) -> None:
     assert as_object(await server.get(path, params={"start": 7}))["results"] == []
 
 
+@START
+async def test_a_large_definition_is_refused_as_a_small_one_is(server: Server) -> None:
+    """It is read in a thread; what is wrong with it is told all the same."""
+    tasks = [{**SET, "taskReferenceName": f"s{n}", "description": "x" * 100} for n in range(400)]
+    good = await server.post("/api/workflow", json={"workflowDef": definition("w", *tasks)})
+    bad = await server.post("/api/workflow", json={"workflowDef": definition("w", *tasks, tasks[0])})
+    registering = await server.post("/api/metadata/workflow", json=definition("w", *tasks, tasks[0]))
+
+    assert (good.status, bad.status, registering.status) == (200, 400, 400)
+    assert "should be unique" in bad.text
+
+
 @GET
 async def test_a_large_execution_is_streamed_whole_and_in_order(server: Server) -> None:
     branches = [[{**SIMPLE, "taskReferenceName": f"b{n}"}] for n in range(6_000)]
