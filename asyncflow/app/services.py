@@ -22,6 +22,7 @@ from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSet
 from asyncflow.app.schedules import Schedules
 from asyncflow.app.search import Search
 from asyncflow.app.service import Service
+from asyncflow.app.streams import Streams
 from asyncflow.app.workers import Workers
 from asyncflow.errors import StoreError
 
@@ -41,6 +42,7 @@ class Services:
         audit: what writes down who did.
         schedules: what is started by the calendar.
         meters: what is measured.
+        streams: who watches committed events.
     """
 
     executions: Service
@@ -53,10 +55,12 @@ class Services:
     audit: Audit
     schedules: Schedules
     meters: Meters
+    streams: Streams
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
         self.executing.hurry()
+        self.streams.hurry()
         return await self.executions.engine.drain(timeout_s)
 
     async def failed(self) -> StoreError:
@@ -97,6 +101,7 @@ async def open_services(
             workers=Workers(engine, opened, logbook),
             schedules=Schedules(service, logbook),
             meters=Meters(engine, facts),
+            streams=Streams(engine, opened, opened),
         )
         await services.schedules.open()
         with services.meters:

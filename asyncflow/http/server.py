@@ -117,6 +117,9 @@ class HttpServer:
         """What is under way now, for whoever measures."""
         traffic, gate = self.door.traffic, self.gate
         requests.at_work, requests.held = traffic.at_work, traffic.held
+        services = self.door.services
+        if services is not None:
+            requests.streams, requests.streams_cut = services.streams.count, services.streams.cut
         requests.connections, requests.refused, requests.cut = len(gate.open), gate.refused, gate.cut
 
     def close_for_new(self) -> None:

@@ -15,6 +15,7 @@ from asyncflow.http import (
     metadata,
     metrics,
     scheduler,
+    streams,
     task_queues,
     task_updates,
     tasks,
@@ -40,6 +41,7 @@ ALL: tuple[Routes, ...] = (
     auth.routes,
     audit.routes,
     metrics.routes,
+    streams.routes,
 )  # fmt: skip
 
 
