@@ -71,7 +71,7 @@ def ordered_tasks(state: ExecutionState) -> list[TaskState]:
 
 def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
     """Conductor's Task object."""
-    policy, shown = task.node.policy, shown_task(task.node)
+    policy, shown = task.node.policy, shown_task(task.node, keep=_is_shared(state, task))
     delay_s = _delay_s(task)
     body: JsonObject = {
         "taskType": task_type(task),
@@ -124,6 +124,13 @@ def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
         body["isolationGroupId"] = definition.isolation_group_id
         body["executionNameSpace"] = definition.execution_name_space
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _is_shared(state: ExecutionState, task: TaskState) -> bool:
+    """Whether other records may show the node of a record too: not that of a branch made for it alone."""
+    fork = state.tasks.get(task.fork) if task.fork else None
+    members = None if fork is None or fork.more is None else fork.more.members
+    return members is None or len(members.nodes) == 1
 
 
 def _delay_s(task: TaskState) -> int:

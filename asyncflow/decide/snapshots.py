@@ -17,11 +17,18 @@ from asyncflow.model.graph import Graph, Node
 from asyncflow.model.values import JsonObject
 
 
-def shown_task(node: Node) -> JsonObject:
-    """The WorkflowTask of a node, with what is inside it; made once."""
-    if node.shown is None:
-        node.shown = _completed(to_json(node.task))
-    return node.shown
+def shown_task(node: Node, *, keep: bool = True) -> JsonObject:
+    """The WorkflowTask of a node, with what is inside it; made once, if it is kept.
+
+    What only one record shows, such as a branch that was made at run time, is better not kept: it is
+    some 4 KiB.
+    """
+    if node.shown is not None:
+        return node.shown
+    shown = _completed(to_json(node.task))
+    if keep:
+        node.shown = shown
+    return shown
 
 
 def definition_text(graph: Graph) -> bytes:

@@ -96,7 +96,10 @@ class Operator:
 
 @dataclass(slots=True, eq=False)
 class ForkMembers:
-    """The branches of one dynamic fork: made from the fork's recorded input when asked."""
+    """The branches of one dynamic fork: made from the fork's recorded input when asked.
+
+    `shown` is what users are shown of the nodes, while a wide fork is being shown.
+    """
 
     form: str
     count: int
@@ -105,6 +108,7 @@ class ForkMembers:
     nodes: list[Node]
     inputs: list[JsonValue]
     refs: list[str]
+    shown: list[JsonObject] | None = None
 
     def node(self, index: int) -> Node:
         """The node of a branch; one node serves all where they share a template."""
