@@ -13,12 +13,14 @@ from pathlib import Path
 
 from asyncflow.app.audit import Audit
 from asyncflow.app.build import MEMORY, open_engine
+from asyncflow.app.event_handlers import EventHandlers
 from asyncflow.app.executing import Executing
 from asyncflow.app.health import Health
 from asyncflow.app.keys import Keys
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.meters import Meters
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
+from asyncflow.app.overview import Overview
 from asyncflow.app.schedules import Schedules
 from asyncflow.app.search import Search
 from asyncflow.app.service import Service
@@ -41,8 +43,10 @@ class Services:
         keys: who may call.
         audit: what writes down who did.
         schedules: what is started by the calendar.
+        handlers: what is done with messages.
         meters: what is measured.
         streams: who watches committed events.
+        overview: what runs, what waits and for what.
     """
 
     executions: Service
@@ -54,8 +58,10 @@ class Services:
     keys: Keys
     audit: Audit
     schedules: Schedules
+    handlers: EventHandlers
     meters: Meters
     streams: Streams
+    overview: Overview
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
@@ -90,6 +96,7 @@ async def open_services(
         facts = await opened.facts()
         logbook = Logbook(engine, opened)
         service = Service(engine)
+        workers = Workers(engine, opened, logbook)
         services = Services(
             executions=service,
             executing=Executing(service, opened),
@@ -98,11 +105,14 @@ async def open_services(
             logbook=logbook,
             keys=Keys(engine, logbook),
             audit=Audit(engine),
-            workers=Workers(engine, opened, logbook),
+            workers=workers,
             schedules=Schedules(service, logbook),
+            handlers=EventHandlers(service, logbook, workers, opened),
             meters=Meters(engine, facts),
             streams=Streams(engine, opened, opened),
+            overview=Overview(service, opened),
         )
         await services.schedules.open()
+        await services.handlers.open()
         with services.meters:
             yield services

@@ -11,9 +11,11 @@ from asyncflow.http import (
     audit,
     auth,
     bulk,
+    events,
     health,
     metadata,
     metrics,
+    overview,
     scheduler,
     streams,
     task_queues,
@@ -38,9 +40,11 @@ ALL: tuple[Routes, ...] = (
     task_queues.routes,
     admin.routes,
     scheduler.routes,
+    events.routes,
     auth.routes,
     audit.routes,
     metrics.routes,
+    overview.routes,
     streams.routes,
 )  # fmt: skip
 
