@@ -25,7 +25,7 @@ _PATIENCE_S = 1.0
 _MOST = 50
 
 
-@click.command(short_help="Print the script that lets a shell complete commands, ids and names.")
+@click.command(short_help="Print what lets a shell complete commands.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(*, shell: str) -> None:
     """Print the script that lets a shell complete commands, ids and names.

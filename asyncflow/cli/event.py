@@ -1,4 +1,7 @@
-"""`asyncflow event`: event handlers of a server, and events published by hand."""
+"""`asyncflow event`: event handlers of a server, what they did, and messages published by hand.
+
+A handler is Conductor's EventHandler, read from a file and shown as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import click
 
 from asyncflow.cli.output import Format, format_option, write_rows
 from asyncflow.cli.remote import (
+    as_object,
     as_rows,
     ask,
     fetch,
@@ -14,14 +18,25 @@ from asyncflow.cli.remote import (
     said,
     send,
     server_option,
+    tell_of_more,
+    when,
     yes_option,
 )
 from asyncflow.model.values import JsonObject
 
 _LISTED = {"name": "HANDLER", "event": "EVENT", "active": "ACTIVE", "does": "DOES"}
 
+_RUNS = {
+    "at": "TIME (UTC)",
+    "name": "HANDLER",
+    "action": "ACTION",
+    "status": "STATUS",
+    "messageId": "MESSAGE",
+    "reason": "REASON",
+}
 
-@click.group(short_help="Make, list and delete event handlers, and publish events.")
+
+@click.group(short_help="Make and list event handlers, publish messages.")
 def event() -> None:
     """Make, list and delete event handlers, and publish events."""
 
@@ -70,8 +85,30 @@ def delete(*, name: str, yes: bool, server: str) -> None:
 @event.command()
 @click.argument("sink")
 @click.argument("payload", metavar="JSON|@FILE")
+@click.option("--message-id", default="", metavar="ID", help="Handlers act once on all messages of one id.")
 @server_option
-def publish(*, sink: str, payload: str, server: str) -> None:
-    """Publish an event, such as one of the SINK `conductor:orders`, to the handlers of it."""
-    send(server, "POST", "api", "asyncflow", "events", sink, body=object_of(payload, "PAYLOAD"))
-    said(f"published to {sink}")
+def publish(*, sink: str, payload: str, message_id: str, server: str) -> None:
+    """Publish a message to a SINK such as `conductor:orders`, for the handlers of its event."""
+    body = object_of(payload, "PAYLOAD")
+    answer = send(server, "POST", "api", "asyncflow", "events", sink, body=body, messageId=message_id)
+    click.echo(as_object(answer.json).get("messageId"))
+
+
+@event.command()
+@click.argument("handler", required=False, default="")
+@click.option("--state", type=click.Choice(["COMPLETED", "FAILED"]), help="Only what ended so.")
+@click.option(
+    "--limit", type=click.IntRange(1, 5_000), default=50, show_default=True, help="At most this many."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@server_option
+@format_option
+def runs(*, handler: str, state: str | None, limit: int, offset: int, server: str, output: Format) -> None:
+    """List what event handlers did, and what they failed to do after all retries; newest first."""
+    asked: dict[str, object] = {"handler": handler, "state": state, "start": offset, "size": limit}
+    found = fetch(server, "api", "asyncflow", "event-executions", **asked)
+    rows = as_rows(found)
+    if output == "table":
+        rows = [{**row, "at": when(row.get("created"))} for row in rows]
+    write_rows(rows, _RUNS, output)
+    tell_of_more(found, offset + len(rows), what="actions")

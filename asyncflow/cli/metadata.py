@@ -84,7 +84,7 @@ def get(*, name: str, version: int | None, is_task: bool, server: str, output: F
     else:
         found = as_object(fetch(server, "api", "metadata", "workflow", name, version=version))
     if output == "table":
-        write_facts(_row(found).items())
+        write_facts((name, value) for name, value in _row(found).items() if name != "tasks")
     else:
         write_json(found, lines=output == "jsonl")
 

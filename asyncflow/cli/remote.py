@@ -18,7 +18,7 @@ from asyncflow.cli.completion import execution_ids
 from asyncflow.cli.exits import CommandFailed
 from asyncflow.cli.late import Late
 from asyncflow.cli.output import moment
-from asyncflow.errors import ServerRefused
+from asyncflow.errors import NotFound, ServerRefused
 from asyncflow.model.values import JsonObject
 
 if TYPE_CHECKING:
@@ -58,6 +58,18 @@ def fetch(server: str, *parts: str, **query: object) -> object:
     """The JSON that the server answers to GET of a path in parts."""
     with connected(server) as client:
         return client.get(sdk.path_of(*parts), query).json
+
+
+def fetch_execution(client: sdk.Client, identity: str, **query: object) -> JsonObject:
+    """An execution in Conductor's Workflow shape.
+
+    Raises:
+        NotFound: the id is the name of something else below `/api/workflow`.
+    """
+    found = as_object(client.get(sdk.path_of("api", "workflow", identity), query).json)
+    if found.get("workflowId") != identity:
+        raise NotFound("execution", identity)
+    return found
 
 
 def send(server: str, method: str, *parts: str, body: object = ..., **query: object) -> sdk.Answer:

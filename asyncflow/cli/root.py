@@ -26,16 +26,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("asyncflow.cli.convert:import_", "Turn a file of another system into a definition."),
     "export": ("asyncflow.cli.convert:export", "Turn a definition into what another system runs."),
     "workflow": ("asyncflow.cli.workflow:workflow", "Start executions, look at them and steer them."),
-    "task": ("asyncflow.cli.task:task", "Look at tasks, end them by hand, read their logs and queues."),
+    "task": ("asyncflow.cli.task:task", "Look at tasks and their queues, end tasks by hand."),
     "definition": (
         "asyncflow.cli.metadata:definition",
         "Register, list, show and delete definitions of a server.",
     ),
-    "schedule": (
-        "asyncflow.cli.schedule:schedule",
-        "Start workflows at times: make schedules, look at them, pause them.",
-    ),
-    "event": ("asyncflow.cli.event:event", "Make, list and delete event handlers, and publish events."),
+    "schedule": ("asyncflow.cli.schedule:schedule", "Make, list, pause and delete schedules."),
+    "event": ("asyncflow.cli.event:event", "Make and list event handlers, publish messages."),
     "resource": (
         "asyncflow.cli.resource:resource",
         "Look at what is limited, and who holds and awaits it.",
@@ -43,17 +40,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("asyncflow.cli.resource:worker", "Look at who takes tasks from the server."),
     "server": (
         "asyncflow.cli.server:server",
-        "Look at a server itself: its health, configuration and names.",
+        "Look at a server itself.",
     ),
     "audit": ("asyncflow.cli.server:audit", "List who changed what on a server, and who was refused."),
     "api": ("asyncflow.cli.server:api", "Send any request to a server."),
     "key": ("asyncflow.cli.keys:key", "Make, list and revoke the API keys of a database file."),
     "db": ("asyncflow.cli.db:db", "Look after a database file."),
     "config": ("asyncflow.cli.config:config", "Show and check settings."),
-    "completion": (
-        "asyncflow.cli.completion:completion",
-        "Print the script that lets a shell complete commands, ids and names.",
-    ),
+    "completion": ("asyncflow.cli.completion:completion", "Print what lets a shell complete commands."),
     "doctor": ("asyncflow.cli.doctor:doctor", "Say whether this installation is complete and sound."),
 }
 """Every command: where it is, and its line in the help (a test compares the two)."""

@@ -47,7 +47,7 @@ _ZONE = "UTC"
 _names = click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=schedule_names)
 
 
-@click.group(short_help="Start workflows at times: make schedules, look at them, pause them.")
+@click.group(short_help="Make, list, pause and delete schedules.")
 def schedule() -> None:
     """Start workflows at times: make schedules, look at them, pause them."""
 
@@ -137,7 +137,7 @@ def _steer(server: str, verb: str, names: tuple[str, ...], reason: str) -> int:
     refused = failed if isinstance(failed, dict) else {}
     for name, reason_given in refused.items():
         said(f"{name}: {reason_given}")
-    said(f"{verb}d {len(set(names)) - len(refused)} schedules")
+    said(f"{verb}d {len(set(names)) - len(refused)} of {len(set(names))} schedules")
     return USAGE if refused else DONE
 
 

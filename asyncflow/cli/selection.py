@@ -17,7 +17,15 @@ from asyncflow.cli.completion import execution_ids
 from asyncflow.cli.exits import DONE, USAGE, CommandFailed
 from asyncflow.cli.late import Late
 from asyncflow.cli.output import Format, format_option, write_rows
-from asyncflow.cli.remote import as_object, as_rows, ask, connected, server_option, yes_option
+from asyncflow.cli.remote import (
+    as_object,
+    as_rows,
+    ask,
+    connected,
+    fetch_execution,
+    server_option,
+    yes_option,
+)
 from asyncflow.errors import DefinitionError, ServerRefused
 from asyncflow.model.values import JsonObject
 
@@ -166,8 +174,7 @@ def _meant(client: sdk.Client, chosen: Selection) -> list[JsonObject]:
 
 
 def _summary(client: sdk.Client, identity: str) -> JsonObject:
-    path = sdk.path_of("api", "workflow", identity)
-    execution = as_object(client.get(path, {"includeTasks": False}).json)
+    execution = fetch_execution(client, identity, includeTasks=False)
     named = {"workflowId": "workflowId", "workflowType": "workflowName", "status": "status"}
     return {key: execution.get(name) for key, name in named.items()}
 

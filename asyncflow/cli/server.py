@@ -42,7 +42,7 @@ _AUDIT = {
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 
 
-@click.group(short_help="Look at a server itself: its health, configuration and names.")
+@click.group(short_help="Look at a server itself.")
 def server() -> None:
     """Look at a server itself: its health, configuration and names."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from asyncflow.cli.completion import execution_ids
+from asyncflow.cli.completion import execution_ids, task_names
 from asyncflow.cli.executions import number_of, took
 from asyncflow.cli.exits import CommandFailed
 from asyncflow.cli.late import Late
@@ -40,7 +40,7 @@ from asyncflow.cli.remote import (
     tell_of_more,
     when,
 )
-from asyncflow.errors import ServerRefused
+from asyncflow.errors import NotFound, ServerRefused
 from asyncflow.model.statuses import TASK_ENDED
 from asyncflow.model.values import JsonObject
 
@@ -65,7 +65,7 @@ _LOG = {"time": "TIME (UTC)", "log": "LINE"}
 _QUEUES = {"queue": "QUEUE", "size": "WAITING", "uacked": "WITH WORKERS"}
 
 
-@click.group(short_help="Look at tasks, end them by hand, read their logs and queues.")
+@click.group(short_help="Look at tasks and their queues, end tasks by hand.")
 def task() -> None:
     """Look at tasks, end them by hand, read their logs and queues."""
 
@@ -208,6 +208,19 @@ def pending(*, type_: str, limit: int, server: str, output: Format) -> None:
     write_rows([_row(row) for row in rows] if output == "table" else rows, _LISTED, output)
 
 
+@task.command()
+@click.argument("name", shell_complete=task_names)
+@server_option
+@format_option
+def volume(*, name: str, server: str, output: Format) -> None:
+    """Show how much data the tasks called NAME took in and gave out since the server began."""
+    found = as_object(fetch(server, "api", "asyncflow", "tasks", name, "volume"))
+    if output == "table":
+        write_facts(found.items())
+    else:
+        write_json(found, lines=output == "jsonl")
+
+
 # --- what is said of one --------------------------------------------------------------------------
 
 
@@ -258,7 +271,7 @@ def _say(server: str, named: tuple[str, str], status: str, output: JsonObject, r
         if reference:
             path = sdk.path_of("api", "tasks", identity, reference, status)
             if not client.send("POST", path, body=output).text.strip():
-                raise ServerRefused(200, f"no task {reference} is open in {identity}")
+                raise NotFound("open task", f"{reference} of execution {identity}")
         else:
             found = as_object(client.get(sdk.path_of("api", "tasks", identity)).json)
             if found.get("status") in TASK_ENDED:

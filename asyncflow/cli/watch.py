@@ -17,7 +17,7 @@ from asyncflow.cli.executions import head_of, number_of, summary_of, tasks_of, t
 from asyncflow.cli.exits import DONE, WORKFLOW_FAILED
 from asyncflow.cli.late import Late
 from asyncflow.cli.output import Format, cell, coloured, moment, write_facts, write_json
-from asyncflow.cli.remote import as_object, connected
+from asyncflow.cli.remote import connected, fetch_execution
 from asyncflow.errors import AsyncflowError, ServerRefused
 from asyncflow.model.statuses import COMPLETED, EXECUTION_ENDED
 from asyncflow.model.values import JsonObject
@@ -82,11 +82,10 @@ def changes(server: str, execution_id: str) -> Iterator[JsonObject]:
     Raises:
         ServerRefused, ServerUnreachable: as any request; an interruption of the stream is none.
     """
-    path = sdk.path_of("api", "workflow", execution_id)
     with connected(server) as client:
         bell = Bell(client.address, execution_id)
         try:
-            found = as_object(client.get(path).json)
+            found = fetch_execution(client, execution_id)
             yield found
             looked_s = 0.0
             if found.get("status") not in EXECUTION_ENDED:
@@ -96,7 +95,7 @@ def changes(server: str, execution_id: str) -> Iterator[JsonObject]:
                 Event().wait(max(_BREATH_S, _SHARE * looked_s))
                 bell.rung.clear()
                 began_s = monotonic()
-                found = as_object(client.get(path).json)
+                found = fetch_execution(client, execution_id)
                 looked_s = monotonic() - began_s
                 yield found
         finally:

@@ -31,7 +31,9 @@ from asyncflow.cli.paths import FilePath
 from asyncflow.cli.remote import (
     as_object,
     as_rows,
+    connected,
     fetch,
+    fetch_execution,
     id_argument,
     joined,
     quoted,
@@ -203,7 +205,8 @@ def _list_of_file(database: Path, output: Format, chosen: dict[str, object]) -> 
 def get(*, execution_id: str, database: Path | None, with_tasks: bool, server: str, output: Format) -> None:
     """Show one execution; with -o json in Conductor's Workflow shape, tasks and definition included."""
     if database is None:
-        execution = as_object(fetch(server, "api", "workflow", execution_id))
+        with connected(server) as client:
+            execution = fetch_execution(client, execution_id)
     elif server:
         raise CommandFailed("--db reads a file; --server asks a server")
     else:

@@ -99,6 +99,8 @@ class Client:
     def events(self, path: str, query: Query | None = None, *, after: str = "") -> Iterator[ServerEvent]:
         """Server-sent events as they come, on a connection of their own, until the server ends them.
 
+        There may be none at all: then the server has nothing behind `after`, and will not have.
+
         Raises:
             ServerUnreachable: the connection broke, or was silent for a minute; go on with `after`, which
                 is the identity of the last event.
@@ -111,6 +113,8 @@ class Client:
         try:
             connection.request("GET", self._prefix + target_of(path, query), headers=fields)
             response = connection.getresponse()
+            if response.status == 204:
+                return
             if response.status != 200:
                 raise refusal(read_answer(response), self.address.url)
             yield from parse_events(iter(response.readline, b""))

@@ -28,6 +28,7 @@ def test_page_lists_every_exit_code() -> None:
         exits.WORKFLOW_FAILED,
         exits.USAGE,
         exits.STORAGE,
+        exits.NO_SERVER,
         exits.BUG,
         exits.FORCED,
         exits.BROKEN_PIPE,

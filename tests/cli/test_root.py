@@ -12,7 +12,16 @@ import pytest
 
 from asyncflow import errors
 from asyncflow.cli import cli
-from asyncflow.cli.exits import BUG, STORAGE, USAGE, WORKFLOW_FAILED, CommandFailed, _code, exit_for
+from asyncflow.cli.exits import (
+    BUG,
+    NO_SERVER,
+    STORAGE,
+    USAGE,
+    WORKFLOW_FAILED,
+    CommandFailed,
+    _code,
+    exit_for,
+)
 from asyncflow.cli.root import COMMANDS
 from tests.cli.making import call, environment
 
@@ -56,7 +65,19 @@ def test_help_imports_no_heavy_library() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["run"], ["demo"], ["lint"], ["import"], ["export"], ["workflow", "get"], ["db", "check"], ["doctor"]],
+    [
+        ["run"],
+        ["demo"],
+        ["lint"],
+        ["import"],
+        ["export"],
+        ["workflow", "get"],
+        ["workflow", "pause"],
+        ["task"],
+        ["schedule", "next"],
+        ["db", "check"],
+        ["doctor"],
+    ],
     ids=" ".join,
 )
 def test_help_of_a_command_imports_no_engine(command: list[str]) -> None:
@@ -102,7 +123,7 @@ def test_version_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["run"], ["run", "--nonsense"], ["import", "x"], ["workflow", "list"]]
+    "arguments", [["nonsense"], ["run"], ["run", "--nonsense"], ["import", "x"], ["workflow", "get"]]
 )
 def test_usage_errors_exit_2_without_a_traceback(arguments: list[str]) -> None:
     done = call(*arguments)
@@ -126,6 +147,9 @@ def test_usage_errors_exit_2_without_a_traceback(arguments: list[str]) -> None:
         (errors.NotFound("workflow", "x"), USAGE),
         (errors.PluginError("missing"), USAGE),
         (errors.ConfigurationError("scripts"), USAGE),
+        (errors.ServerUnreachable("http://h", "refused"), NO_SERVER),
+        (errors.ServerRefused(409, "it has ended"), USAGE),
+        (errors.ServerRefused(500, "internal error"), BUG),
         (CommandFailed("no file"), USAGE),
         (ExceptionGroup("group", [errors.StoreLocked("held")]), STORAGE),
         (ExceptionGroup("group", [errors.InvalidInput("bad"), errors.StoreError("gone")]), STORAGE),
@@ -150,7 +174,7 @@ def test_every_error_of_ours_has_an_exit_code() -> None:
 
     assert len(classes) > 10
     for kind in classes:
-        assert _code(kind.__new__(kind)) in {WORKFLOW_FAILED, USAGE, STORAGE}
+        assert _code(kind.__new__(kind)) in {WORKFLOW_FAILED, USAGE, STORAGE, NO_SERVER}
 
 
 def test_bugs_show_where_they_are(capsys: pytest.CaptureFixture[str]) -> None:
