@@ -15,6 +15,7 @@ from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.ids import task_number
 from asyncflow.model import inputs
 from asyncflow.model.state import ExecutionState
+from asyncflow.model.statuses import SCHEDULED
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.runtime.worker_why import why_leased, why_offered
@@ -179,13 +180,23 @@ class Service(Starting):
         return self.engine.events(execution_id)
 
     async def why(self, execution_id: str) -> list[JsonObject]:
-        """What each open task waits for: slots with who holds them, missing functions by name."""
-        state = await self.engine.state(execution_id)
-        found = waits_for(state, self.engine.catalog.downtimes)
-        for entry in found:
-            number = task_number(execution_id, str(entry.get("taskId", "")))
-            entry.update(self._known_of(str(entry["kind"]), (execution_id, number or 0)))
+        """What each open task waits for: slots with who holds them, missing functions by name; durable."""
+        found = self.waits(await self.engine.state(execution_id))
         await self.engine.turns.settled(execution_id)
+        return found
+
+    def waits(self, state: ExecutionState, *, most: int | None = None) -> list[JsonObject]:
+        """The same of a state in memory, durable or not; with `most`, of so many tasks only.
+
+        `sinceMs` is when the task began to wait for what it waits for.
+        """
+        found = waits_for(state, self.engine.catalog.downtimes, most=most)
+        for entry in found:
+            number = task_number(state.execution_id, str(entry.get("taskId", ""))) or 0
+            entry.update(self._known_of(str(entry["kind"]), (state.execution_id, number)))
+            task = state.tasks.get(number)
+            if task is not None:
+                entry["sinceMs"] = task.scheduled_ms if task.status == SCHEDULED else task.started_ms
         return found
 
     def _known_of(self, kind: str, key: tuple[str, int]) -> JsonObject:

@@ -7,6 +7,7 @@ workers were seen) is added there. Nothing is decided here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from asyncflow.decide.downtimes import Downtimes
 from asyncflow.decide.durations import wait_due
@@ -21,6 +22,7 @@ from asyncflow.model.values import JsonObject
 INNER = frozenset({"members", "body"})
 """Kinds that only point at other records of the same execution."""
 
+_SCANNED = 2_000  # records looked at where not all are asked for
 _NAMED = 20  # members that an entry names
 
 # Every open record waits for exactly one thing; the kinds are:
@@ -38,19 +40,26 @@ _NAMED = 20  # members that an entry names
 #   body         the tasks of the present iteration
 
 
-def waits_for(state: ExecutionState, downtimes: Downtimes | None = None) -> list[JsonObject]:
+def waits_for(
+    state: ExecutionState, downtimes: Downtimes | None = None, *, most: int | None = None
+) -> list[JsonObject]:
     """What each open record waits for, in order of records; empty for an execution that ended.
 
     An entry has `kind` and, except for what concerns the execution as a whole, `task` (the full
     reference name), `taskId` and `timeouts` (kind and time of each that would end the wait, put off
     by the `downtimes` of the engine).
 
-    Cost: linear in the records.
+    With `most`, no more records than that; of an execution of very many only such as want something
+    themselves, and not those that wait for them.
+
+    Cost: linear in the records; with `most`, in that.
     """
     if state.is_ended:
         return []
     known = downtimes or Downtimes()
-    tasks = (task for task in state.tasks.values() if not task.is_ended)
+    numbers = state.tasks if most is None or len(state.tasks) <= _SCANNED else state.wanted
+    found = (state.tasks[number] for number in numbers if number)  # 0 is the execution itself
+    tasks = islice((task for task in found if not task.is_ended), most)
     return [*_of_execution(state), *(_of_record(state, task, known) for task in tasks)]
 
 

@@ -1,0 +1,163 @@
+"""What runs, what waits and for what, since when: over all executions, page by page, and who works on it.
+
+It changes nothing, and looks at no more than a page. What single records wait for is told by
+`Service.waits`; how it goes over the wire is in `http/overview`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+
+from asyncflow.app.service import Service
+from asyncflow.errors import InvalidInput
+from asyncflow.model.state import ExecutionState
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.hand_out_rules import queue_name
+from asyncflow.store.journal import Views
+from asyncflow.store.records import Condition, ExecutionRow, Page
+
+MOST_EXECUTIONS = 100
+MOST_WAITS = 20
+MOST_LISTED = 1_000
+
+_OLDEST_FIRST = (("started_at_ms", False), ("execution_id", False))
+
+
+class Overview:
+    """Looks at one engine."""
+
+    def __init__(self, service: Service, views: Views) -> None:
+        """Look at what this service serves and these views show."""
+        self._service, self._engine, self._views = service, service.engine, views
+
+    async def open_executions(
+        self, *, start: int = 0, count: int = 20, workflow: str = "", waits: int = 5
+    ) -> JsonObject:
+        """Executions that have not ended, the oldest first, and what so many tasks of each wait for.
+
+        Raises:
+            InvalidInput: a number is out of its range.
+        """
+        _check_range(start, count, MOST_EXECUTIONS)
+        if not 0 <= waits <= MOST_WAITS:
+            raise InvalidInput(f"0 to {MOST_WAITS} expected, got {waits}", field="waits")
+        await self._engine.views_caught_up()
+        conditions = [Condition("open", "=", (1,))]
+        if workflow:
+            conditions.append(Condition("name", "=", (workflow,)))
+        total, rows = await self._views.find_executions(conditions, Page(count, start, _OLDEST_FIRST))
+        shown: list[JsonObject] = []
+        for row in rows:
+            shown.append(await self._shown(row, waits))
+            await breathe()
+        return {"totalHits": total, "now": self._now(), "executions": shown}
+
+    async def _shown(self, row: ExecutionRow, waits: int) -> JsonObject:
+        found: JsonObject = {
+            "workflowId": row.execution_id,
+            "workflowName": row.name,
+            "version": row.version,
+            "status": row.status,
+            "correlationId": row.correlation_id or None,
+            "parentWorkflowId": row.parent_id or None,
+            "startTime": row.started_at_ms,
+            "updateTime": row.updated_at_ms,
+        }
+        state = self._engine.turns.states.get(row.execution_id)
+        if state is None:
+            why = self._engine.turns.quarantined.get(row.execution_id)
+            return {**found, "openTasks": None, "waitsFor": [], "quarantined": why}
+        listed = self._service.waits(state, most=waits)
+        found |= {"status": state.status, "openTasks": state.open_count, "waitsFor": listed}
+        await self._engine.turns.settled(row.execution_id)
+        return found
+
+    def _now(self) -> JsonObject:
+        """What goes on altogether, by counters."""
+        engine = self._engine
+        hand_out = engine.carry.hand_out
+        return {
+            "attemptsHere": engine.attempts.count,
+            "attemptsAdmitted": engine.carry.waiting,
+            "tasksAtWorkers": len(hand_out.roll.leases),
+            "tasksWaitingForWorkers": sum(len(each.offers) for each in hand_out.demand.queues.values()),
+            "tasksWithoutFunction": dict(Counter(engine.carry.admitting.unloaded.values())),
+            "viewsBehindTurns": engine.turns.number - engine.projection.turn,
+            "quarantined": len(engine.turns.quarantined),
+        }
+
+    async def why(self, execution_id: str) -> JsonObject:
+        """What every open task of an execution waits for, and since when.
+
+        Raises:
+            NotFound: there is no such execution.
+        """
+        found = await self._service.why(execution_id)
+        state: ExecutionState = await self._engine.state(execution_id)
+        return {
+            "workflowId": execution_id,
+            "workflowName": state.name,
+            "version": state.version,
+            "status": state.status,
+            "startTime": state.created_ms,
+            "openTasks": state.open_count,
+            "waitsFor": found,
+        }
+
+    def workers(self, *, start: int = 0, count: int = 100, lost_only: bool = False) -> JsonObject:
+        """Workers that were seen since the start, by their ids: when, with which tasks, and who is lost.
+
+        Raises:
+            InvalidInput: a number is out of its range.
+
+        Cost: in the workers and their queues.
+        """
+        _check_range(start, count, MOST_LISTED)
+        roll = self._engine.carry.hand_out.roll
+        names = sorted(name for name, seen in roll.workers.items() if seen.is_lost or not lost_only)
+        page = names[start : start + count]
+        queues: dict[str, list[JsonObject]] = {name: [] for name in page}
+        for key, polled in sorted(roll.polled.items()):
+            for name in polled.keys() & queues.keys():
+                queues[name].append({"queueName": queue_name(*key), "lastPollTime": polled[name][1]})
+        shown: list[JsonObject] = []
+        for name in page:
+            seen = roll.workers[name]
+            leases = [{"workflowId": s, "number": n} for s, n in islice(seen.leases, MOST_WAITS)]
+            shown.append(
+                {
+                    "workerId": name,
+                    "version": seen.version,
+                    "lastSeen": seen.last_wall_ms,
+                    "lost": seen.is_lost,
+                    "inFlight": seen.in_flight,
+                    "inFlightByTask": dict(seen.by_name),
+                    "tasks": leases,
+                    "queues": queues[name],
+                }
+            )
+        return {"totalHits": len(names), "lostSinceStart": roll.lost_count, "workers": shown}
+
+    def resources(self, *, start: int = 0, count: int = 100) -> JsonObject:
+        """Limits and who uses them: resources of the configuration, of tasks and of workflows, by name.
+
+        Raises:
+            InvalidInput: a number is out of its range.
+
+        Cost: in the resources.
+        """
+        _check_range(start, count, MOST_LISTED)
+        usage = sorted(self._engine.admission.usage().items())
+        return {
+            "totalHits": len(usage),
+            "resources": [{"name": name, **used} for name, used in usage[start : start + count]],
+        }
+
+
+def _check_range(start: int, count: int, most: int) -> None:
+    if start < 0:
+        raise InvalidInput(f"at least 0 expected, got {start}", field="start")
+    if not 1 <= count <= most:
+        raise InvalidInput(f"1 to {most} expected, got {count}", field="count")

@@ -1,0 +1,67 @@
+"""Questions of those who run the engine: what waits and why, who works, what is in use.
+
+What is found out is in `app/overview`.
+"""
+
+from __future__ import annotations
+
+from asyncflow.app.overview import MOST_EXECUTIONS, MOST_LISTED, MOST_WAITS
+from asyncflow.http.routing import VIEWER, Call, Reply, Routes, flag, json_answer, number, reply_json, word
+
+routes = Routes("Overview")
+
+_START = number("start", default=0, minimum=0, about="How many to leave out.")
+_COUNT = number("count", default=100, minimum=1, maximum=MOST_LISTED, about="How many to show.")
+
+
+@routes.get("/api/asyncflow/workflow/{id}/why", role=VIEWER, answers=json_answer(), errors=(404,))
+async def get_why(call: Call) -> Reply:
+    """What every open task of an execution waits for, and since when.
+
+    `kind` says for what: `admission` (a slot or lease, with who holds it), `worker`, `report`, `attempt`,
+    `time`, `members`, `child`, `update`, `script`, `body`, `resume` or `turn`.
+    """
+    return reply_json(await call.services.overview.why(call.path["id"]))
+
+
+@routes.get(
+    "/api/asyncflow/overview",
+    role=VIEWER,
+    query=(
+        _START,
+        number("count", default=20, minimum=1, maximum=MOST_EXECUTIONS, about="How many executions."),
+        number("waits", default=5, minimum=0, maximum=MOST_WAITS, about="How many tasks of each."),
+        word("workflow", about="Only executions of this workflow."),
+    ),
+    answers=json_answer(),
+)
+async def get_overview(call: Call) -> Reply:
+    """What runs, what waits and for what, since when: open executions, the oldest first."""
+    found = await call.services.overview.open_executions(
+        start=call.integer("start"),
+        count=call.integer("count"),
+        workflow=call.word("workflow"),
+        waits=call.integer("waits"),
+    )
+    return reply_json(found)
+
+
+@routes.get(
+    "/api/asyncflow/workers",
+    role=VIEWER,
+    query=(_START, _COUNT, flag("lost", about="Only those that are lost.")),
+    answers=json_answer(),
+)
+async def get_workers(call: Call) -> Reply:
+    """Workers that were seen since the start: when, with which tasks, of which version, and who is lost."""
+    found = call.services.overview.workers(
+        start=call.integer("start"), count=call.integer("count"), lost_only=call.flag("lost")
+    )
+    return reply_json(found)
+
+
+@routes.get("/api/asyncflow/resources", role=VIEWER, query=(_START, _COUNT), answers=json_answer())
+async def get_resources(call: Call) -> Reply:
+    """Everything that limits tasks: how much there is, how much is in use, how many wait."""
+    found = call.services.overview.resources(start=call.integer("start"), count=call.integer("count"))
+    return reply_json(found)
