@@ -13,6 +13,7 @@ from typing import Any
 from asyncflow.decide import (
     commands,
     joins,
+    migrating,
     operators,
     operators_child,
     operators_fork,
@@ -54,6 +55,7 @@ _HANDLERS: dict[type[inputs.Input], Handler] = {
     inputs.Evaluate: commands.evaluate,
     inputs.Continue: commands.go_on,
     inputs.RestartExecution: reopening.restart,
+    inputs.MigrateExecution: migrating.migrate,
     inputs.RetryExecution: reopening.retry,
     inputs.RerunExecution: reopening.rerun,
     inputs.ChildReopened: reopening.child_reopened,

@@ -15,6 +15,7 @@ from typing import Any
 
 from asyncflow.decide import evolve_resets as resets
 from asyncflow.decide import evolve_tasks as tasks
+from asyncflow.decide.evolve_migration import definition_migrated
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
 from asyncflow.model import events as ev
 from asyncflow.model.graph import Graph
@@ -186,7 +187,7 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.ExecutionRestarted: resets.execution_restarted,
     ev.ExecutionReopened: resets.execution_reopened,
     ev.ExecutionRemoved: _execution_removed,
-    ev.DefinitionMigrated: resets.definition_migrated,
+    ev.DefinitionMigrated: definition_migrated,
     ev.VariablesSet: _variables_set,
     ev.TaskScheduled: tasks.task_scheduled,
     ev.ForkOpened: tasks.fork_opened,

@@ -98,17 +98,6 @@ def give_up_repairs(state: ExecutionState) -> None:
     state.repair_cause = ""
 
 
-def definition_migrated(state: ExecutionState, event: ev.DefinitionMigrated, at_ms: int) -> None:  # noqa: ARG001 - as every handler
-    """Records keep their reference names and take their nodes from the new definition."""
-    state.graph = state.graphs[event.definition]
-    state.version = event.version
-    state.counters_stale = True
-    for task in state.tasks.values():
-        task.node = state.graph.nodes.get(task.node.ref, task.node)
-        refresh(state, task)
-    refresh_execution(state)
-
-
 def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
     """A record is open again under its own number, as if just scheduled."""
     task = state.tasks[event.number]

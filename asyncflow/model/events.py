@@ -107,10 +107,16 @@ class VariablesSet(NamedTuple):
 
 
 class DefinitionMigrated(NamedTuple):
-    """The execution goes on under another definition."""
+    """The execution goes on under another definition.
+
+    `mapping` is from plain reference names of the present definition to those of the new one, where they
+    differ. `detached` are the records that have no place in it and stay as what was done.
+    """
 
     definition: str
     version: int
+    mapping: dict[str, str] | None = None
+    detached: list[int] | None = None
 
 
 # --- tasks ----------------------------------------------------------------------------------

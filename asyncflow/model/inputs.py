@@ -64,6 +64,13 @@ class RestartExecution(NamedTuple):
     definition: str | None = None
 
 
+class MigrateExecution(NamedTuple):
+    """Go on under the definition with this content hash; `mapping` is of the names that change."""
+
+    definition: str
+    mapping: dict[str, str] | None = None
+
+
 class RetryExecution(NamedTuple):
     """Try again what was unsuccessful; with `resume_children` inside the children.
 
@@ -253,6 +260,7 @@ Input = (
     | ResumeExecution
     | TerminateExecution
     | RestartExecution
+    | MigrateExecution
     | RetryExecution
     | RerunExecution
     | RemoveExecution
