@@ -105,7 +105,7 @@ class EventHandlers:
         """All handlers, or those of an event, by name."""
         found = sorted(self.delivery.handlers.values(), key=lambda each: each.name)
         return [
-            {**_DEFAULTS, **each.body}
+            {**_DEFAULTS, **{key: value for key, value in each.body.items() if value is not None}}
             for each in found
             if (event is None or each.event == event) and (each.is_active or not active_only)
         ]
