@@ -96,9 +96,9 @@ def as_object(value: object) -> JsonObject:
     return value
 
 
-def as_rows(value: object) -> list[JsonObject]:
-    """The list of objects that an answer has to be, or that its `results` are."""
-    listed = value.get("results") if isinstance(value, dict) else value
+def as_rows(value: object, key: str = "results") -> list[JsonObject]:
+    """The list of objects that an answer has to be, or that is found in it under this key."""
+    listed = value.get(key) if isinstance(value, dict) else value
     if listed is None:
         return []
     if not isinstance(listed, list):

@@ -1,19 +1,103 @@
-"""`asyncflow resource` and `asyncflow worker`: what is limited and who holds it, and who takes tasks.
+"""`asyncflow overview`, `resource` and `worker`: what goes on, what is limited and held, who takes tasks.
 
-It only reads.
+It only reads. Workers are those that asyncflow has seen; another server of Conductor's API knows of each
+when it polled last, and that is shown instead.
 """
 
 from __future__ import annotations
 
 import click
 
-from asyncflow.cli.output import Format, format_option, write_facts, write_json, write_rows
-from asyncflow.cli.remote import as_rows, fetch, server_option, when
-from asyncflow.errors import NotFound
+from asyncflow.cli.executions import number_of
+from asyncflow.cli.output import (
+    Format,
+    cell,
+    format_option,
+    moment,
+    write_facts,
+    write_json,
+    write_rows,
+)
+from asyncflow.cli.remote import as_object, as_rows, fetch, server_option, tell_of_more, when
+from asyncflow.errors import NotFound, ServerRefused
 from asyncflow.model.values import JsonObject
 
+_MOST = 1_000
 _RESOURCES = {"name": "RESOURCE", "facts": "FACTS"}
-_WORKERS = {"workerId": "WORKER", "queueName": "QUEUE", "domain": "DOMAIN", "polled": "LAST POLL (UTC)"}
+_POLLS = {"workerId": "WORKER", "queueName": "QUEUE", "domain": "DOMAIN", "polled": "LAST POLL (UTC)"}
+_WORKERS = {
+    "workerId": "WORKER",
+    "version": "VERSION",
+    "seen": "LAST SEEN (UTC)",
+    "inFlight": "TASKS",
+    "polls": "QUEUES",
+    "state": "STATE",
+}
+_OPEN = {
+    "workflowId": "EXECUTION",
+    "workflow": "WORKFLOW",
+    "status": "STATUS",
+    "started": "STARTED (UTC)",
+    "openTasks": "OPEN",
+    "waits": "WAITS FOR",
+}
+
+
+def wait_of(entry: JsonObject) -> str:
+    """What one task waits for, as a phrase: the task, the kind, and whatever else is known."""
+    named = {"taskId", "task", "kind", "sinceMs", "timeouts"}
+    said = {
+        key: value for key, value in entry.items() if key not in named and value not in (None, "", [], {})
+    }
+    detail = ", ".join(f"{key} {_at(key, value)}" for key, value in said.items())
+    return f"{entry.get('kind')} ({detail})" if detail else str(entry.get("kind"))
+
+
+def _at(key: str, value: object) -> str:
+    return moment(value) if key == "atMs" and isinstance(value, int) else cell(value)
+
+
+def task_of(entry: JsonObject) -> str:
+    """The task that waits, by its reference name; empty for the execution itself."""
+    return str(entry.get("task") or entry.get("taskId") or "")
+
+
+@click.command(short_help="Show what runs, what waits and for what.")
+@click.option("--workflow", default="", metavar="NAME", help="Only executions of this workflow.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="At most this many."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@server_option
+@format_option
+def overview(*, workflow: str, limit: int, offset: int, server: str, output: Format) -> None:
+    """Show what runs, what waits and for what: open executions, the oldest first."""
+    found = as_object(
+        fetch(server, "api", "asyncflow", "overview", workflow=workflow, count=limit, start=offset)
+    )
+    rows = as_rows(found, "executions")
+    if output == "json":
+        write_json(found)
+    elif output == "jsonl":
+        write_rows(rows, _OPEN, output)
+    else:
+        now = as_object(found.get("now", {}))
+        write_facts((name, value) for name, value in now.items() if value)
+        write_rows([_execution(row) for row in rows], _OPEN, output)
+    tell_of_more(found, offset + len(rows), what="open executions")
+
+
+def _execution(row: JsonObject) -> dict[str, object]:
+    waits = [f"{task_of(each)}: {wait_of(each)}".removeprefix(": ") for each in as_rows(row, "waitsFor")]
+    return {
+        **row,
+        "workflow": f"{row.get('workflowName')} v{row.get('version')}",
+        "started": when(row.get("startTime")),
+        "waits": "; ".join(waits) or row.get("quarantined"),
+    }
+
+
+# --- resources ------------------------------------------------------------------------------------
 
 
 @click.group(short_help="Look at what is limited, and who holds and awaits it.")
@@ -21,29 +105,32 @@ def resource() -> None:
     """Look at what is limited, and who holds and awaits it."""
 
 
-def _resources(server: str) -> list[JsonObject]:
-    """All resources, each with its name; the server answers a list of them, or an object by names."""
-    found = fetch(server, "api", "asyncflow", "resources")
-    if isinstance(found, dict) and "results" not in found:
-        return [{"name": name, **facts} for name, facts in found.items() if isinstance(facts, dict)]
-    return as_rows(found)
-
-
 @resource.command(name="list")
+@click.option(
+    "--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="At most this many."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
 @server_option
 @format_option
-def list_(*, server: str, output: Format) -> None:
-    """List the resources of the server: how much there is, is held, and is waited for."""
-    rows = _resources(server)
+def list_(*, limit: int, offset: int, server: str, output: Format) -> None:
+    """List everything that limits tasks: how much there is, is in use, and is waited for."""
+    found = fetch(server, "api", "asyncflow", "resources", count=limit, start=offset)
+    rows = as_rows(found, "resources")
     if output == "table":
-        rows = [{"name": row.get("name"), "facts": _facts(row)} for row in rows]
-    write_rows(rows, _RESOURCES, output)
+        shown: list[dict[str, object]] = [{"name": row.get("name"), "facts": _facts(row)} for row in rows]
+        write_rows(shown, _RESOURCES, output)
+    else:
+        write_rows(rows, _RESOURCES, output)
+    tell_of_more(found, offset + len(rows), what="resources")
 
 
 def _facts(row: JsonObject) -> str:
-    plain = {key: value for key, value in row.items() if key != "name" and not isinstance(value, dict | list)}
-    lists = {key: len(value) for key, value in row.items() if isinstance(value, dict | list)}
-    return ", ".join(f"{key} {value}" for key, value in {**plain, **lists}.items() if value not in (None, ""))
+    told = {
+        key: len(value) if isinstance(value, list) else value
+        for key, value in row.items()
+        if key != "name" and value not in (None, "", [], {})
+    }
+    return ", ".join(f"{key} {cell(value)}" for key, value in told.items())
 
 
 @resource.command()
@@ -52,13 +139,27 @@ def _facts(row: JsonObject) -> str:
 @format_option
 def get(*, name: str, server: str, output: Format) -> None:
     """Show one resource, with those who hold it and those who wait for it."""
-    found = next((row for row in _resources(server) if row.get("name") == name), None)
-    if found is None:
-        raise NotFound("resource", name)
+    found = _named(server, name)
     if output == "table":
         write_facts(found.items())
     else:
         write_json(found, lines=output == "jsonl")
+
+
+def _named(server: str, name: str) -> JsonObject:
+    """The resource of this name, looked for page by page."""
+    start = 0
+    while True:
+        rows = as_rows(fetch(server, "api", "asyncflow", "resources", count=_MOST, start=start), "resources")
+        for row in rows:
+            if row.get("name") == name:
+                return row
+        start += len(rows)
+        if len(rows) < _MOST:
+            raise NotFound("resource", name)
+
+
+# --- workers --------------------------------------------------------------------------------------
 
 
 @click.group(short_help="Look at who takes tasks from the server.")
@@ -67,16 +168,39 @@ def worker() -> None:
 
 
 @worker.command(name="list")
-@click.option("--queue", default="", metavar="TYPE", help="Only those that poll for this task type.")
+@click.option("--queue", default="", metavar="TYPE", help="Who polled for this task type, and when.")
+@click.option("--lost", is_flag=True, help="Only those that are lost.")
+@click.option(
+    "--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="At most this many."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
 @server_option
 @format_option
-def list_workers(*, queue: str, server: str, output: Format) -> None:
-    """List the workers that have polled, and when they did last."""
+def list_workers(*, queue: str, lost: bool, limit: int, offset: int, server: str, output: Format) -> None:
+    """List the workers that were seen since the server began: when, with how many tasks, who is lost."""
     if queue:
-        found = fetch(server, "api", "tasks", "queue", "polldata", taskType=queue)
-    else:
-        found = fetch(server, "api", "tasks", "queue", "polldata", "all")
+        _write_polls(fetch(server, "api", "tasks", "queue", "polldata", taskType=queue), output)
+        return
+    try:
+        found = fetch(server, "api", "asyncflow", "workers", lost=lost or None, count=limit, start=offset)
+    except ServerRefused as error:
+        if error.status != 404:
+            raise
+        _write_polls(fetch(server, "api", "tasks", "queue", "polldata", "all"), output)
+        return
+    rows = as_rows(found, "workers")
+    write_rows([_worker(row) for row in rows] if output == "table" else rows, _WORKERS, output)
+    tell_of_more(found, offset + len(rows), what="workers")
+
+
+def _worker(row: JsonObject) -> dict[str, object]:
+    queues = [str(each.get("queueName")) for each in as_rows(row, "queues")]
+    state = "lost" if row.get("lost") else "busy" if number_of(row, "inFlight") else "idle"
+    return {**row, "seen": when(row.get("lastSeen")), "polls": ", ".join(queues), "state": state}
+
+
+def _write_polls(found: object, output: Format) -> None:
     rows = as_rows(found)
     if output == "table":
         rows = [{**row, "polled": when(row.get("lastPollTime"))} for row in rows]
-    write_rows(rows, _WORKERS, output)
+    write_rows(rows, _POLLS, output)

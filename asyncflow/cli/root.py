@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "schedule": ("asyncflow.cli.schedule:schedule", "Make, list, pause and delete schedules."),
     "event": ("asyncflow.cli.event:event", "Make and list event handlers, publish messages."),
+    "overview": ("asyncflow.cli.resource:overview", "Show what runs, what waits and for what."),
     "resource": (
         "asyncflow.cli.resource:resource",
         "Look at what is limited, and who holds and awaits it.",

@@ -41,6 +41,7 @@ from asyncflow.cli.remote import (
     tell_of_more,
     when,
 )
+from asyncflow.cli.resource import task_of, wait_of
 from asyncflow.cli.watch import follow
 from asyncflow.cli.workflow_starting import STARTING
 from asyncflow.cli.workflow_verbs import VERBS
@@ -70,7 +71,7 @@ _TASKS = {
     "took": "TOOK",
     "reason": "REASON",
 }
-_WAITS = {"reference": "TASK", "kind": "WAITS FOR", "detail": "DETAIL"}
+_WAITS = {"task": "TASK", "since": "SINCE (UTC)", "waits": "WAITS FOR"}
 
 _database = click.option(
     "--db",
@@ -254,24 +255,14 @@ def watch(*, execution_id: str, server: str, output: Format) -> int:
 def why(*, execution_id: str, server: str, output: Format) -> None:
     """Say what each open task of an execution waits for: slots with their holders, workers, times."""
     found = fetch(server, "api", "asyncflow", "workflow", execution_id, "why")
-    listed = (
-        next((each for each in found.values() if isinstance(each, list)), [])
-        if isinstance(found, dict)
-        else found
-    )
-    rows = as_rows(listed)
+    rows = as_rows(found, "waitsFor")
+    if not rows:
+        click.echo(f"asyncflow: {execution_id}: nothing waits", err=True)
     if output == "table":
-        rows = [_wait(row) for row in rows]
-        if not rows:
-            click.echo(f"asyncflow: {execution_id}: nothing waits", err=True)
+        rows = [
+            {"task": task_of(row), "since": when(row.get("sinceMs")), "waits": wait_of(row)} for row in rows
+        ]
     write_rows(rows, _WAITS, output)
-
-
-def _wait(row: JsonObject) -> dict[str, object]:
-    named = {"taskId", "reference", "referenceTaskName", "kind"}
-    detail = ", ".join(f"{key}: {cell(value)}" for key, value in row.items() if key not in named)
-    reference = row.get("reference") or row.get("referenceTaskName") or row.get("taskId")
-    return {"reference": reference, "kind": row.get("kind"), "detail": detail}
 
 
 def _checked(text: str) -> str:

@@ -166,13 +166,51 @@ async def test_any_route_can_be_called(shell: Shell) -> None:
     assert "PATH" in refused.stderr
 
 
-async def test_workers_are_those_that_polled(shell: Shell) -> None:
+async def test_workers_are_those_that_were_seen(shell: Shell) -> None:
+    await shell.started()
     await shell.server.get("/api/tasks/poll/first", params={"workerid": "w1"})
-    everyone = await shell.rows("worker", "list")
-    some = await shell.rows("worker", "list", "--queue", "first")
+    seen = await shell.rows("worker", "list")
+    table = await shell("worker", "list")
+    polls = await shell.rows("worker", "list", "--queue", "first")
 
-    assert [(row["workerId"], row["queueName"]) for row in everyone] == [("w1", "first")]
-    assert some == everyone
+    assert [(row["workerId"], row["inFlight"]) for row in seen] == [("w1", 1)]
+    assert "busy" in table.stdout
+    assert [(row["workerId"], row["queueName"]) for row in polls] == [("w1", "first")]
+    assert await shell.rows("worker", "list", "--lost") == []
+
+
+async def test_overview_and_why_say_what_is_waited_for(shell: Shell) -> None:
+    first, second = await shell.started(), await shell.started("steps", correlationId="c")
+    await shell("workflow", "pause", second)
+    table = await shell("overview", "--limit", "1")
+    found = await shell.one("overview", "--workflow", "steps")
+    why = await shell.rows("workflow", "why", first)
+    told = await shell("workflow", "why", first)
+    ended = await shell("workflow", "why", await shell.started("quick"))
+
+    assert "first: worker" in table.stdout
+    assert "1 of 2 open executions" in table.stderr
+    assert found["totalHits"] == 2
+    assert [(row["task"], row["kind"]) for row in why] == [("first", "worker")]
+    assert "first" in told.stdout
+    assert "nothing waits" in ended.stderr
+
+
+async def test_resources_are_listed_and_shown(shell: Shell) -> None:
+    await shell.server.post("/api/metadata/taskdefs", json=[{"name": "first", "concurrentExecLimit": 1}])
+    for _ in range(2):
+        await shell.started()
+    await shell.server.get("/api/tasks/poll/first", params={"workerid": "w1"})
+    listed = await shell.rows("resource", "list")
+    name = str(listed[0]["name"])
+    shown = await shell.one("resource", "get", name)
+    table = await shell("resource", "list")
+    missing = await shell("resource", "get", "nowhere", code=2)
+
+    assert "first" in name
+    assert shown == listed[0]
+    assert name in table.stdout
+    assert "no such resource: nowhere" in missing.stderr
 
 
 async def test_what_a_server_lacks_is_said(shell: Shell) -> None:
