@@ -19,6 +19,7 @@ from asyncflow.app.health import Health
 from asyncflow.app.keys import Keys
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.meters import Meters
+from asyncflow.app.migrations import Migrations
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.overview import Overview
 from asyncflow.app.schedules import Schedules
@@ -47,6 +48,7 @@ class Services:
         meters: what is measured.
         streams: who watches committed events.
         overview: what runs, what waits and for what.
+        migrations: running executions taken to another version.
     """
 
     executions: Service
@@ -62,6 +64,7 @@ class Services:
     meters: Meters
     streams: Streams
     overview: Overview
+    migrations: Migrations
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
@@ -111,6 +114,7 @@ async def open_services(
             meters=Meters(engine, facts),
             streams=Streams(engine, opened, opened),
             overview=Overview(service, opened),
+            migrations=Migrations(engine),
         )
         await services.schedules.open()
         await services.handlers.open()

@@ -21,6 +21,7 @@ from asyncflow.http import (
     task_queues,
     task_updates,
     tasks,
+    versions,
     workflow,
     workflow_operations,
     workflow_search,
@@ -46,6 +47,7 @@ ALL: tuple[Routes, ...] = (
     metrics.routes,
     overview.routes,
     streams.routes,
+    versions.routes,
 )  # fmt: skip
 
 
