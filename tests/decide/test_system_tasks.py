@@ -155,7 +155,9 @@ def test_event_is_published_with_what_is_known_of_the_execution(sink: str, queue
     assert state.status == "COMPLETED"
 
 
-@pytest.mark.parametrize("sink", ["sqs:q", "conductorx", "conductor:", "asyncflow", "asyncflow:", "", "${workflow.input.no}"])
+@pytest.mark.parametrize(
+    "sink", ["sqs:q", "conductorx", "conductor:", "asyncflow", "asyncflow:", "", "${workflow.input.no}"]
+)
 def test_event_to_an_unknown_sink_fails(sink: str) -> None:
     made = world()
     state = made.start(workflow(task("e", "EVENT", sink=sink)))
