@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncflow.errors import Conflict, NotFound
+from asyncflow.model.events import TaskEnded
 from asyncflow.model.values import JsonObject
 from tests.integration.event_support import (
     BEGIN,
@@ -138,6 +139,30 @@ async def test_a_task_is_ended_by_a_message(kind: str, ends: str, by: str) -> No
     )
     if kind == "fail_task":
         assert ended["reasonForIncompletion"] == "so it was told"
+
+
+@pytest.mark.parametrize("first", ["update", "message"])
+async def test_of_an_update_and_a_message_the_first_counts(first: str) -> None:
+    """C64: completion by push or by event, whichever comes first, is applied once."""
+    clock = clock_at(BEGIN)
+    async with services_on(clock) as services:
+        execution = await holding(services)
+        action = act("complete_task", workflowId=execution, taskRefName="hold", output={"by": "message"})
+        await services.handlers.create(handler("h", "asyncflow:s", action))
+        if first == "message":
+            await services.handlers.publish("s", {})
+            await clock.rest()
+        await services.executions.signal(execution, "hold", {"by": "update"})
+        await services.handlers.publish("s", {})
+        await clock.rest()
+        task = only_task(await services.executions.get(execution))
+        ends = [
+            each async for each in services.executions.events(execution) if isinstance(each.event, TaskEnded)
+        ]
+
+    output = task["outputData"]
+    assert isinstance(output, dict)
+    assert (task["status"], output["by"], len(ends)) == ("COMPLETED", first, 1)
 
 
 async def test_an_execution_is_terminated_by_a_message_and_an_ended_one_left_alone() -> None:
