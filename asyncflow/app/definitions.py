@@ -134,7 +134,10 @@ def find_graph(
     graph = catalog.latest(name, version) if definition is None else catalog.inline(definition)
     if graph is None:
         raise NotFound("workflow", f"{name}{f' version {version}' if version is not None else ''}")
-    _check_children(catalog, graph.definition)
+    if graph.hash not in catalog.complete:
+        _check_children(catalog, graph.definition)
+        if definition is None:
+            catalog.complete.add(graph.hash)  # until something registered changes
     return graph
 
 

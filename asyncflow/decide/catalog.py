@@ -31,6 +31,7 @@ class DefinitionCatalog:
     `graphs` finds by content hash every definition that an execution in memory is bound to, and
     keeps none alive: an inline definition leaves memory with its last execution. Whoever names one
     by hash holds its graph until an execution does; whoever loads an execution adds what it names.
+    `complete` has the hashes of registered definitions whose sub-workflows are known to be there.
     `documents` are the named documents by kind, `times_ms` when something registered was made and last
     changed: by name and version, by ("task", name), or by ("<kind> document", name).
     """
@@ -45,6 +46,7 @@ class DefinitionCatalog:
         self.times_ms: dict[tuple[str, str | int], tuple[int, int]] = {}
         self.downtimes = Downtimes()
         self.seq = 0
+        self.complete: set[str] = set()
         self._bound: dict[tuple[str, int], Graph] = {}
 
     def latest(self, name: str, version: int | None) -> Graph | None:
@@ -95,6 +97,7 @@ class DefinitionCatalog:
     def forget_bound(self) -> None:
         """Bind anew from here on: what is registered has changed."""
         self._bound.clear()
+        self.complete.clear()
 
     def _bind(self, tasks: list[WorkflowTask]) -> list[WorkflowTask]:
         return [self._bind_task(task) for task in tasks]
