@@ -24,6 +24,8 @@ import click
 from asyncflow.app.config import Config
 from asyncflow.app.config_sources import Configured, configure
 from asyncflow.app.local import register_all
+from asyncflow.app.log_lines import Format
+from asyncflow.app.logging_setup import LogOutlet, LogSettings
 from asyncflow.app.process import raise_open_files
 from asyncflow.app.services import Services, open_services
 from asyncflow.cli.exits import DONE, FORCED
@@ -71,6 +73,20 @@ _FORCED_AFTER_S = 5.0  # beyond the drain: last answers, and closing the databas
     default=None,
     help="Listen beyond this machine although no keys are asked for.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    show_default=True,
+    help="How lines of the log look, on stderr.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="From which level on there are any.",
+)
 @payloads_option
 def serve(  # noqa: PLR0913 - one parameter per option
     *,
@@ -82,6 +98,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
     http_allow: tuple[str, ...],
     payloads: Path | None,
     insecure_no_auth: bool | None,
+    log_format: Format,
+    log_level: str,
 ) -> int:
     """Serve Conductor's REST API, until SIGTERM or SIGINT.
 
@@ -99,19 +117,18 @@ def serve(  # noqa: PLR0913 - one parameter per option
     }
     options = {name: value for name, value in given.items() if value is not None}
     configured = configure(file, os.environ, options)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    plan = Plan(configured, read_bundle((), modules))
-    return in_loop(partial(with_signals, partial(run_server, plan)))
+    with LogOutlet(sys.stderr, LogSettings(log_format, log_level)) as outlet:
+        plan = Plan(configured, read_bundle((), modules), outlet)
+        return in_loop(partial(with_signals, partial(run_server, plan)))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be served: the configuration, and what was loaded."""
+    """What is to be served: the configuration, what was loaded, and the log if it is ours."""
 
     configured: Configured
     bundle: Bundle
+    outlet: LogOutlet | None = None
 
     @property
     def config(self) -> Config:
@@ -173,10 +190,13 @@ async def run_server(plan: Plan, stop: anyio.Event) -> int:
 async def _opened(plan: Plan) -> AsyncIterator[Services]:
     """The engine, with what was loaded registered in it."""
     config, bundle = plan.config, plan.bundle
+    settings = config.engine_settings(os.environ)
+    if plan.outlet is not None:
+        plan.outlet.hide(settings.secrets)
     async with open_services(
         config.store.db,
         functions=bundle.functions,  # type: ignore[arg-type]  # checked by shape when loaded
-        settings=config.engine_settings(os.environ),
+        settings=settings,
         store=config.store_settings(),
     ) as services:
         check_exposure(config, services)
