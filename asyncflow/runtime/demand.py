@@ -14,7 +14,7 @@ from asyncflow.decide.sharing import share_now
 from asyncflow.model.inputs import Message
 from asyncflow.runtime.admitting import Admitting
 from asyncflow.runtime.clock import Clock
-from asyncflow.runtime.hand_out_rules import Place
+from asyncflow.runtime.hand_out_rules import ANY, Place
 from asyncflow.runtime.needs import implicit_resource
 from asyncflow.runtime.queues import Poll, Queue, Seat, first_of
 from asyncflow.runtime.timers import TimerKey
@@ -87,10 +87,13 @@ class Demand:
     def chosen(self, place: Place) -> tuple[Queue, Poll | None]:
         """The poll that gets the next task of a place, if any may."""
         queue = self.queue(place.name, place.domain)
-        seats = {poll.worker: queue.seats[poll.worker] for poll in queue.polls.values() if poll.left}.values()
         if self._is_capped(queue):
-            return queue, first_of([seat for seat in seats if self.room(queue, seat) > 0], place.rule)
-        return queue, first_of(seats, place.rule)
+            able = [seat for seat in queue.held.values() if seat.open and self.room(queue, seat) > 0]
+            return queue, first_of(able, place.rule)
+        if place.rule != ANY:
+            return queue, first_of(queue.held.values(), place.rule)
+        seat = queue.order.first()
+        return queue, None if seat is None else next(seat.open_polls())
 
     def _is_capped(self, queue: Queue) -> bool:
         return bool(self._settings.max_in_flight or self.most(queue))
@@ -123,23 +126,38 @@ class Demand:
         now_ms = self._clock.now().elapsed_ms
         if not gathers:
             queue.cold_until_ms = 0
-        elif not queue.present(now_ms):
+        elif not queue.is_attended(now_ms):
             queue.cold_until_ms = now_ms + _OWED_MS
 
     def balance(self, queue: Queue) -> list[Message]:
         """Ask admission for as many tasks as the pollers of a queue may have now; what begins by that.
 
-        Cost: in its pollers, and what is dealt among them.
+        Where nothing is offered nothing is asked for: each offer comes here. One that waits for a limit
+        counts too, so that it begins when the limit is changed.
+
+        Cost: none to speak of where nothing is offered; else in what is ready and in those between two
+        polls, and in all pollers where a worker may have only so many or tasks have rules.
         """
         queue.is_stale = False
         now_ms = self._clock.now().elapsed_ms
         messages = self._balance_places(queue, now_ms) if queue.places else []
-        seats, is_capped = queue.present(now_ms), self._is_capped(queue)
-        frees = [min(s.free, self.room(queue, s)) for s in seats] if is_capped else [s.free for s in seats]
-        wanted = sum(free for seat, free in zip(seats, frees, strict=True) if seat.polls)
-        if wanted and self._settings.fair:
-            wanted = self._fair(queue, [*zip(seats, frees, strict=True)], wanted, now_ms=now_ms)
+        wanted = self._wanted(queue, now_ms) if queue.offers and queue.asked else 0
+        if not queue.offers:
+            queue.owed_since_ms = 0
         return [*messages, *self._admitting.set_demand(queue.general.resource, wanted)]
+
+    def _wanted(self, queue: Queue, now_ms: int) -> int:
+        """How many tasks that any worker may have its pollers may get now."""
+        if self._is_capped(queue):
+            seats = [(s, min(s.free, self.room(queue, s))) for s in queue.present(now_ms)]
+            wanted = sum(free for seat, free in seats if seat.polls)
+            return self._fair(queue, seats, wanted, now_ms=now_ms) if wanted else 0
+        if not self._settings.fair:
+            return queue.asked
+        # Who is further back than there are tasks gets none of these, whatever is dealt.
+        held = queue.order.first_few(self._ready(queue) + 1) if queue.lately(now_ms) else ()
+        seats = [(seat, seat.free) for seat in (*held, *queue.lately(now_ms))]
+        return self._fair(queue, seats, queue.asked, now_ms=now_ms)
 
     def _balance_places(self, queue: Queue, now_ms: int) -> list[Message]:
         """The same for tasks with a rule, which are few and not shared; a place nobody names is forgotten."""
@@ -162,13 +180,19 @@ class Demand:
         return []
 
     def _fair(self, queue: Queue, seats: list[tuple[Seat, int]], wanted: int, *, now_ms: int) -> int:
-        """How many of those wanted may be given, so that others who poll get theirs."""
+        """How many of those wanted may be given, so that others who poll get theirs.
+
+        `seats` are those who may get something, or are owed something, and what each can take.
+        """
+        if not self._settings.fair:
+            return wanted
         if now_ms < queue.cold_until_ms and wanted > 1:
             self._look_again_at(queue, queue.cold_until_ms)
             return 0
         ready = self._ready(queue)
-        if ready >= sum(max(free, 0) for _, free in seats):
-            demand = wanted  # enough for all, also for those who are not there
+        away = sum(max(free, 0) for seat, free in seats if not seat.polls)
+        if not away or ready >= wanted + away:
+            demand = wanted  # all are there, or there is enough also for those who are not
         else:
             demand = share_now([seat.hand(now_ms, free) for seat, free in seats], ready)
         if demand >= wanted:

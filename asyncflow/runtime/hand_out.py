@@ -132,9 +132,8 @@ class HandOut:
         self._assigned[key] = Assigned(self._tickets, poll, attempt_start(task) + 1)
         poll.pending += 1
         poll.left -= 1
-        seat = queue.seat(poll.worker)
-        seat.load += 1
-        seat.served_ms = self._clock.now().elapsed_ms
+        queue.recount(poll)
+        queue.load(poll.worker, 1, self._clock.now().elapsed_ms)
         self.roll.worker(poll.worker).take(place.name, 1)
         admitted = AttemptAdmitted(
             key[1],
@@ -170,7 +169,8 @@ class HandOut:
         poll = assigned.poll
         poll.pending -= 1
         poll.left += 1
-        poll.queue.leave(poll.worker)
+        poll.queue.recount(poll)
+        poll.queue.load(poll.worker, -1)
         self.roll.worker(poll.worker).take(poll.queue.key[0], -1)
         self._polls.answer_if_complete(poll)
         messages = [*self._admitting.release(key)]
@@ -193,7 +193,7 @@ class HandOut:
             assigned.poll.begun[key] = lease.start
             self._leasing.append((key, assigned))
         else:  # it was taken before this process began, or by an update
-            queue.seat(worker).load += 1
+            queue.load(worker, 1)
             self.roll.worker(worker).take(queue.key[0], 1)
         self.roll.lease(key, Leased(queue.key, worker, lease.start))
         self.watch.leased(worker)
@@ -205,6 +205,7 @@ class HandOut:
         if assigned is not None:  # before its poll was answered
             assigned.poll.pending -= 1
             assigned.poll.left += 1
+            assigned.poll.queue.recount(assigned.poll)
             assigned.poll.begun.pop(key, None)
             self._polls.answer_if_complete(assigned.poll)
         messages = [*self._admitting.release(key)]
@@ -218,7 +219,7 @@ class HandOut:
         ):
             self.watch.overdue(leased.worker, key)
         queue = self.demand.queue(*leased.queue)
-        queue.leave(leased.worker)
+        queue.load(leased.worker, -1)
         queue.is_stale = True
         for each in self._asked_by(leased.worker, queue):
             messages += self.demand.balance(each)
@@ -238,6 +239,7 @@ class HandOut:
         self._closed, self._leasing = self._leasing, []
         for assigned in (assigned for _, assigned in self._closed):
             assigned.poll.is_closed = True
+            assigned.poll.queue.recount(assigned.poll)
         for queue in {id(each.poll.queue): each.poll.queue for _, each in self._closed}.values():
             self._report(self.demand.lower(queue))
 

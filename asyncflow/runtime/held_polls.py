@@ -18,7 +18,7 @@ from asyncflow.runtime.queues import Assigned, Poll, Queue
 from asyncflow.runtime.timers import TimerKey
 from asyncflow.runtime.timetable import Timetable
 from asyncflow.runtime.turns import Turns
-from asyncflow.runtime.worker_roll import Key
+from asyncflow.runtime.worker_roll import Key, QueueKey
 from asyncflow.runtime.worker_watch import WorkerWatch
 
 POLL = "held poll"
@@ -53,6 +53,7 @@ class HeldPolls:
         self._clock, self._demand, self._timetable = clock, demand, timetable
         self._turns, self._watch, self._assigned = turns, watch, assigned
         self._polls: dict[int, Poll] = {}
+        self._queues_of: dict[str, dict[QueueKey, int]] = {}  # how many polls, by worker and queue
         self._count = 0
 
     def __len__(self) -> int:
@@ -104,7 +105,10 @@ class HeldPolls:
         # Who asks for the next task along with an update says nothing of its other slots.
         seat.slots = slots if count > 1 else max(slots, seat.slots)
         seat.seen_ms = poll.at_ms
-        seat.polls[poll.number] = poll.queue.polls[poll.number] = self._polls[poll.number] = poll
+        self._polls[poll.number] = poll
+        queues = self._queues_of.setdefault(poll.worker, {})
+        queues[poll.queue.key] = queues.get(poll.queue.key, 0) + 1
+        poll.queue.enter(poll)
 
     def time_up(self, timer: TimerKey) -> None:
         """A poll has waited long enough."""
@@ -112,7 +116,7 @@ class HeldPolls:
 
     def of(self, worker: str) -> Iterable[Queue]:
         """The queues that a worker polls now."""
-        return {id(p.queue): p.queue for p in self._polls.values() if p.worker == worker}.values()
+        return [self._demand.queue(*key) for key in self._queues_of.get(worker, ())]
 
     def _report(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -124,6 +128,7 @@ class HeldPolls:
     def _time_up(self, poll: Poll) -> None:
         """It gets nothing more; what is on its way is waited for."""
         poll.is_due = poll.is_closed = True
+        poll.queue.recount(poll)
         self.answer_if_complete(poll)
         self._report(self._demand.lower(poll.queue))
 
@@ -132,6 +137,7 @@ class HeldPolls:
         if poll.number not in self._polls or poll.pending:
             return
         poll.is_closed = poll.is_due or bool(poll.tasks)
+        poll.queue.recount(poll)
         if poll.is_closed:
             self._leave(poll)
             if not poll.answer.done():
@@ -140,11 +146,15 @@ class HeldPolls:
     def _leave(self, poll: Poll) -> None:
         """The poll is held no more."""
         self._timetable.cancel(TimerKey("", poll.number, POLL))
-        self._polls.pop(poll.number, None)
-        poll.queue.polls.pop(poll.number, None)
-        seat = poll.queue.seat(poll.worker)
-        seat.polls.pop(poll.number, None)
-        seat.seen_ms = self._clock.now().elapsed_ms
+        poll.queue.leave(poll, self._clock.now().elapsed_ms)
+        if self._polls.pop(poll.number, None) is None:
+            return
+        queues, key = self._queues_of[poll.worker], poll.queue.key
+        queues[key] -= 1
+        if not queues[key]:
+            del queues[key]
+            if not queues:
+                del self._queues_of[poll.worker]
 
     def _give_back(self, poll: Poll) -> None:
         """The one who polled is gone: nothing on its way to it may be lost, or count as tried."""

@@ -80,6 +80,9 @@ class Roll:
         self.polled: dict[QueueKey, dict[str, tuple[int, int]]] = {}  # worker -> when, on both clocks
         self.listeners: list[Callable[[WorkerLost], None]] = []
         self.lost_count = 0
+        # Looked through when twice as many are known as were left the last time: a crowd costs no more each.
+        self._kept_workers = _KEPT
+        self._kept_polls: dict[QueueKey, int] = {}
 
     def worker(self, name: str) -> Seen:
         """The worker of this id."""
@@ -102,11 +105,13 @@ class Roll:
         seen, polled = self.workers[name], self.polled.setdefault(queue, {})
         polled[name] = seen.last_ms, seen.last_wall_ms
         old_ms = seen.last_ms - _FORGOTTEN_MS
-        if len(polled) > _KEPT:
-            self.polled[queue] = {each: at for each, at in polled.items() if at[0] > old_ms}
-        if len(self.workers) > _KEPT:
+        if len(polled) > self._kept_polls.get(queue, _KEPT):
+            polled = self.polled[queue] = {each: at for each, at in polled.items() if at[0] > old_ms}
+            self._kept_polls[queue] = max(_KEPT, 2 * len(polled))
+        if len(self.workers) > self._kept_workers:
             here = self.workers.items()
             self.workers = {each: w for each, w in here if w.last_ms > old_ms or w.in_flight}
+            self._kept_workers = max(_KEPT, 2 * len(self.workers))
 
     # --- leases -------------------------------------------------------------------------------------
 
