@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "audit": ("asyncflow.cli.server:audit", "List who changed what on a server, and who was refused."),
     "api": ("asyncflow.cli.server:api", "Send any request to a server."),
-    "key": ("asyncflow.cli.keys:key", "Make, list and revoke the API keys of a database file."),
+    "key": ("asyncflow.cli.keys:key", "Make, list and revoke API keys."),
     "db": ("asyncflow.cli.db:db", "Look after a database file."),
     "config": ("asyncflow.cli.config:config", "Show and check settings."),
     "completion": ("asyncflow.cli.completion:completion", "Print what lets a shell complete commands."),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import click
 
-from asyncflow.cli.output import Format, format_option, write_json
+from asyncflow.cli.exits import DONE, USAGE, CommandFailed
+from asyncflow.cli.output import Format, format_option, write_facts, write_json
 from asyncflow.cli.remote import (
+    as_object,
     id_argument,
     input_option,
     object_of,
@@ -178,7 +180,40 @@ def signal(
     write_json(answer.json, lines=output == "jsonl")
 
 
+@click.command()
+@id_argument
+@click.option("--version", type=int, metavar="N", help="By default the highest.")
+@click.option(
+    "--map", "renamed", multiple=True, metavar="OLD=NEW", help="A task that has another reference there."
+)
+@click.option("--dry-run", "dry", is_flag=True, help="Say what would become of it, and do nothing.")
+@server_option
+@format_option
+def migrate(
+    *,
+    execution_id: str,
+    version: int | None,
+    renamed: tuple[str, ...],
+    dry: bool,
+    server: str,
+    output: Format,
+) -> int:
+    """Let an execution go on under another registered version; with --dry-run exit code 2 if it cannot."""
+    pairs = [each.partition("=") for each in renamed]
+    if not all(old and new for old, _, new in pairs):
+        raise CommandFailed("--map: OLD=NEW is expected")
+    body = {"version": version, "mapping": {old: new for old, _, new in pairs}, "dryRun": dry}
+    sent = {name: value for name, value in body.items() if value is not None}
+    found = as_object(send(server, "POST", "api", "workflow", execution_id, "migrate", body=sent).json)
+    if output == "table":
+        write_facts(found.items())
+    else:
+        write_json(found, lines=output == "jsonl")
+    return DONE if found.get("possible") else USAGE
+
+
 VERBS = (
+    migrate,
     pause,
     resume,
     terminate,

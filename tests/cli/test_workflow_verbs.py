@@ -195,6 +195,20 @@ async def test_delete_ends_first_what_goes_on_if_told_to(shell: Shell) -> None:
     assert (await shell.server.get(f"/api/workflow/{identity}")).status == 404
 
 
+async def test_an_execution_migrates_to_a_version(shell: Shell) -> None:
+    identity = await shell.started()
+    await shell.registered({**STEPS, "version": 2})
+    planned = await shell.one("workflow", "migrate", identity, "--dry-run")
+    before = await shell.one("workflow", "get", identity)
+    done = await shell.one("workflow", "migrate", identity, "--version", "2")
+    after = await shell.one("workflow", "get", identity)
+    odd = await shell("workflow", "migrate", identity, "--map", "x", code=2)
+
+    assert (planned["possible"], planned["migrated"], done["migrated"]) == (True, False, True)
+    assert (before["workflowVersion"], after["workflowVersion"]) == (1, 2)
+    assert "OLD=NEW" in odd.stderr
+
+
 @pytest.mark.parametrize("verb", ["pause", "resume", "retry", "restart", "terminate", "decide", "release"])
 async def test_a_verb_on_what_is_not_there_is_one_line(shell: Shell, verb: str) -> None:
     refused = await shell("workflow", verb, "nowhere", code=2)
