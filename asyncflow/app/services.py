@@ -22,10 +22,12 @@ from asyncflow.app.meters import Meters
 from asyncflow.app.migrations import Migrations
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.overview import Overview
+from asyncflow.app.routing import VersionRouting
 from asyncflow.app.schedules import Schedules
 from asyncflow.app.search import Search
 from asyncflow.app.service import Service
 from asyncflow.app.streams import Streams
+from asyncflow.app.version_counts import VersionCounts
 from asyncflow.app.workers import Workers
 from asyncflow.errors import StoreError
 
@@ -49,6 +51,8 @@ class Services:
         streams: who watches committed events.
         overview: what runs, what waits and for what.
         migrations: running executions taken to another version.
+        routing: which version a start gets that names none.
+        versions: how the versions of a workflow do.
     """
 
     executions: Service
@@ -65,6 +69,8 @@ class Services:
     streams: Streams
     overview: Overview
     migrations: Migrations
+    routing: VersionRouting
+    versions: VersionCounts
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did."""
@@ -115,6 +121,8 @@ async def open_services(
             streams=Streams(engine, opened, opened),
             overview=Overview(service, opened),
             migrations=Migrations(engine),
+            routing=service.routing,
+            versions=VersionCounts(engine, opened, service.routing),
         )
         await services.schedules.open()
         await services.handlers.open()

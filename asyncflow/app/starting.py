@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from asyncflow.app.definitions import Definitions
 from asyncflow.app.identities import draw_execution_id
 from asyncflow.app.payloads import check_payload, check_texts
+from asyncflow.app.routing import VersionRouting
 from asyncflow.errors import InvalidInput
 from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import StartExecution
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
+from asyncflow.runtime.engine import Engine
 
 _HIGHEST_PRIORITY = 99
 
@@ -54,7 +56,16 @@ class Prepared(NamedTuple):
 
 
 class Starting(Definitions):
-    """Starts of executions on one engine."""
+    """Starts of executions on one engine.
+
+    Attributes:
+        routing: which version a start gets that names none.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Serve this engine, which is open."""
+        super().__init__(engine)
+        self.routing = VersionRouting(engine)
 
     async def start(self, request: StartRequest) -> str:
         """Start an execution and give its id; durable at return.
@@ -83,7 +94,7 @@ class Starting(Definitions):
 
     async def prepare(self, request: StartRequest) -> Prepared:
         """The command of a start; nothing begins. Raises as `start`."""
-        graph = self._graph(request)
+        graph = self._graph(await self._routed(request))
         given, size = await self.accepted_payload({} if request.input is None else request.input, "input")
         check_texts(
             correlationId=request.correlation_id,
@@ -103,6 +114,14 @@ class Starting(Definitions):
             request_hash=request.request_hash,
         )
         return Prepared(command, graph, size)
+
+    async def _routed(self, request: StartRequest) -> StartRequest:
+        """The request with the version that rules give it, unless it names what it runs."""
+        if request.definition is not None or request.version is not None or not request.name:
+            return request
+        key = request.correlation_id or request.idempotency_key or self.draw_id()
+        choice = await self.routing.choose(request.name, str(key), request.input or {})
+        return request if choice is None else replace(request, version=choice.version)
 
     def _graph(self, request: StartRequest) -> Graph:
         if request.definition is None and not request.name:

@@ -10,11 +10,15 @@ from asyncflow.app.migrations import checked_mapping, checked_version
 from asyncflow.errors import InvalidInput
 from asyncflow.http.routing import (
     AUTHOR,
+    OPERATOR,
+    VIEWER,
     Call,
     Reply,
     Routes,
+    empty_answer,
     json_answer,
     json_body,
+    reply_empty,
     reply_json,
 )
 from asyncflow.model.values import JsonObject
@@ -59,6 +63,35 @@ routes = Routes(
                 },
             },
             "required": ["workflowId", "possible", "migrated", "problems"],
+        },
+        "RoutingRules": {
+            "type": "object",
+            "properties": {
+                "name": _TEXT,
+                "rules": {"type": "array", "items": {"$ref": "#/components/schemas/RoutingRule"}},
+                "default": {**_WHOLE, "description": "Who meets no rule; without it the highest version."},
+                "rolledBack": {"type": "object", "description": "The rules before the last way back."},
+                "createTime": _WHOLE,
+                "updateTime": _WHOLE,
+            },
+        },
+        "RoutingRule": {
+            "type": "object",
+            "properties": {
+                "version": _WHOLE,
+                "percentage": {"type": "number", "minimum": 0, "maximum": 100},
+                "when": {**_TEXT, "description": "JavaScript; `$` is the input of the start."},
+            },
+            "required": ["version"],
+        },
+        "VersionCounts": {
+            "type": "object",
+            "properties": {
+                "name": _TEXT,
+                "routing": {"type": ["object", "null"]},
+                "versions": {"type": "array", "items": {"type": "object"}},
+            },
+            "required": ["name", "versions"],
         },
     },
 )
@@ -110,3 +143,64 @@ async def upgrade_workflow(call: Call) -> Reply:
 async def _name_of(call: Call) -> object:
     shown = await call.services.executions.get(call.path["id"], include_tasks=False)
     return shown.get("workflowName")
+
+
+# --- starts spread over versions ------------------------------------------------------------------
+
+
+@routes.get("/api/asyncflow/routing", role=VIEWER, answers=json_answer("RoutingRules", many=True))
+async def list_routing(call: Call) -> Reply:
+    """The rules of every workflow that has any."""
+    return reply_json(call.services.routing.all())
+
+
+@routes.get("/api/asyncflow/routing/{name}", role=VIEWER, answers=json_answer("RoutingRules"), errors=(404,))
+async def get_routing(call: Call) -> Reply:
+    """The rules by which starts of a workflow get their version."""
+    return reply_json(call.services.routing.get(call.path["name"]))
+
+
+@routes.put(
+    "/api/asyncflow/routing/{name}",
+    role=AUTHOR,
+    body=json_body("RoutingRules"),
+    answers=json_answer("RoutingRules"),
+    errors=(404,),
+)
+async def put_routing(call: Call) -> Reply:
+    """Say which version starts get that name none: the first rule that holds, else the default.
+
+    A percentage is of all starts and sticks to the correlation id; without one to the idempotency key.
+    """
+    name, body = call.path["name"], await call.json_object()
+    return reply_json(await call.services.routing.save(name, body, by=call.caller.name))
+
+
+@routes.delete("/api/asyncflow/routing/{name}", role=AUTHOR, answers=empty_answer(), errors=(404,))
+async def delete_routing(call: Call) -> Reply:
+    """Forget the rules: starts get the highest version again."""
+    await call.services.routing.delete(call.path["name"])
+    return reply_empty()
+
+
+@routes.post(
+    "/api/asyncflow/routing/{name}/rollback",
+    role=OPERATOR,
+    body=json_body("Map", optional=True),
+    answers=json_answer("RoutingRules"),
+    errors=(404, 409),
+)
+async def roll_back_routing(call: Call) -> Reply:
+    """Send every start to the default version again, at once; what the rules were is kept."""
+    return reply_json(await call.services.routing.roll_back(call.path["name"], by=call.caller.name))
+
+
+@routes.get(
+    "/api/asyncflow/workflow/{name}/versions",
+    role=VIEWER,
+    answers=json_answer("VersionCounts"),
+    errors=(404,),
+)
+async def get_versions(call: Call) -> Reply:
+    """How the versions of a workflow do, side by side: starts, ends, and how long completed ones took."""
+    return reply_json(await call.services.versions.of(call.path["name"]))
