@@ -184,6 +184,6 @@ def _messages(turn: Turn, *, is_repeat: bool) -> list[Message]:
         for event in events:
             if type(event) is MessagePublished:
                 identity = event.message_id or task_id(stream, event.number)
-                repeated = is_repeat or bool(event.message_id)
+                repeated = is_repeat or event.is_given
                 found.append(Message(turn.number, identity, event.queue, event.payload, repeated))
     return found

@@ -131,7 +131,7 @@ class EventHandlers:
         turns = self._engine.turns
         turns.check_open()
         self._seq += 1
-        event = MessagePublished(0, queue, checked, identity)
+        event = MessagePublished(0, queue, checked, identity, bool(message_id))
         await asyncio.shield(turns.record_catalog([event], self._stream, self._seq))
         return identity
 

@@ -15,13 +15,14 @@ class MessagePublished(NamedTuple):
     """An EVENT task put a message on an internal queue; the message id is the task id.
 
     Or somebody outside did, under a `message_id`: then it lies in a stream of such messages, and
-    `number` is 0.
+    `number` is 0; if the id `is_given`, there may be others of it.
     """
 
     number: int
     queue: str
     payload: JsonObject
     message_id: str = ""
+    is_given: bool = False
 
 
 class InputApplied(NamedTuple):
