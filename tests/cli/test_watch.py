@@ -7,6 +7,9 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
+from asyncflow.cli import watch
 from tests.cli.making import begin, call, write
 from tests.cli.remote_calls import STEPS, Shell, serving_process
 
@@ -72,3 +75,19 @@ async def test_what_is_not_there_cannot_be_watched(shell: Shell) -> None:
     refused = await shell("workflow", "watch", "nowhere", code=2)
 
     assert "404" in refused.stderr
+
+
+async def test_the_stream_of_events_says_when_to_look(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the stream it would look again long after the test is given up."""
+    monkeypatch.setattr(watch, "_WITHOUT_STREAM_S", 1_000.0)
+    monkeypatch.setattr(watch, "_WITH_STREAM_S", 1_000.0)
+    identity = await shell.started()
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(shell("workflow", "watch", identity, "-o", "jsonl"))
+        while not shell.server.services.streams.count:  # noqa: ASYNC110 - it has no event for being opened
+            await asyncio.sleep(0)
+        await shell.server.post(f"/api/tasks/{identity}/first/COMPLETED", json={})
+        await shell.server.post(f"/api/tasks/{identity}/hold/COMPLETED", json={})
+    last = json.loads(watching.result().stdout.splitlines()[-1])
+
+    assert (last["workflowId"], last["status"]) == (identity, "COMPLETED")
