@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "asyncflow.cli.metadata:definition",
         "Register, list, show and delete definitions of a server.",
     ),
+    "routing": ("asyncflow.cli.routing:routing", "Spread starts over versions, and take that back."),
     "schedule": ("asyncflow.cli.schedule:schedule", "Make, list, pause and delete schedules."),
     "event": ("asyncflow.cli.event:event", "Make and list event handlers, publish messages."),
     "overview": ("asyncflow.cli.resource:overview", "Show what runs, what waits and for what."),
