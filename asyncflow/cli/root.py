@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "asyncflow.cli.server:server",
         "Look at a server itself.",
     ),
+    "apply": ("asyncflow.cli.apply:apply", "Make a server have the definitions and documents in a folder."),
     "audit": ("asyncflow.cli.server:audit", "List who changed what on a server, and who was refused."),
     "api": ("asyncflow.cli.server:api", "Send any request to a server."),
     "key": ("asyncflow.cli.keys:key", "Make, list and revoke API keys."),
