@@ -268,6 +268,7 @@ WRITTEN: Final[dict[str, JsonObject]] = {
         {"bulkErrorResults": mapped(TEXT), "bulkSuccessfulResults": listed(ANY), "message": TEXT},
         *("bulkErrorResults", "bulkSuccessfulResults"),
     ),
+    "StartOutcome": shape({"workflowId": TEXT, "status": NUMBER, "message": TEXT}),
     "ExternalStorageLocation": shape({"uri": TEXT, "path": TEXT}),
 }
 """The components that are written here."""

@@ -1,0 +1,81 @@
+"""The route that starts up to 1,000 executions with one request: each for itself, in one answer.
+
+It is ours; Conductor has none. A request costs more than a start, so who starts many should use it;
+what one start is, is in `workflow`, operations on what was started are in `bulk`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput
+from asyncflow.http.bulk import MOST
+from asyncflow.http.errors import HttpError, status_of
+from asyncflow.http.listing import read
+from asyncflow.http.routing import OPERATOR, Call, Reply, Routes, json_answer, json_body, reply_json
+from asyncflow.http.workflow import Starts
+from asyncflow.model.values import JsonObject
+
+routes = Routes("Workflow bulk")
+
+_AT_ONCE = 250  # starts that are decided and committed together; others come in between
+
+
+@routes.post(
+    "/api/asyncflow/workflow/bulk/start",
+    role=OPERATOR,
+    body=json_body("StartWorkflowRequest", many=True),
+    answers=json_answer("StartOutcome", many=True),
+    begins=True,
+)
+async def start_workflows(call: Call) -> Reply:
+    """Start up to 1,000 executions.
+
+    The answer has one entry for each request, in order: its id, or the status and message that a start of
+    its own would have been answered with. Where the server stops meanwhile the whole answer is 503, though
+    some may have begun: a header `Idempotency-Key` makes it safe to send the same list again.
+    """
+    given = await call.json_list()
+    if not 1 <= len(given) <= MOST:
+        raise InvalidInput(f"1 to {MOST} requests expected, got {len(given)}", field="body")
+    starts = await read(call, lambda: [_read(call, each, place) for place, each in enumerate(given)])
+    outcomes: list[JsonObject] = []
+    for first in range(0, len(starts), _AT_ONCE):
+        outcomes += await _begun(starts[first : first + _AT_ONCE])
+    return reply_json(outcomes)
+
+
+def _read(call: Call, given: object, place: int) -> Starts | AsyncflowError:
+    """One start of a list, or what is wrong with it; its key is that of the list, with its place."""
+    if not isinstance(given, dict):
+        return InvalidInput("an object is expected", field=f"body[{place}]")
+    key = call.header("Idempotency-Key").strip().strip('"')
+    if key and not given.get("idempotencyKey"):
+        named = {"idempotencyKey": f"{key}/{place}", "idempotencyStrategy": "RETURN_EXISTING"}
+        given = {**given, **named}
+    try:
+        return Starts(call, given)
+    except AsyncflowError as error:
+        return error
+
+
+async def _begun(starts: Sequence[Starts | AsyncflowError]) -> list[JsonObject]:
+    """What became of some, which arrive together and so are committed together."""
+    begun = [each.start() for each in starts if isinstance(each, Starts)]
+    ended = iter(await asyncio.gather(*begun, return_exceptions=True))
+    outcomes = [next(ended) if isinstance(each, Starts) else each for each in starts]
+    return [_told(each) for each in outcomes]
+
+
+def _told(outcome: str | BaseException) -> JsonObject:
+    """One entry of the answer; raises what concerns the whole request, and bugs."""
+    if isinstance(outcome, str):
+        return {"workflowId": outcome}
+    status = outcome.status if isinstance(outcome, HttpError) else status_of(outcome)
+    if status is None or status >= 500:
+        raise outcome
+    said = outcome.message if isinstance(outcome, HttpError) else str(outcome)
+    if isinstance(outcome, DefinitionError):
+        said = "; ".join(f"{each.path}: {each.message}" for each in outcome.violations)
+    return {"status": status, "message": said}
