@@ -14,9 +14,9 @@ from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.decider import decide
 from asyncflow.decide.evolve import new_state
 from asyncflow.decide.step import Context
-from asyncflow.model.effects import Proceed
+from asyncflow.model.effects import Admit, Proceed
 from asyncflow.model.events import Event
-from asyncflow.model.inputs import Continue, Message, StartExecution
+from asyncflow.model.inputs import AttemptAdmitted, Continue, Message, StartExecution
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Moment
@@ -24,7 +24,10 @@ from asyncflow.model.turn import Moment
 
 @dataclass
 class Sandbox:
-    """Executions and a clock. Everything is decided at once, in order; `slice_size` bounds one step."""
+    """Executions and a clock. Everything is decided at once, in order; `slice_size` bounds one step.
+
+    `gives_slots`: limits of executions hold nobody up.
+    """
 
     limits: Limits = DEFAULT_LIMITS
     slice_size: int = 2_000
@@ -32,6 +35,7 @@ class Sandbox:
     entropy: int = 1
     active_domains: dict[str, frozenset[str]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    gives_slots: bool = True
     catalog: DefinitionCatalog = field(default_factory=DefinitionCatalog)
     states: dict[str, ExecutionState] = field(default_factory=dict)
 
@@ -47,14 +51,20 @@ class Sandbox:
             state, messages = self.decide_one(waiting.popleft())
             waiting += messages
             yield state
-            while (going_on := self._going_on()) is not None:
-                state, messages = self.decide_one(Message(going_on, Continue()))
+            while (following := self._following()) is not None:
+                state, messages = self.decide_one(following)
                 waiting += messages
                 yield state
 
-    def _going_on(self) -> str | None:
-        """An execution that left something for another step."""
-        return next((name for name, s in self.states.items() if Proceed() in s.wanted.get(0, ())), None)
+    def _following(self) -> Message | None:
+        """What an execution goes on with that left something for another step, or waits for a slot."""
+        for name, state in self.states.items():
+            effects = state.wanted.get(0, ())
+            if Proceed() in effects:
+                return Message(name, Continue())
+            if self.gives_slots and Admit(0, 0) in effects:
+                return Message(name, AttemptAdmitted(0))
+        return None
 
     def decide_one(self, message: Message) -> tuple[ExecutionState, list[Message]]:
         """Decide one input and nothing of what it leaves for later; its messages are not delivered.

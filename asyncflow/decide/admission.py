@@ -74,6 +74,22 @@ class Admission:
             places += [here for here in (each, *each.locks.values()) if here.lanes]
         return self._granting.hand_out(places, now_ms)
 
+    def limit_unused(self, resource: str, limit: ResourceLimit | None) -> bool:
+        """Set a limit, at no cost, where nobody holds or waits for anything; whether that was so.
+
+        For resources that nobody names beside others.
+        """
+        place = self._ledger.resource(resource)
+        if place.is_used:
+            return False
+        place.set_limit(limit, self._now_ms)
+        return True
+
+    def in_use(self, resource: str) -> int:
+        """The sum of the weights that are held there."""
+        place = self._ledger.resources.get(resource)
+        return 0 if place is None else place.in_use
+
     def set_demand(self, resource: str, count: int, now_ms: int) -> list[Grant]:
         """So many are wanted here from now on, no more and no fewer; each grant is one wanted less.
 

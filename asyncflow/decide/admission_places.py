@@ -165,5 +165,10 @@ class Resource(Place):
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost if it were forgotten."""
-        nothing = not (self.holders or self.demand or self.lanes or self.locks or self.fence)
-        return nothing and self.limit is None and self.first_claim() is None
+        return not self.is_used and self.limit is None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anyone holds or waits for it, or it remembers more than its limit."""
+        anything = self.holders or self.demand or self.lanes or self.locks or self.fence
+        return bool(anything) or self.first_claim() is not None

@@ -16,6 +16,7 @@ from asyncflow.decide.operators import variables_fault
 from asyncflow.decide.payloads import payload_fault
 from asyncflow.decide.repairing import repair
 from asyncflow.decide.scheduling import OUTSIDE
+from asyncflow.decide.slots import await_slot
 from asyncflow.decide.step import Step
 from asyncflow.errors import InvalidInput, NotFound, Refused
 from asyncflow.model import events as ev
@@ -73,9 +74,11 @@ def start(step: Step, command: inputs.StartExecution) -> None:
             command.trigger,
             command.idempotency_key,
             command.request_hash,
+            command.slots,
         )
     )
-    begin_list(step, state.graph.root, OUTSIDE)
+    if not await_slot(step, begins=True):
+        begin_list(step, state.graph.root, OUTSIDE)
 
 
 def pause(step: Step, command: inputs.PauseExecution) -> None:
@@ -166,7 +169,7 @@ def evaluate(step: Step, command: inputs.Evaluate) -> None:
 
 def go_on(step: Step, command: inputs.Continue) -> None:
     """Take up a slice of what was deferred, and of the records that a reopening has to put right."""
-    if step.state.repairs:
+    if step.state.repairs and not step.state.awaits_slot:
         repair(step)
     if not step.state.is_ended and step.state.status != PAUSED:
         take_up(step)

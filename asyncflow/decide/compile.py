@@ -46,7 +46,19 @@ def compile_definition(definition: WorkflowDefinition, content_hash: str) -> Gra
         root=root,
         nodes=nodes,
         output=output,
+        extra=_own_expressions(definition),
     )
+
+
+def _own_expressions(definition: WorkflowDefinition) -> dict[str, CompiledTemplate]:
+    """What the definition as a whole says in expressions: the key of its limit, and its priority."""
+    found: dict[str, CompiledTemplate] = {}
+    limited, extension = definition.rate_limit_config, definition.extension
+    if limited is not None and limited.rate_limit_key is not None:
+        found["rateLimitKey"] = compile_template(limited.rate_limit_key)
+    if extension is not None and isinstance(extension.priority, str):
+        found["priority"] = compile_template(extension.priority)
+    return found
 
 
 def compile_task(task: WorkflowTask, home: NodeList, *, definition: TaskDefinition | None = None) -> Node:

@@ -75,6 +75,7 @@ def _execution_started(state: ExecutionState, event: ev.ExecutionStarted, at_ms:
     state.depth = event.depth
     state.created_by, state.trigger = event.created_by, event.trigger
     state.idempotency_key, state.request_hash = event.idempotency_key, event.request_hash
+    state.slots = tuple(event.slots or ())
     state.created_ms = at_ms
     refresh_execution(state)
 
@@ -84,13 +85,24 @@ def _move(state: ExecutionState, status: str) -> None:
     state.status = status
 
 
+def _slot_awaited(state: ExecutionState, event: ev.SlotAwaited, at_ms: int) -> None:
+    state.slot, state.awaits_slot, state.begins = event.resource, True, event.begins
+    state.awaits_since_ms = at_ms
+    _refresh_waiting(state)
+
+
+def _slot_taken(state: ExecutionState, event: ev.SlotTaken, at_ms: int) -> None:
+    state.awaits_slot = state.begins = False
+    _refresh_waiting(state)
+
+
 def _execution_paused(state: ExecutionState, event: ev.ExecutionPaused, at_ms: int) -> None:
     _move(state, PAUSED)
     _refresh_waiting(state)
 
 
 def _refresh_waiting(state: ExecutionState) -> None:
-    """Nothing new is admitted while paused: tasks that wait for it stop waiting, and begin to again."""
+    """Nothing new is admitted while paused or without a slot: tasks stop waiting, and begin to again."""
     for task in state.tasks.values():
         if not task.is_ended:
             refresh(state, task)
@@ -112,6 +124,7 @@ def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int
         state.failed_number = event.failed_number
     if event.failure_workflow is not None:
         state.output = {**event.output, "conductor.failure_workflow": event.failure_workflow}
+    state.awaits_slot = state.begins = False
     state.agenda.clear()
     resets.give_up_repairs(state)
     if state.open_count:
@@ -181,6 +194,8 @@ def _message_delivered(state: ExecutionState, event: ev.MessageDelivered, at_ms:
 
 _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.ExecutionStarted: _execution_started,
+    ev.SlotAwaited: _slot_awaited,
+    ev.SlotTaken: _slot_taken,
     ev.ExecutionPaused: _execution_paused,
     ev.ExecutionResumed: _execution_resumed,
     ev.ExecutionEnded: _execution_ended,

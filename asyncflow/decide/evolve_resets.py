@@ -28,6 +28,7 @@ _HAS_CHILDREN = "hasChildren"  # what a SWITCH adds to its input once a case was
 def _run_again(state: ExecutionState) -> None:
     check_transition(EXECUTION_REOPENINGS, state.status, RUNNING, what=f"execution {state.execution_id}")
     state.status = RUNNING
+    state.slot = ""  # given back by the end; another is asked for
 
 
 def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_ms: int) -> None:

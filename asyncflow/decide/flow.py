@@ -69,6 +69,7 @@ def advance(step: Step) -> None:
         _work_off(step)
     if (
         state.status == RUNNING
+        and not state.awaits_slot
         and not state.agenda
         and not state.repairs
         and (not state.open_count or state.open_count == state.passive_count)
@@ -81,7 +82,7 @@ def _work_off(step: Step) -> None:
     finish_join = step.beginnings[FINISH_JOIN]
     looked: set[int] = set()  # joins that were found not ready after all are left to a later step
     while pending or (state.ready_joins and not state.ready_joins.keys() <= looked):
-        if state.status != RUNNING or step.is_full:
+        if state.status != RUNNING or state.awaits_slot or step.is_full:
             break
         if pending:
             task = pending.popleft()
@@ -93,7 +94,7 @@ def _work_off(step: Step) -> None:
             finish_join(step, state.tasks[join])
     numbers = [task.number for task in pending if state.tasks.get(task.number) is task]
     pending.clear()
-    if not numbers and state.status == RUNNING:
+    if not numbers and state.status == RUNNING and not state.awaits_slot:
         # Ready joins need no agenda of their own, only something that makes another turn come.
         numbers = [n for n in state.ready_joins if n not in state.agenda][:1]
     if numbers:
@@ -104,7 +105,7 @@ def take_up(step: Step) -> None:
     """Go on with what was deferred, as much of it as a slice holds."""
     state = step.state
     numbers = list(islice(state.agenda, max(1, step.context.slice_size // 2)))
-    if not numbers:
+    if not numbers or state.awaits_slot:
         return
     step.emit(Advanced(numbers))
     for number in numbers:

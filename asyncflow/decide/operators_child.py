@@ -62,6 +62,7 @@ def begin_child(step: Step, task: TaskState) -> None:
             state.execution_id,
             task.number,
             state.depth + 1,
+            slots=[*state.slots, state.slot] if state.slot else list(state.slots) or None,
         ),
         graph=graph,
     )

@@ -13,6 +13,7 @@ from asyncflow.decide.policy import retry_delay_s
 from asyncflow.decide.scope import task_definition_name, task_type
 from asyncflow.decide.snapshots import definition_text, shown_task
 from asyncflow.ids import task_id
+from asyncflow.model.resources import SLOT_PREFIX
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonObject
 
@@ -24,7 +25,6 @@ def render_execution(
 
     Cost: linear in the records with `include_tasks`, else independent of their number.
     """
-    limited = state.graph.definition.rate_limit_config
     body: JsonObject = {
         "ownerApp": "",
         "createTime": state.created_ms,
@@ -48,8 +48,8 @@ def render_execution(
         "startTime": state.created_ms,
         "event": state.trigger or None,
         "idempotencyKey": state.idempotency_key,
-        "rateLimitKey": None if limited is None else limited.rate_limit_key,
-        "rateLimited": False,
+        "rateLimitKey": state.slot.removeprefix(SLOT_PREFIX) or None,
+        "rateLimited": state.awaits_slot,
         "history": [],
         "asyncflow": {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash},
     }

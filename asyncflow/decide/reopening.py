@@ -12,6 +12,7 @@ from asyncflow.decide.rerunning import rerun
 from asyncflow.decide.retrying import retry
 from asyncflow.decide.reviving import child_reopened, tell_parent
 from asyncflow.decide.scheduling import OUTSIDE
+from asyncflow.decide.slots import await_slot
 from asyncflow.decide.step import Step
 from asyncflow.errors import InvalidInput, NotFound, Refused
 from asyncflow.model.events import ExecutionRestarted
@@ -47,5 +48,7 @@ def restart(step: Step, command: RestartExecution) -> None:
     if graph is None:
         raise InvalidInput(f"no such definition: {name}", field="definition")
     step.emit(ExecutionRestarted(name, graph.definition.version))
+    is_held = await_slot(step, begins=True)
     tell_parent(step, "restart")
-    begin_list(step, state.graph.root, OUTSIDE)
+    if not is_held:
+        begin_list(step, state.graph.root, OUTSIDE)

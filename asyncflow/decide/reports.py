@@ -12,6 +12,7 @@ from asyncflow.decide.failures import end_by_policy
 from asyncflow.decide.flow import begin_task, complete, fail
 from asyncflow.decide.operators_child import child_ended as end_child_task
 from asyncflow.decide.operators_loop import condition_answered
+from asyncflow.decide.slots import slot_taken
 from asyncflow.decide.step import Step
 from asyncflow.decide.wanted import DUE, LOCAL_EXECUTORS, attempt_start, is_pinned, script_round
 from asyncflow.ids import task_id
@@ -23,6 +24,7 @@ from asyncflow.model.statuses import (
     CANCELED,
     COMPLETED,
     EXECUTION_ENDED,
+    FAILED,
     IN_PROGRESS,
     PAUSED,
     SCHEDULED,
@@ -41,8 +43,11 @@ RELEASED = "RELEASED"
 
 
 def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
-    """Admission let the task begin."""
+    """Admission let the task begin, or the execution."""
     state = step.state
+    if not report.number:
+        slot_taken(step)
+        return
     task = state.tasks.get(report.number)
     if task is None or task.status != SCHEDULED or state.is_ended:
         return
@@ -58,7 +63,10 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
 
 
 def attempt_ended(step: Step, report: inputs.AttemptEnded) -> None:
-    """An attempt is over, one way or the other."""
+    """An attempt is over, one way or the other; or the execution was refused a slot."""
+    if not report.number and step.state.awaits_slot:
+        end_execution(step, FAILED, report.reason)
+        return
     task = _open(step, report.number)
     if task is None or (report.start and report.start != attempt_start(task)):
         return

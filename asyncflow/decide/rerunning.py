@@ -12,6 +12,7 @@ from asyncflow.decide.operators_loop import loop_items
 from asyncflow.decide.repairing import RERUN, in_order, open_again, repair, unsuccessful
 from asyncflow.decide.reviving import tell_parent
 from asyncflow.decide.scheduling import OUTSIDE, resolve_input
+from asyncflow.decide.slots import await_slot
 from asyncflow.decide.step import Step
 from asyncflow.errors import InvalidInput, Refused
 from asyncflow.model.events import ExecutionReopened, LoopAdvanced, Repaired, TasksRemoved
@@ -58,8 +59,10 @@ def _from_nothing(step: Step, command: RerunExecution) -> None:
     step.emit(_reopening(command, []))
     step.emit(TasksRemoved(list(state.tasks), 1))
     step.emit(Repaired(0))
+    is_held = await_slot(step, begins=True)
     tell_parent(step, RERUN)
-    begin_list(step, state.graph.root, OUTSIDE)
+    if not is_held:
+        begin_list(step, state.graph.root, OUTSIDE)
 
 
 def _from_task(step: Step, command: RerunExecution, target: TaskState) -> None:
@@ -73,6 +76,7 @@ def _from_task(step: Step, command: RerunExecution, target: TaskState) -> None:
     left = {each.number for each in unsuccessful(state)} | waiting
     left -= back.removed.keys() | numbers
     step.emit(_reopening(command, in_order(state.tasks[number] for number in sorted(left))))
+    is_held = await_slot(step)
     if back.removed:
         step.emit(TasksRemoved(sorted(back.removed), _next_seq(state, back.removed)))
     for number, iteration in back.rewound.items():
@@ -80,6 +84,9 @@ def _from_task(step: Step, command: RerunExecution, target: TaskState) -> None:
     for each in targets:
         open_again(step, each, given=_input(step, command, each, asked=each is target), anew=True)
     tell_parent(step, RERUN)
+    if is_held:
+        step.pending.extend(targets)
+        return
     for each in targets:
         if not state.is_ended:
             begin_task(step, each)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from asyncflow.decide.repairing import RETRY, in_order, repair, unsuccessful
 from asyncflow.decide.reviving import tell_parent
 from asyncflow.decide.shape import PASSIVE
+from asyncflow.decide.slots import await_slot
 from asyncflow.decide.step import Step
 from asyncflow.errors import NotFound, Refused
 from asyncflow.model.events import ExecutionReopened
@@ -53,9 +54,11 @@ def _reopen(step: Step, failed: list[TaskState], *, tell: bool) -> None:
     comes before the parent waits again is lost.
     """
     step.emit(ExecutionReopened(RETRY, clear_reason=True, clear_failures=False, repairs=in_order(failed)))
+    is_held = await_slot(step)
     if tell:
         tell_parent(step, RETRY)
-    repair(step)
+    if not is_held:
+        repair(step)
 
 
 # --- down into children ----------------------------------------------------------------------------

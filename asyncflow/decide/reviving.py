@@ -8,6 +8,7 @@ they do not answer with a revival of their own.
 from __future__ import annotations
 
 from asyncflow.decide.repairing import REVIVAL, in_order, is_revived, repair, unsuccessful, wait_for_child
+from asyncflow.decide.slots import await_slot
 from asyncflow.decide.step import Step
 from asyncflow.model.events import ExecutionReopened, Repaired
 from asyncflow.model.inputs import ChildReopened
@@ -39,9 +40,11 @@ def child_reopened(step: Step, message: ChildReopened) -> None:
         return
     siblings = [each for each in unsuccessful(state) if each is not task and is_revived(each)]
     step.emit(ExecutionReopened(REVIVAL, clear_reason=True, clear_failures=True, repairs=in_order(siblings)))
+    is_held = await_slot(step)
     wait_for_child(step, task, note=note)
     tell_parent(step, message.operation)
-    repair(step)
+    if not is_held:
+        repair(step)
 
 
 def _task_of(state: ExecutionState, message: ChildReopened) -> TaskState | None:

@@ -29,7 +29,7 @@ _NAMED = 20  # members that an entry names
 #   resume       the execution is paused, and this may not begin before it goes on
 #   turn         the deciding itself, in a later slice
 #   time         a point in time: retry delay, start delay, the end of a WAIT
-#   admission    a slot or lease; not before `notBeforeMs`
+#   admission    a slot or lease, which the execution as a whole may wait for too; not before `notBeforeMs`
 #   attempt      an attempt that runs in this process
 #   worker       somebody elsewhere who takes tasks of this name
 #   report       the worker who took it
@@ -66,6 +66,8 @@ def waits_for(
 def _of_execution(state: ExecutionState) -> Iterator[JsonObject]:
     if state.status == PAUSED:
         yield {"kind": "resume"}
+    elif state.awaits_slot:
+        yield {"kind": "admission", "resource": state.slot}
     if state.agenda or state.outbox or state.repairs:
         yield {"kind": "turn", "deferred": len(state.agenda), "messages": len(state.outbox)}
 

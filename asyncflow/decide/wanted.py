@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncflow.decide.durations import wait_due
 from asyncflow.decide.policy import setting
-from asyncflow.model.effects import Admit, Effect, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.model.effects import Admit, Effect, Hold, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import EXECUTION_ENDED, PAUSED, SCHEDULED, TASK_ENDED
 
@@ -65,10 +65,16 @@ def _keep(state: ExecutionState, number: int, effects: tuple[Effect, ...]) -> No
 
 
 def execution_effects(state: ExecutionState) -> tuple[Effect, ...]:
-    """The workflow timeout, and another turn where something was left for it."""
+    """Its slot, the workflow timeout, and another turn where something was left for it."""
     effects: list[Effect] = []
     paused = state.status == PAUSED
-    if state.outbox or state.repairs or (state.agenda and not paused and not state.is_ended):
+    if state.awaits_slot:
+        if not paused:
+            effects.append(Admit(0, 0))
+    elif state.slot and not state.is_ended:
+        effects.append(Hold(0))
+    left = state.repairs or (state.agenda and not paused and not state.is_ended)
+    if state.outbox or (left and not state.awaits_slot):
         effects.append(Proceed())
     seconds = state.graph.definition.timeout_seconds
     if seconds > 0 and not state.is_ended and not paused:
@@ -79,7 +85,7 @@ def execution_effects(state: ExecutionState) -> tuple[Effect, ...]:
 
 def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
     """What one record wants in its present state."""
-    if task.status in TASK_ENDED or state.status in EXECUTION_ENDED:
+    if task.status in TASK_ENDED or state.awaits_slot or state.status in EXECUTION_ENDED:
         return _NOTHING
     executor = task.executor
     if executor in LOCAL_EXECUTORS:

@@ -10,10 +10,19 @@ from typing import NamedTuple
 
 
 class Admit(NamedTuple):
-    """A task that runs here waits to be admitted, not before `due_ms` on the elapsed clock."""
+    """A task that runs here waits to be admitted, not before `due_ms` on the elapsed clock.
+
+    Number 0 is the execution itself, which waits for a slot among those of its limit.
+    """
 
     number: int
     due_ms: int
+
+
+class Hold(NamedTuple):
+    """The execution has the slot it was given, until it ends; `number` is 0."""
+
+    number: int
 
 
 class RunAttempt(NamedTuple):
@@ -69,4 +78,4 @@ class Proceed(NamedTuple):
     """Deferred follow-ups or undelivered messages wait: the execution wants another turn."""
 
 
-Effect = Admit | RunAttempt | Offer | Lease | RunScript | Timer | Proceed
+Effect = Admit | Hold | RunAttempt | Offer | Lease | RunScript | Timer | Proceed

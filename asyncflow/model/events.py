@@ -22,13 +22,18 @@ from asyncflow.model.message_events import InputApplied as InputApplied
 from asyncflow.model.message_events import MessageDelivered as MessageDelivered
 from asyncflow.model.message_events import MessagePublished as MessagePublished
 from asyncflow.model.message_events import MessageQueued as MessageQueued
+from asyncflow.model.slot_events import SlotAwaited as SlotAwaited
+from asyncflow.model.slot_events import SlotTaken as SlotTaken
 from asyncflow.model.values import JsonObject, JsonValue
 
 # --- executions -----------------------------------------------------------------------------
 
 
 class ExecutionStarted(NamedTuple):
-    """An execution was accepted; `definition` is the content hash it is bound to."""
+    """An execution was accepted; `definition` is the content hash it is bound to.
+
+    `slots` are the limits of executions whose slots those above it hold, for it as well.
+    """
 
     definition: str
     name: str
@@ -44,6 +49,7 @@ class ExecutionStarted(NamedTuple):
     trigger: str = ""
     idempotency_key: str | None = None
     request_hash: str = ""
+    slots: list[str] | None = None
 
 
 class ExecutionPaused(NamedTuple):
@@ -339,6 +345,8 @@ class Advanced(NamedTuple):
 
 Event = (
     ExecutionStarted
+    | SlotAwaited
+    | SlotTaken
     | ExecutionPaused
     | ExecutionResumed
     | ExecutionEnded

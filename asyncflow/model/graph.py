@@ -100,7 +100,8 @@ class Node:
 class Graph:
     """A whole definition, compiled. `nodes` is by plain reference name, of the whole tree.
 
-    Nothing below refers to it, so it is gone with the last execution that is bound to it. `text` is
+    `extra` are the expressions it has beside those of its tasks. Nothing below refers to it, so it is
+    gone with the last execution that is bound to it. `text` is
     what users are shown of the definition, once somebody asked.
     """
 
@@ -109,4 +110,5 @@ class Graph:
     root: NodeList
     nodes: Mapping[str, Node]
     output: CompiledTemplate | None
+    extra: Mapping[str, CompiledTemplate] = field(default_factory=dict)
     text: bytes | None = None

@@ -20,6 +20,7 @@ class StartExecution(NamedTuple):
 
     `parent_number` is the task record of the parent that waits for it; `depth` counts the
     executions above it. `idempotency_key` is the caller's, with the hash of the request it came with.
+    `slots` are what the executions above it hold, so that none waits for one that waits for it.
     """
 
     definition: str
@@ -34,6 +35,7 @@ class StartExecution(NamedTuple):
     trigger: str = ""
     idempotency_key: str | None = None
     request_hash: str = ""
+    slots: list[str] | None = None
 
 
 class PauseExecution(NamedTuple):

@@ -14,6 +14,9 @@ LeaseMode = Literal["shared", "exclusive"]
 AttemptKey = tuple[str, int]
 """Who waits or holds: the id of the execution and the number of the task record."""
 
+SLOT_PREFIX = "workflow:"
+"""Of the resources that limit executions; the key of the limit follows."""
+
 TOP_PRIORITY = 99
 AGING_STEP_MS = 30_000
 RESERVE_AFTER_MS = 60_000

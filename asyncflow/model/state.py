@@ -127,6 +127,8 @@ class ExecutionState:
     those whose members settled; `passive_count` counts open records that only wait for others.
     `repairs` are the records that a reopening has still to put right, because of `repair_cause`.
     `worker_version` is that of the code that took a task pinned to one version, once one did.
+    `slot` is the limit of executions that it waits at (`awaits_slot`) or has its slot of; `begins`:
+    nothing was scheduled before it waited. `slots` are those that the executions above it hold.
     `removed`: it was deleted, and leaves memory once that is durable. `applied` are the tokens of
     commands that are not done again.
     """
@@ -161,6 +163,11 @@ class ExecutionState:
     failed_refs: dict[str, None] = field(default_factory=dict)
     failed_names: dict[str, None] = field(default_factory=dict)
     worker_version: str = ""
+    slot: str = ""
+    awaits_slot: bool = False
+    awaits_since_ms: int = 0
+    begins: bool = False
+    slots: tuple[str, ...] = ()
     tasks: dict[int, TaskState] = field(default_factory=dict)
     by_ref: dict[str, TaskState] = field(default_factory=dict)
     latest: dict[str, TaskState] = field(default_factory=dict)

@@ -6,7 +6,7 @@ well. Who makes one of these fields act deletes its line of the table, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from asyncflow.errors import Violation
@@ -20,26 +20,19 @@ _Holder = Literal["workflow", "workflow extension", "task extension", "resource"
 
 
 class _Unheeded(NamedTuple):
-    """A field, the record it stands in, and what does not happen; `when` tells the values that matter."""
+    """A field, the record it stands in, and what does not happen."""
 
     holder: _Holder
     field: str
     consequence: str
-    when: Callable[[object], bool] = bool
 
     @property
     def message(self) -> str:
         return f"has no effect yet: {self.consequence}"
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
 _UNHEEDED: tuple[_Unheeded, ...] = (
-    _Unheeded("workflow", "rate_limit_config", "executions are not limited by it"),
     _Unheeded("workflow extension", "resources", "an execution holds nothing, only attempts do"),
-    _Unheeded("workflow extension", "priority", "an expression here gives no task a priority", _is_text),
     _Unheeded("task extension", "execute_when_recovering", "what has ended is not run again"),
     _Unheeded("resource", "hold", "the resource is given back after every attempt"),
 )
@@ -92,6 +85,6 @@ def _in_extension(
 
 def _in_record(holder: _Holder, record: Shape) -> Iterable[Violation]:
     for entry in _BY_HOLDER.get(holder, ()):
-        if entry.when(getattr(record, entry.field)):
+        if getattr(record, entry.field):
             alias = type(record).model_fields[entry.field].alias
             yield Violation(alias or entry.field, entry.message)

@@ -151,6 +151,24 @@ class Admitting:
         waiter = Waiter(key, needs, priority_of(state, task), state.execution_id, since_ms)
         return self.admission.request(waiter, self._clock.now().elapsed_ms)
 
+    def ask(self, waiter: Waiter) -> Iterable[Message]:
+        """Have somebody wait whose needs are all in the waiter; what it is told if it need not wait."""
+        self._requested.add(waiter.key)
+        grant = self.admission.request(waiter, self._clock.now().elapsed_ms)
+        return () if grant is None else (self._admitted(grant, 0),)
+
+    def hold(self, key: Key, needs: tuple[Need, ...]) -> None:
+        """Recovery: this is held, whatever the limits say."""
+        self._requested.add(key)
+        self.admission.restore(key, needs, 0, None)
+
+    def limit_slots(self, resource: str, most: int) -> Iterable[Message]:
+        """Let so many hold the resource, 0 for any number; what fits now begins."""
+        limit = ResourceLimit(most) if most else None
+        if self.admission.limit_unused(resource, limit):
+            return ()
+        return self._begun(self.admission.set_limit(resource, limit, self._clock.now().elapsed_ms))
+
     def size_of(self, task: TaskState) -> int:
         """Bytes of the input of a record, as JSON."""
         return len(to_json(task.input)) if task.input else 2

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 
 from asyncflow.decide.admission import Admission
-from asyncflow.model.effects import Admit, Effect, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.model.effects import Admit, Effect, Hold, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.model.events import Event, WorkflowRegistered, WorkflowUnregistered
 from asyncflow.model.inputs import AttemptAdmitted, Message, TimerDue
 from asyncflow.model.limits import Limits
 from asyncflow.model.resources import ResourceLimit
@@ -21,6 +22,7 @@ from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.hand_out import HandOut
 from asyncflow.runtime.projection import Projection
+from asyncflow.runtime.slots import Slots
 from asyncflow.runtime.starting import Performer, Starting
 from asyncflow.runtime.timers import TimerKey
 from asyncflow.runtime.timetable import Timetable
@@ -58,6 +60,7 @@ class Carry:
         self.timetable = Timetable()
         self.admission = admission
         self.admitting = Admitting(clock, admission, functions=functions, limits=limits)
+        self.slots = Slots(self.admitting, turns.catalog)
         self.hand_out = HandOut(clock, self.admitting, self.timetable, turns=turns, settings=hand_out)
         self._clock, self._performer = clock, performer
         self._turns, self._states, self._report = turns, turns.states, turns.report
@@ -103,6 +106,8 @@ class Carry:
     def _start(self, state: ExecutionState, effect: Effect) -> Iterable[Message]:
         stream = state.execution_id
         match effect:
+            case Admit(0):
+                return self.slots.request(state)
             case Admit(number, due_ms):
                 if due_ms and due_ms > self._turns.moment().elapsed_ms:
                     self.timetable.set(TimerKey(stream, number, _ADMIT), due_ms)
@@ -123,12 +128,16 @@ class Carry:
                     self.timetable.set_calendar(key, due_ms, self._clock.now())
                 else:
                     self.timetable.set(key, self._turns.catalog.downtimes.due_ms(effect))
-            case Proceed():
-                pass  # the turn sees to it
+            case Proceed() | Hold():
+                pass  # the turn sees to it; a slot was given before
         return ()
 
     def _stop(self, stream: str, effect: Effect) -> Iterable[Message]:
         match effect:
+            case Admit(0) | Hold():
+                state = self._states.get(stream)
+                has_slot = state is not None and Hold(0) in state.wanted.get(0, ())
+                return () if has_slot else self.slots.release(stream)
             case Admit(number, due_ms):
                 if due_ms:
                     self.timetable.cancel(TimerKey(stream, number, _ADMIT))
@@ -167,6 +176,10 @@ class Carry:
             return self.hand_out.holds(key, admitted.ticket)
         return not admitted.grants or self.admitting.holds(key)
 
+    def check_room(self, state: ExecutionState) -> None:
+        """Return if a start that is not recorded yet may be. Raises Refused, see `Slots.check_room`."""
+        self.slots.check_room(state)
+
     def not_begun(self, stream: str, admitted: AttemptAdmitted) -> Iterable[Message]:
         """Nothing came of a grant: give back what a worker elsewhere was to have."""
         return self.hand_out.not_begun((stream, admitted.number), admitted.ticket) if admitted.ticket else ()
@@ -184,6 +197,11 @@ class Carry:
     def set_limit(self, resource: str, limit: ResourceLimit | None) -> None:
         """Change a limit while it is in use; what fits now begins."""
         self._report_all(self.admitting.set_limit(resource, limit))
+
+    def catalog_changed(self, event: Event) -> None:
+        """Another definition of a workflow may be the newest; what its limit of executions admits begins."""
+        if isinstance(event, WorkflowRegistered | WorkflowUnregistered):
+            self._report_all(self.slots.definition_changed(event.name))
 
     def next_due(self) -> int | None:
         """When time has to be looked at again, on the elapsed clock."""
@@ -247,9 +265,10 @@ class Carry:
     def restore(self, state: ExecutionState) -> None:
         """Take up an execution that was loaded: its grants first, its effects with the next turn."""
         self.admitting.restore(state)
+        self.slots.restore(state)
         running: dict[int, tuple[Effect, ...]] = {}
         for number, effects in state.wanted.items():
-            attempts = tuple(effect for effect in effects if isinstance(effect, RunAttempt))
+            attempts = tuple(effect for effect in effects if isinstance(effect, RunAttempt | Hold))
             if attempts:
                 running[number] = attempts
         if running:

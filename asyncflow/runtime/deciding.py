@@ -57,6 +57,9 @@ class Carrier(Protocol):
     def holds(self, stream: str, admitted: AttemptAdmitted) -> bool:
         """Whether a grant that is on its way is still good."""
 
+    def check_room(self, state: ExecutionState) -> None:
+        """Return if a start that was decided and is not recorded yet may be. Raises Refused."""
+
     def not_begun(self, stream: str, admitted: AttemptAdmitted) -> Iterable[Message]:
         """Nothing came of a grant: what it gives others instead."""
 
@@ -157,7 +160,7 @@ class Deciding:
                 self._messages.deliver(state)
         self._recording.turn.bytes += size
         try:
-            sent = self._decide(state, given)
+            sent = self._decide(state, given, is_asked=answer is not None)
         except AsyncflowError as refusal:
             refuse(answer, refusal)
             return
@@ -177,8 +180,16 @@ class Deciding:
         else:
             self.closures.hold(answer, state)
 
-    def _decide(self, state: ExecutionState, given: Input) -> list[Sent]:
-        """One input on one state, and what admission adds to it."""
+    def _check_room(self, state: ExecutionState) -> None:
+        """An execution that is refused when it is started was never there."""
+        try:
+            self.carrier.check_room(state)
+        except AsyncflowError:
+            self._states.pop(state.execution_id, None)
+            raise
+
+    def _decide(self, state: ExecutionState, given: Input, *, is_asked: bool = False) -> list[Sent]:
+        """One input on one state, and what admission adds to it; `is_asked`: somebody can be refused."""
         context = self._context()
         sent: list[Sent] = []
         inputs: deque[Input] = deque([given])
@@ -189,6 +200,8 @@ class Deciding:
                 continue  # it was given back before it came here
             try:
                 step = decide(state, each, context)
+                if is_asked and state.awaits_slot and state.seq == len(step.events):
+                    self._check_room(state)
                 if step.events:
                     self._record(state, step.events)
                 elif admitted is not None:

@@ -333,8 +333,7 @@ class Engine:
     def limits_changed(self, task_name: str) -> None:
         """A task definition was registered or deleted: its limits hold for what waits now."""
         definition = self.catalog.task_definition(task_name)
-        limit = None if definition is None else registered_limit(definition)
-        self.carry.set_limit(implicit_resource(task_name), limit)
+        self.carry.set_limit(implicit_resource(task_name), registered_limit(definition))
 
     async def change_catalog(
         self, event: Event, definitions: Mapping[str, WorkflowDefinition] | None = None
@@ -348,6 +347,7 @@ class Engine:
         evolve_catalog(self.catalog, event, definitions or {})
         if isinstance(event, TaskRegistered | TaskUnregistered):
             self.limits_changed(event.name)
+        self.carry.catalog_changed(event)
         await asyncio.shield(self.turns.record_catalog([event], recovery.CATALOG_STREAM))
 
 

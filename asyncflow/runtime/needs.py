@@ -20,6 +20,7 @@ from asyncflow.model.values import JsonValue
 
 _NOTHING: tuple[Need, ...] = ()
 _HIGHEST = 99
+_MOST_DIGITS = 18
 _MODES: dict[JsonValue, LeaseMode | None] = {None: None, "shared": "shared", "exclusive": "exclusive"}
 
 
@@ -53,8 +54,7 @@ def _need(entry: Mapping[str, JsonValue], where: str, *, has_key: bool) -> Need:
     name, mode, key, weight = entry.get("name"), entry.get("mode"), entry.get("key"), entry.get("weight", 1)
     if not isinstance(name, str) or not name:
         raise InvalidInput(f"names no resource: {_shown(name)}", field=f"{where}.name")
-    if isinstance(weight, str) and weight.isdigit():
-        weight = int(weight)
+    weight = _number(weight)
     if not isinstance(weight, int) or isinstance(weight, bool) or weight < 1:
         raise InvalidInput(f"at least 1 expected, got {_shown(weight)}", field=f"{where}.weight")
     if has_key and not isinstance(key, str | int | float | bool):
@@ -62,6 +62,12 @@ def _need(entry: Mapping[str, JsonValue], where: str, *, has_key: bool) -> Need:
     if mode not in _MODES:
         raise InvalidInput(f"shared or exclusive expected, got {_shown(mode)}", field=f"{where}.mode")
     return Need(name, weight, _MODES[mode], "" if key is None else java_text(key))
+
+
+def _number(value: JsonValue) -> JsonValue:
+    """The number that a short text of plain digits is; any other value as it is."""
+    is_digits = isinstance(value, str) and len(value) <= _MOST_DIGITS and value.isascii() and value.isdigit()
+    return int(str(value)) if is_digits else value
 
 
 def _shown(value: object) -> str:
@@ -87,8 +93,10 @@ def implicit_limit(node: Node) -> ResourceLimit | None:
     return _limit(policy.concurrency, policy.rate, policy.rate_window)
 
 
-def registered_limit(definition: TaskDefinition) -> ResourceLimit | None:
+def registered_limit(definition: TaskDefinition | None) -> ResourceLimit | None:
     """The limit a registered task definition puts on `task:<name>`, or None where it puts none."""
+    if definition is None:
+        return None
     return _limit(
         definition.concurrent_exec_limit or 0,
         definition.rate_limit_per_frequency or 0,
@@ -104,18 +112,29 @@ def priority_of(state: ExecutionState, task: TaskState) -> int:
     """0 to 99: the task's own, else the workflow definition's, else that of the execution.
 
     Raises:
-        InvalidInput: the task's own is an expression that gives no number.
+        InvalidInput: the one that counts is an expression that gives no number.
     """
     template = task.node.extra.get("priority")
-    value: JsonValue = None
+    if template is None:
+        return execution_priority(state)
+    return _priority(template.resolve(StateScope(state, creating=task.number)))
+
+
+def execution_priority(state: ExecutionState) -> int:
+    """0 to 99: that of the workflow definition, else the one the execution was started with.
+
+    Raises:
+        InvalidInput: the definition's is an expression that gives no number.
+    """
+    template, extension = state.graph.extra.get("priority"), state.graph.definition.extension
     if template is not None:
-        value = template.resolve(StateScope(state, creating=task.number))
-    elif state.graph.definition.extension is not None:
-        value = state.graph.definition.extension.priority
-    if isinstance(value, str) and value.isdigit():
-        value = int(value)
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if template is not None and not is_number:
+        return _priority(template.resolve(StateScope(state)))
+    given = None if extension is None else extension.priority
+    return _priority(given if isinstance(given, int) else state.priority)
+
+
+def _priority(value: JsonValue) -> int:
+    value = _number(value)
+    if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidInput(f"0 to 99 expected, got {_shown(value)}", field="asyncflow.priority")
-    chosen = value if isinstance(value, int) and is_number else state.priority
-    return max(0, min(_HIGHEST, chosen))
+    return max(0, min(_HIGHEST, value))

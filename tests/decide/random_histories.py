@@ -53,6 +53,8 @@ class Author:
             more["asyncflow"] = {"failIfFailedWeightAbove": 0.5}
         if self.dice.random() < 0.15:
             more["failureWorkflow"] = "cleanup"
+        if self.dice.random() < 0.15:
+            more["rateLimitConfig"] = {"rateLimitKey": "${workflow.input.n}", "concurrentExecLimit": 1}
         return workflow(*self.tasks(self.dice.randint(1, 4), 3), **more)
 
     def tasks(self, most: int, depth: int) -> list[Json]:

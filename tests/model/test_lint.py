@@ -152,19 +152,9 @@ def test_nothing_is_said_of_a_good_definition(data: Json) -> None:
             "a version below 1 cannot be asked for: 0 stands for the latest",
         ),
         (
-            workflow(task(), rateLimitConfig={"rateLimitKey": "k", "concurrentExecLimit": 2}),
-            "rateLimitConfig",
-            f"{UNHEEDED}: executions are not limited by it",
-        ),
-        (
             workflow(task(), asyncflow={"resources": [{"name": "r"}]}),
             "asyncflow.resources",
             f"{UNHEEDED}: an execution holds nothing, only attempts do",
-        ),
-        (
-            workflow(task(), asyncflow={"priority": "${workflow.input.p}"}),
-            "asyncflow.priority",
-            f"{UNHEEDED}: an expression here gives no task a priority",
         ),
         (
             workflow(ours(executeWhenRecovering=True)),
@@ -199,12 +189,12 @@ def test_task_definition_by_itself_is_warned_of() -> None:
 
 
 def test_fields_without_effect_are_found_in_inline_children() -> None:
-    child = workflow(ours(ref="a", executeWhenRecovering=True), rateLimitConfig={"concurrentExecLimit": 1})
+    child = workflow(ours(ref="a", executeWhenRecovering=True), asyncflow={"resources": [{"name": "r"}]})
     data = workflow(task("SUB_WORKFLOW", subWorkflowParam={"workflowDefinition": child}))
     path = "tasks[0].subWorkflowParam.workflowDefinition"
 
     assert [each.path for each in unheeded(parse_workflow(data))] == [
-        f"{path}.rateLimitConfig",
+        f"{path}.asyncflow.resources",
         f"{path}.tasks[0].asyncflow.executeWhenRecovering",
     ]
 
