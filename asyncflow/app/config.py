@@ -19,6 +19,7 @@ from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.command_task import CommandPolicy
+from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.engine import EngineSettings
 from asyncflow.runtime.scripts.evaluator import ScriptSettings
 from asyncflow.store.records import StoreSettings
@@ -141,6 +142,23 @@ class CommandsSection(Section):
         return self
 
 
+class WorkersSection(Section):
+    """How tasks are given to workers elsewhere."""
+
+    fair: bool = True
+    """Share tasks among all who poll; otherwise who comes first takes all it asks for."""
+    max_in_flight: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Tasks that one worker may have at once, of all names; 0 means any."""
+    prefer_s: float = Field(default=30.0, ge=0, le=86_400)
+    """How long a task waits for the worker that its `reassign` asks for."""
+    lost_s: Seconds = 300.0
+    """A worker that has tasks and is not heard of so long counts as lost."""
+
+    def hand_out(self) -> HandOutSettings:
+        """The same as the engine takes it."""
+        return HandOutSettings(self.fair, self.max_in_flight, self.prefer_s, self.lost_s)
+
+
 class SecretSection(Section):
     """Where one secret is: in a variable of the environment, or in a file; its value is never shown."""
 
@@ -184,6 +202,7 @@ class Config(Section):
     resources: dict[str, ResourceSection] = {}
     scripts: ScriptsSection = ScriptsSection()
     commands: CommandsSection = CommandsSection()
+    workers: WorkersSection = WorkersSection()
     secrets: dict[str, SecretSection] = {}
     environment: dict[str, str] = {}
     """What `${workflow.env.NAME}` shows to every definition."""
@@ -215,6 +234,7 @@ class Config(Section):
             resources={name: each.limit() for name, each in self.resources.items()},
             payload_folder=self.store.payloads,
             idempotency_life_s=self.store.idempotency_life_s,
+            hand_out=self.workers.hand_out(),
         )
 
     def store_settings(self) -> StoreSettings:

@@ -11,6 +11,7 @@ from asyncflow.app.config import Config
 from asyncflow.app.config_sources import SETTINGS, configure
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.resources import ResourceLimit
+from asyncflow.runtime.demand import HandOutSettings
 from tests.cli.making import run_process
 
 FULL = """
@@ -43,6 +44,12 @@ mode = "process"
 enabled = true
 root = "/srv/work"
 
+[workers]
+fair = false
+max_in_flight = 7
+prefer_s = 0
+lost_s = 60
+
 [secrets.password]
 env = "DB_PASSWORD"
 
@@ -71,6 +78,7 @@ def test_a_file_sets_everything(tmp_path: Path) -> None:
     assert settings.commands.enabled
     assert settings.secrets == {"password": "hidden"}
     assert settings.environment == {"REGION": "eu"}
+    assert settings.hand_out == HandOutSettings(False, 7, 0, 60)
     assert config.store_settings().durability == "normal"
 
 
