@@ -26,6 +26,9 @@ _LOST = {
     "executor": "not kept: a worker polls the task",
     "executeWhenRecovering": "not kept: Conductor runs no finished task again",
     "failIfFailedWeightAbove": "not kept: the first failure fails the workflow",
+    "reassign": "not kept: the next attempt goes to any worker",
+    "pinWorkerVersion": "not kept: Conductor gives tasks to workers of any version",
+    "maxInFlightPerWorker": "not kept: a worker takes what it asks for",
     "durationMs": "the wait is rounded up to whole seconds",
 }
 _EMBEDDED = (

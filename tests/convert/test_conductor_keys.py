@@ -14,6 +14,7 @@ from asyncflow.convert.hyperflow import HyperflowOptions, import_hyperflow
 from asyncflow.convert.wfformat import WfFormatOptions, import_wfformat
 from asyncflow.errors import DefinitionError
 from asyncflow.model.definition import parse_workflow
+from asyncflow.model.extension import TaskExtension, WorkflowExtension
 from asyncflow.model.validation import validate_workflow
 
 Json = dict[str, object]
@@ -50,7 +51,11 @@ def test_given_definition_is_not_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["resources", "priority", "weight", "executor", "executeWhenRecovering", "novel"]
+    "key",
+    [
+        *("resources", "priority", "weight", "executor", "executeWhenRecovering", "novel"),
+        *("reassign", "pinWorkerVersion", "maxInFlightPerWorker"),
+    ],
 )
 def test_what_cannot_move_is_named_with_its_tasks(key: str) -> None:
     tasks, losses = lowered(task("a", ours={key: 1}), task("b"), task("c", ours={key: 2}))
@@ -243,3 +248,20 @@ def test_real_workflows_are_lowered_to_valid_definitions(data_dir: Path) -> None
         result, _ = lower_to_conductor(definition)
         assert validate_workflow(parse_workflow(result)) == []
         assert '"dependsOn"' not in json.dumps(result)
+
+
+def test_every_key_of_ours_has_its_own_words_for_the_loss() -> None:
+    said = {key: lowered(task("a", ours={key: 1}))[1] for key in _ours() - {"dependsOn", "retryDelays"}}
+
+    assert {key for key, losses in said.items() if any("no word for it" in each for each in losses)} == set()
+
+
+def test_every_key_of_ours_is_in_the_table() -> None:
+    page = Path("docs/importing.md").read_text(encoding="utf-8")
+
+    assert {key for key in _ours() if f"`{key}`" not in page} == set()
+
+
+def _ours() -> set[str]:
+    shapes = (TaskExtension, WorkflowExtension)
+    return {str(field.alias) for shape in shapes for field in shape.model_fields.values()}
