@@ -44,6 +44,9 @@ def task_extension_violations(
     yield from _priority_violations(extension.priority, place)
     if extension.weight < 0:
         yield _at(place, "weight", f"must be at least 0, not {extension.weight:g}")
+    if extension.max_in_flight_per_worker < 0:
+        most = extension.max_in_flight_per_worker
+        yield _at(place, "maxInFlightPerWorker", f"must be at least 0 (0 for any), not {most}")
     for index, delay in enumerate(extension.retry_delays or ()):
         if not 0 <= delay <= MAX_DURATION_SECONDS:
             yield _at(place, "retryDelays", index, f"must be 0 to {MAX_DURATION_SECONDS} s, not {delay:g}")

@@ -37,6 +37,7 @@ def held(holder: str, extension: Json) -> Json:
 @pytest.mark.parametrize(
     ("extension", "part", "message"),
     [
+        ({"maxInFlightPerWorker": -1}, "maxInFlightPerWorker", "must be at least 0 (0 for any), not -1"),
         ({"resources": [{}]}, "resources[0].name", "a resource must be named"),
         ({"resources": [{"name": "r", "weight": 0}]}, "resources[0].weight", "must be 1 to 1000000, not 0"),
         (
