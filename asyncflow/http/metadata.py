@@ -7,6 +7,7 @@ Statuses and words are Conductor's. What is checked is in `app/definitions`, wha
 from __future__ import annotations
 
 from asyncflow.app.catalogue import Catalogue
+from asyncflow.app.comparing import check_compatible
 from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput, NotFound, Violation
 from asyncflow.http.listing import read, reply_bulk, reply_listed, reply_shown
 from asyncflow.http.routing import (
@@ -35,6 +36,7 @@ from asyncflow.model.values import JsonObject
 
 routes = Routes("Metadata")
 
+_CHECK = word("check", about="`compatible` refuses (409) what breaks users of the version before.")
 _SET_BY_US = ("createTime", "updateTime")
 
 
@@ -77,13 +79,22 @@ def _placed(error: DefinitionError, path: str) -> DefinitionError:
     )
 
 
+def _check_use(call: Call, definitions: list[WorkflowDefinition]) -> None:
+    """Return if none breaks the users of the version before, or nobody asked."""
+    asked = call.word("check")
+    if asked not in {"", "compatible"}:
+        raise InvalidInput("only `compatible` can be asked for", field="check")
+    for definition in definitions if asked else ():
+        check_compatible(call.services.executions.engine, definition)
+
+
 # --- workflows ------------------------------------------------------------------------------------
 
 
 @routes.post(
     "/api/metadata/workflow",
     role=AUTHOR,
-    query=(flag("overwrite", about="Replace a version that is registered already."),),
+    query=(flag("overwrite", about="Replace a version that is registered already."), _CHECK),
     body=json_body("WorkflowDef"),
     answers=empty_answer(),
     errors=(409,),
@@ -95,6 +106,7 @@ async def create_workflow(call: Call) -> Reply:
     overwrite = call.flag("overwrite")
     if not overwrite and _catalogue(call).has_workflow(definition.name, definition.version):
         raise HttpError(409, f"Workflow with {definition.name}.{definition.version} already exists!")
+    _check_use(call, [definition])
     await call.services.executions.register_workflow(
         definition, overwrite=overwrite, created_by=call.caller.name
     )
@@ -104,9 +116,10 @@ async def create_workflow(call: Call) -> Reply:
 @routes.put(
     "/api/metadata/workflow",
     role=AUTHOR,
-    query=(flag("overwrite", default=True, about="Ignored: versions are replaced."),),
+    query=(flag("overwrite", default=True, about="Ignored: versions are replaced."), _CHECK),
     body=json_body("WorkflowDef", many=True),
     answers=json_answer("BulkResponse"),
+    errors=(409,),
 )
 async def update_workflows(call: Call) -> Reply:
     """Register or replace workflow definitions; one that is invalid refuses all."""
@@ -114,6 +127,7 @@ async def update_workflows(call: Call) -> Reply:
     definitions = await read(
         call, lambda: [_workflow_of(call, body, f"[{index}]") for index, body in enumerate(bodies)]
     )
+    _check_use(call, definitions)
     failed: dict[str, str] = {}
     done: list[str] = []
     for definition in definitions:

@@ -6,6 +6,7 @@ and changed by `metadata`.
 
 from __future__ import annotations
 
+from asyncflow.app.comparing import compare
 from asyncflow.app.migrations import checked_mapping, checked_version
 from asyncflow.errors import InvalidInput
 from asyncflow.http.routing import (
@@ -18,11 +19,14 @@ from asyncflow.http.routing import (
     empty_answer,
     json_answer,
     json_body,
+    number,
     reply_empty,
     reply_json,
 )
+from asyncflow.model.definition import parse_workflow
 from asyncflow.model.values import JsonObject
 
+_TIMES = frozenset({"createTime", "updateTime"})
 _TEXT: JsonObject = {"type": "string"}
 _WHOLE: JsonObject = {"type": "integer"}
 _NAMES: JsonObject = {"type": "object", "additionalProperties": _TEXT}
@@ -83,6 +87,31 @@ routes = Routes(
                 "when": {**_TEXT, "description": "JavaScript; `$` is the input of the start."},
             },
             "required": ["version"],
+        },
+        "Compatibility": {
+            "type": "object",
+            "properties": {
+                "name": _TEXT,
+                "version": _WHOLE,
+                "against": {"type": ["integer", "null"]},
+                "compatible": {"type": "boolean"},
+                "mapping": {**_NAMES, "description": "Renamed tasks, as `migrate` takes them."},
+                "differences": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "subject": {"enum": ["task", "input", "output", "schema"]},
+                            "change": {"enum": ["added", "removed", "renamed", "changed"]},
+                            "name": _TEXT,
+                            "verdict": {"enum": ["safe", "breaking"]},
+                            "message": _TEXT,
+                            "renamedTo": _TEXT,
+                        },
+                    },
+                },
+            },
+            "required": ["name", "compatible", "differences"],
         },
         "VersionCounts": {
             "type": "object",
@@ -204,3 +233,22 @@ async def roll_back_routing(call: Call) -> Reply:
 async def get_versions(call: Call) -> Reply:
     """How the versions of a workflow do, side by side: starts, ends, and how long completed ones took."""
     return reply_json(await call.services.versions.of(call.path["name"]))
+
+
+# --- versions compared ----------------------------------------------------------------------------
+
+
+@routes.post(
+    "/api/asyncflow/metadata/workflow/compatibility",
+    role=VIEWER,
+    query=(number("version", about="Compare with this version; by default with the one before."),),
+    body=json_body("WorkflowDef"),
+    answers=json_answer("Compatibility"),
+    errors=(404,),
+)
+async def compare_versions(call: Call) -> Reply:
+    """What a definition changes for callers, workers and running executions: each safe or breaking."""
+    executions = call.services.executions
+    given = {key: value for key, value in (await call.json_object()).items() if key not in _TIMES}
+    definition = executions.check_workflow(parse_workflow(given, limits=call.limits))
+    return reply_json(compare(executions.engine, definition, call.number("version")))
