@@ -12,7 +12,7 @@ from asyncflow.runtime import points
 from asyncflow.store.records import Page
 from asyncflow.store.sqlite import SqliteStore
 
-KEYS = 24
+KEYS = 96  # enough that every process has new ones left to die over
 KILLS = [
     (point, nth)
     for nth in (1, 3)
