@@ -5,7 +5,7 @@ Findings are the result and go to stdout; nothing is run. The rules are in `app/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from asyncflow.app import checking
     from asyncflow.cli import loading
     from asyncflow.convert import conductor
+    from asyncflow.model import compatibility
     from asyncflow.model import definition as definitions
 else:
     checking = Late("asyncflow.app.checking")
     loading = Late("asyncflow.cli.loading")
     conductor = Late("asyncflow.convert.conductor")
+    compatibility = Late("asyncflow.model.compatibility")
     definitions = Late("asyncflow.model.definition")
 
 
@@ -42,13 +44,15 @@ class Located(NamedTuple):
 @click.command(short_help="Check definitions without running them.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--target", type=click.Choice(["conductor"]), help="Warn of what would be lost there as well.")
+@click.option("--against", metavar="FILE", help="Definitions of now: what breaks their users is an error.")
 @format_option
-def lint(files: tuple[str, ...], target: str | None, output: Format) -> int:
+def lint(files: tuple[str, ...], target: str | None, against: str | None, output: Format) -> int:
     """Check workflow and task definitions in JSON, YAML or Python files.
 
     Exit code 2 if anything would be refused; warnings alone leave it at 0.
     """
-    found = [located for file in files for located in _check_file(file, target)]
+    former = {} if against is None else _newest(loading.read_bundle([against]))
+    found = [located for file in files for located in _check_file(file, target, former)]
     if output == "table":
         _write_lines(found)
     else:
@@ -59,7 +63,14 @@ def lint(files: tuple[str, ...], target: str | None, output: Format) -> int:
     return USAGE if errors else DONE
 
 
-def _check_file(file: str, target: str | None) -> Iterator[Located]:
+def _newest(bundle: loading.Bundle) -> dict[str, definitions.WorkflowDefinition]:
+    """The highest version of every workflow."""
+    return {each.name: each for each in sorted(bundle.workflows, key=lambda each: each.version)}
+
+
+def _check_file(
+    file: str, target: str | None, former: Mapping[str, definitions.WorkflowDefinition]
+) -> Iterator[Located]:
     try:
         bundle = loading.read_bundle([file])
     except DefinitionError as error:
@@ -69,6 +80,9 @@ def _check_file(file: str, target: str | None) -> Iterator[Located]:
         yield Located(file, "", checking.Finding("error", "", str(error).removeprefix(f"{file}: ")))
         return
     yield from _check_bundle(file, bundle, target)
+    for workflow in bundle.workflows:
+        if workflow.name in former:
+            yield from _broken(file, former[workflow.name], workflow)
 
 
 def _check_bundle(file: str, bundle: loading.Bundle, target: str | None) -> Iterator[Located]:
@@ -79,6 +93,16 @@ def _check_bundle(file: str, bundle: loading.Bundle, target: str | None) -> Iter
         yield from (Located(file, workflow.name, finding) for finding in findings)
     for task in bundle.tasks:
         yield from (Located(file, task.name, finding) for finding in checking.check_task_definition(task))
+
+
+def _broken(
+    file: str, before: definitions.WorkflowDefinition, after: definitions.WorkflowDefinition
+) -> Iterator[Located]:
+    """What a definition changes for the users of another: an error where it breaks them, else a warning."""
+    for each in compatibility.differences(before, after):
+        kind: checking.Kind = "error" if each.breaking else "warning"
+        said = f"{each.change}, against version {before.version}: {each.message}"
+        yield Located(file, after.name, checking.Finding(kind, f"{each.subject} {each.name}", said))
 
 
 def _losses(workflow: definitions.WorkflowDefinition) -> list[checking.Finding]:
