@@ -72,7 +72,7 @@ async def _bare(workflows: int, outstanding: int) -> float:
     return workflows * STEPS_PER_WORKFLOW / (time.perf_counter() - began)
 
 
-class _GroupCommit:
+class GroupCommit:
     """A thread that commits batches, and the loop's half: rows that came in while it was busy."""
 
     def __init__(self, file: Path) -> None:
@@ -95,6 +95,7 @@ class _GroupCommit:
         await acknowledged
 
     def close(self) -> None:
+        """Commit what there is, and end the thread."""
         self._batches.put(None)
         self._thread.join()
 
@@ -140,7 +141,7 @@ def _open(file: Path) -> sqlite3.Connection:
 
 async def _durable(file: Path, steps: int, outstanding: int) -> Measured:
     remaining = iter(range(steps))
-    writer = _GroupCommit(file)
+    writer = GroupCommit(file)
 
     async def lane() -> None:
         for number in remaining:
