@@ -122,7 +122,8 @@ class Starts:
             given: JsonObject = {"idempotency_key": key, "idempotency_strategy": "RETURN_EXISTING"}
             request = request.model_copy(update=given)
         self.request = request
-        self._start = request.to_start(created_by=_starter(call), request_hash=request_hash(body))
+        told = request_hash(body) if request.idempotency_key else ""  # only a key asks whether they are equal
+        self._start = request.to_start(created_by=_starter(call), request_hash=told)
 
     async def start(self) -> str:
         """The id of the execution; raises HttpError besides what a start raises."""
