@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asyncflow.http.tables import all_routes
-from tests.http.endpoint_table import table, named_tests
+from tests.http.endpoint_table import named_tests, table
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "rest.md"
 
