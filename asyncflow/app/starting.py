@@ -94,7 +94,8 @@ class Starting(Definitions):
 
     async def prepare(self, request: StartRequest) -> Prepared:
         """The command of a start; nothing begins. Raises as `start`."""
-        graph = self._graph(await self._routed(request))
+        request, routing = await self._routed(request)
+        graph = self._graph(request)
         given, size = await self.accepted_payload({} if request.input is None else request.input, "input")
         check_texts(
             correlationId=request.correlation_id,
@@ -112,16 +113,19 @@ class Starting(Definitions):
             created_by=request.created_by,
             idempotency_key=request.idempotency_key or None,
             request_hash=request.request_hash,
+            routing=routing,
         )
         return Prepared(command, graph, size)
 
-    async def _routed(self, request: StartRequest) -> StartRequest:
-        """The request with the version that rules give it, unless it names what it runs."""
+    async def _routed(self, request: StartRequest) -> tuple[StartRequest, str]:
+        """The request with the version that rules give it, and which did, unless it names what it runs."""
         if request.definition is not None or request.version is not None or not request.name:
-            return request
+            return request, ""
         key = request.correlation_id or request.idempotency_key or self.draw_id()
         choice = await self.routing.choose(request.name, str(key), request.input or {})
-        return request if choice is None else replace(request, version=choice.version)
+        if choice is None:
+            return request, ""
+        return replace(request, version=choice.version), choice.why
 
     def _graph(self, request: StartRequest) -> Graph:
         if request.definition is None and not request.name:

@@ -75,6 +75,7 @@ def start(step: Step, command: inputs.StartExecution) -> None:
             command.idempotency_key,
             command.request_hash,
             command.slots,
+            command.routing,
         )
     )
     if not await_slot(step, begins=True):

@@ -39,7 +39,7 @@ def migrate(step: Step, command: MigrateExecution) -> None:
         raise Refused(f"execution {state.execution_id} cannot go on as version {version}: {reasons}")
     event = DefinitionMigrated(graph.hash, graph.definition.version, mapping or None, plan.detached or None)
     step.emit(event)
-    if state.status == RUNNING and (state.graph.root.dag or not state.tasks):
+    if state.status == RUNNING and not state.awaits_slot and (state.graph.root.dag or not state.tasks):
         begin_list(step, state.graph.root, OUTSIDE)
     # One that a user skipped is passed when the flow comes to it, which in a sequence may be later.
     step.pending.extend([each for each in frontier(state) if each.status != SKIPPED or each.node.home.dag])

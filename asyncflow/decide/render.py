@@ -51,7 +51,7 @@ def render_execution(
         "rateLimitKey": state.slot.removeprefix(SLOT_PREFIX) or None,
         "rateLimited": state.awaits_slot,
         "history": [],
-        "asyncflow": {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash},
+        "asyncflow": _ours_of_all(state),
     }
     if state.parent_id is not None:
         body["parentWorkflowId"] = state.parent_id
@@ -62,6 +62,12 @@ def render_execution(
         body["workflowDefinition"] = from_json(definition_text(state.graph))
     body["tasks"] = [render_task(state, t) for t in ordered_tasks(state)] if include_tasks else []
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _ours_of_all(state: ExecutionState) -> JsonObject:
+    """What Conductor has no field for; `routing` is the rule that chose the version."""
+    body: JsonObject = {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash}
+    return {**body, "routing": state.routing} if state.routing else body
 
 
 def ordered_tasks(state: ExecutionState) -> list[TaskState]:

@@ -32,7 +32,8 @@ from asyncflow.model.values import JsonObject, JsonValue
 class ExecutionStarted(NamedTuple):
     """An execution was accepted; `definition` is the content hash it is bound to.
 
-    `slots` are the limits of executions whose slots those above it hold, for it as well.
+    `slots` are the limits of executions whose slots those above it hold, for it as well. `routing` says
+    which rule chose the version, empty where the start named it or there was none.
     """
 
     definition: str
@@ -50,6 +51,7 @@ class ExecutionStarted(NamedTuple):
     idempotency_key: str | None = None
     request_hash: str = ""
     slots: list[str] | None = None
+    routing: str = ""
 
 
 class ExecutionPaused(NamedTuple):

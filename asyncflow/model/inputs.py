@@ -20,7 +20,8 @@ class StartExecution(NamedTuple):
 
     `parent_number` is the task record of the parent that waits for it; `depth` counts the
     executions above it. `idempotency_key` is the caller's, with the hash of the request it came with.
-    `slots` are what the executions above it hold, so that none waits for one that waits for it.
+    `slots` are what the executions above it hold, so that none waits for one that waits for it. `routing`
+    says which rule chose the version.
     """
 
     definition: str
@@ -36,6 +37,7 @@ class StartExecution(NamedTuple):
     idempotency_key: str | None = None
     request_hash: str = ""
     slots: list[str] | None = None
+    routing: str = ""
 
 
 class PauseExecution(NamedTuple):

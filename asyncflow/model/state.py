@@ -130,7 +130,7 @@ class ExecutionState:
     `slot` is the limit of executions that it waits at (`awaits_slot`) or has its slot of; `begins`:
     nothing was scheduled before it waited. `slots` are those that the executions above it hold.
     `removed`: it was deleted, and leaves memory once that is durable. `applied` are the tokens of
-    commands that are not done again.
+    commands that are not done again. `routing` is the rule that chose the version, if one did.
     """
 
     execution_id: str
@@ -154,6 +154,7 @@ class ExecutionState:
     trigger: str = ""
     idempotency_key: str | None = None
     request_hash: str = ""
+    routing: str = ""
     created_ms: int = 0
     updated_ms: int = 0
     ended_ms: int = 0

@@ -39,6 +39,14 @@ async def version_of(server: Server, **request: object) -> int:
     return found
 
 
+async def said_of(server: Server, **request: object) -> object:
+    """Which rule chose the version of a start, as the execution tells."""
+    answer = await server.post("/api/workflow", json={"name": "w", **request})
+    ours = (await shown(server, answer.text))["asyncflow"]
+    assert isinstance(ours, dict)
+    return ours.get("routing")
+
+
 @PUT
 async def test_percentage_sticks_to_the_correlation_id(versions: Server) -> None:
     assert (await ruled(versions, {"version": 3, "percentage": 30}, default=1)).status == 200
@@ -69,6 +77,20 @@ async def test_condition_sees_the_input_and_comes_in_order(versions: Server) -> 
 
     assert await version_of(versions, input={"tier": "gold"}) == 2
     assert await version_of(versions, input={"tier": "tin"}) == 3
+
+
+@PUT
+async def test_execution_says_which_rule_chose_its_version(versions: Server) -> None:
+    await ruled(versions, {"version": 2, "when": "$.x.y"}, {"version": 3, "percentage": 100})
+
+    chosen = await said_of(versions)
+    await ruled(versions, {"version": 2, "when": "$.x.y"})
+    failed = await said_of(versions)
+    named = await said_of(versions, version=1)
+
+    assert chosen == "rule 2: 100 %"
+    assert failed == "highest version; rule 1 passed over: script_error"
+    assert named is None
 
 
 @PUT

@@ -156,3 +156,18 @@ async def test_migration_survives_a_restart(tmp_path: Path) -> None:
         await ended(server, execution, "first")
 
         assert refs(await shown(server, execution)) == [("first", "COMPLETED"), ("b", "IN_PROGRESS")]
+
+
+@MIGRATE
+async def test_execution_that_awaits_a_slot_begins_in_the_version_it_was_taken_to(server: Server) -> None:
+    limited = {"rateLimitConfig": {"rateLimitKey": "one", "concurrentExecLimit": 1}}
+    await registered(server, definition("w", waiting("a"), **limited))
+    first, second = [(await server.post("/api/workflow/w", json={})).text for _ in range(2)]
+    assert refs(await shown(server, second)) == []
+    await registered(server, definition("w", waiting("b"), version=2, **limited))
+
+    assert (await migrated(server, second)).status == 200
+    assert refs(await shown(server, second)) == []
+    await ended(server, first, "a")
+
+    assert refs(await shown(server, second)) == [("b", "IN_PROGRESS")]
