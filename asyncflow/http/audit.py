@@ -53,7 +53,7 @@ STARTS: Final = frozenset(
         ("POST", "/api/workflow"),
         ("POST", "/api/workflow/{name}"),
         ("POST", "/api/workflow/execute/{name}/{version}"),
-        ("POST", "/api/workflow/bulk/start"),
+        ("POST", "/api/asyncflow/workflow/bulk/start"),
     }
 )
 """Starts of executions, which nobody keeps waiting for the audit: the journal says who started what."""
@@ -139,12 +139,18 @@ async def tell_of(call: Call, route: Route, reply: Reply | None, outcome: str) -
     Likewise of one that was broken off, which has no reply: it waits for nothing any more.
     """
     is_start = (route.method, route.path) in STARTS
-    if is_start and reply is not None and reply.status == 200 and reply.content_type == TEXT:
-        ids = [reply.body[:_MOST_CHARACTERS].decode("utf-8", "replace")]
-    else:
-        ids = _ids_in_path(call.path) or _ids_in_body(call)
+    begun = _begun(reply) if is_start and reply is not None and reply.status == 200 else []
+    ids = begun or _ids_in_path(call.path) or _ids_in_body(call)
     deed = Deed(_action(route), _kind(route.path), ids, call.reason)
     await call.services.audit.record(call.caller, deed, outcome, waits=not is_start and reply is not None)
+
+
+def _begun(reply: Reply) -> list[str]:
+    """The ids of executions that an answer tells of: its text, or those of its members."""
+    if reply.content_type == TEXT:
+        return [reply.body[:_MOST_CHARACTERS].decode("utf-8", "replace")]
+    members = from_json(reply.body) if reply.body.startswith(b"[") else ()
+    return [str(each["workflowId"]) for each in members if "workflowId" in each]
 
 
 def tell_of_refusal(

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from asyncflow.app.audit import Deed
+from asyncflow.app.callers import ANONYMOUS
 from tests.http.conftest import Server
-from tests.http.worker_calls import as_list
+from tests.http.worker_calls import as_list, as_object
 from tests.http.workflow_calls import SIMPLE, WAIT, definition, registered, shown, status_of
 
 PATH = "/api/asyncflow/workflow/bulk/start"
@@ -52,3 +54,13 @@ async def test_the_same_list_again_with_the_same_key_begins_nothing(server: Serv
     assert once.json == again.json
     assert len({str(each["workflowId"]) for each in as_list(once)}) == 20
     assert other[0]["status"] == 409
+
+
+async def test_the_audit_names_what_was_begun(server: Server) -> None:
+    await registered(server, definition("known", WAIT))
+    outcomes = as_list(await server.post(PATH, json=[{"name": "known"}, {"name": "known"}, {"name": "no"}]))
+    await server.services.audit.record(ANONYMOUS, Deed("later", "server", [], ""), "done")
+
+    found = await server.get("/api/asyncflow/audit", params={"action": f"POST {PATH}"})
+    told = {each["objectId"] for each in as_object(found)["results"]}  # type: ignore[attr-defined]
+    assert told == {each["workflowId"] for each in outcomes[:2]}
