@@ -24,7 +24,7 @@ from asyncflow.runtime.worker_roll import QueueKey, Roll
 SHARE = "share"
 """The kind of timer after which tasks are kept no longer for pollers who do not come."""
 
-_OWED_MS = 50  # how long a task is kept for a poller who is between two polls
+_OWED_MS = 50  # how long a task is kept at least for a poller who is between two polls
 _UNLIMITED = 1 << 30
 
 
@@ -203,10 +203,12 @@ class Demand:
             self._look_again_at(queue, now_ms + _OWED_MS)  # what frees elsewhere may bring some here
             return demand
         queue.owed_since_ms = queue.owed_since_ms or now_ms
-        if now_ms - queue.owed_since_ms >= _OWED_MS:
+        expected_ms = max(seat.expected_ms for seat, free in seats if free > 0 and not seat.polls)
+        until_ms = max(queue.owed_since_ms + _OWED_MS, expected_ms)
+        if now_ms >= until_ms:
             queue.owed_since_ms = 0
             return wanted
-        self._look_again_at(queue, queue.owed_since_ms + _OWED_MS)
+        self._look_again_at(queue, until_ms)
         return demand
 
     def _ready(self, queue: Queue) -> int:

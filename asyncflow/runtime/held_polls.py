@@ -104,7 +104,6 @@ class HeldPolls:
         slots = seat.load + seat.wanted() + count
         # Who asks for the next task along with an update says nothing of its other slots.
         seat.slots = slots if count > 1 else max(slots, seat.slots)
-        seat.seen_ms = poll.at_ms
         self._polls[poll.number] = poll
         queues = self._queues_of.setdefault(poll.worker, {})
         queues[poll.queue.key] = queues.get(poll.queue.key, 0) + 1

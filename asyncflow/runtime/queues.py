@@ -21,6 +21,7 @@ from asyncflow.runtime.worker_roll import Key, QueueKey
 PRESENT_MS = 1_000
 """Who polled within this counts as there."""
 
+_LONGEST_PAUSE_MS = 250  # longer ones between two polls are not waited for
 _OUTDATED = 64  # ranks kept though they hold no more, before they are looked through
 
 
@@ -61,8 +62,10 @@ class Assigned(NamedTuple):
 class Seat:
     """One worker at one queue: `load` tasks it has of `slots`, when it polled and when it got something.
 
-    `polls` are all that it holds, `open` those that can take something, the oldest first, and `asked`
-    what these can take together; `mark` tells its newest rank from older ones.
+    `pause_ms` is how long it last stayed away after a poll that brought nothing, `paused` whether it does
+    now: clients that are brought nothing poll less and less often. `polls` are all that it holds, `open`
+    those that can take something, the oldest first, and `asked` what these can take together; `mark` tells
+    its newest rank from older ones.
     """
 
     worker: str
@@ -70,6 +73,8 @@ class Seat:
     slots: int = 0
     seen_ms: int = -PRESENT_MS
     served_ms: int = 0
+    pause_ms: int = 0
+    paused: bool = False
     polls: dict[int, Poll] = field(default_factory=dict)
     open: dict[int, Poll] = field(default_factory=dict)
     asked: int = 0
@@ -89,6 +94,12 @@ class Seat:
     def free(self) -> int:
         """How many tasks it can take: what its polls ask for, or what it had free when it polled last."""
         return self.asked if self.polls else self.slots - self.load
+
+    @property
+    def expected_ms(self) -> int:
+        """Until when it should poll again: pauses can grow to twice the last one."""
+        is_short = self.paused and self.pause_ms <= _LONGEST_PAUSE_MS
+        return self.seen_ms + (min(2 * self.pause_ms, _LONGEST_PAUSE_MS) if is_short else 0)
 
     def hand(self, now_ms: int, free: int) -> Hand:
         """What sharing has to know of it; `free` is how many more it may have."""
@@ -196,7 +207,9 @@ class Queue:
     def enter(self, poll: Poll) -> None:
         """Hold a poll."""
         seat = self.seat(poll.worker)
-        self.away.pop(poll.worker, None)
+        if self.away.pop(poll.worker, None) and seat.paused:
+            seat.pause_ms = poll.at_ms - seat.seen_ms
+        seat.seen_ms, seat.paused = poll.at_ms, False
         self.held[poll.worker] = seat
         seat.polls[poll.number] = self.polls[poll.number] = poll
         self.recount(poll)
@@ -208,6 +221,7 @@ class Queue:
         seat = self.seats[poll.worker]
         del seat.polls[poll.number]
         seat.seen_ms = now_ms
+        seat.paused = not poll.tasks
         if not seat.polls:
             self.away[poll.worker] = self.held.pop(poll.worker)
         self.recount(poll)
