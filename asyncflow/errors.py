@@ -71,6 +71,12 @@ class LimitExceeded(AsyncflowError):
 # --- refused: well formed, but not possible in this state ----------------------------------
 
 
+class Overloaded(AsyncflowError):
+    """Send it again in a moment: more waits to be decided than may."""
+
+    code = "overloaded"
+
+
 class Refused(AsyncflowError):
     """The command does not fit the present state of the execution; read its status, then decide."""
 

@@ -25,6 +25,7 @@ from asyncflow.model.graph import Graph
 from asyncflow.model.validation import validate_task_definition, validate_workflow
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
+from asyncflow.runtime.recovery import CATALOG_STREAM
 
 
 class Definitions:
@@ -47,6 +48,7 @@ class Definitions:
         catalog = self.engine.catalog
         present = catalog.workflows.get(definition.name, {}).get(definition.version)
         if present == definition:
+            await self.engine.turns.settled(CATALOG_STREAM)
             return definition
         if present is not None and not overwrite:
             raise Conflict(f"workflow {definition.name} version {definition.version} exists already")

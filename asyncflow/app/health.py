@@ -85,6 +85,8 @@ class Health:
 
     def _of_work(self) -> Iterator[Finding]:
         engine = self._engine
+        if engine.catalog.unreadable:
+            yield Finding("definitions", f"cannot be read: {_listed(sorted(engine.catalog.unreadable))}")
         missing = sorted(set(engine.carry.admitting.unloaded.values()))
         if missing:
             yield Finding("functions", f"tasks wait for functions that are not loaded: {_listed(missing)}")

@@ -34,6 +34,7 @@ class DefinitionCatalog:
     `complete` has the hashes of registered definitions whose sub-workflows are known to be there.
     `documents` are the named documents by kind, `times_ms` when something registered was made and last
     changed: by name and version, by ("task", name), or by ("<kind> document", name).
+    `unreadable` are registered versions that are damaged in the database, by "name version n", and why.
     """
 
     def __init__(self, functions: Mapping[str, str] | None = None) -> None:
@@ -44,6 +45,7 @@ class DefinitionCatalog:
         self.functions: dict[str, str] = dict(functions or {})
         self.documents: dict[str, dict[str, JsonObject]] = {}
         self.times_ms: dict[tuple[str, str | int], tuple[int, int]] = {}
+        self.unreadable: dict[str, str] = {}
         self.downtimes = Downtimes()
         self.seq = 0
         self.complete: set[str] = set()
@@ -129,6 +131,7 @@ def evolve_catalog(
     match event:
         case ev.WorkflowRegistered(name, version, definition, _, at_ms):
             catalog.workflows.setdefault(name, {})[version] = definitions[definition]
+            catalog.unreadable.pop(f"{name} version {version}", None)
             _dated(catalog, (name, version), at_ms)
         case ev.WorkflowUnregistered(name, version):
             versions = catalog.workflows.get(name, {})

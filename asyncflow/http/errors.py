@@ -18,6 +18,7 @@ from asyncflow.errors import (
     InvalidInput,
     LimitExceeded,
     NotFound,
+    Overloaded,
     Refused,
     ShuttingDown,
     StoreError,
@@ -29,6 +30,7 @@ from asyncflow.http.reply import Reply, reply_json
 log = logging.getLogger("asyncflow.http")
 
 RETRY_AFTER_S = 1
+_PASSING = frozenset({429, 503})
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="asyncflow"'}
 _TELL_EVERY_S, _TELL_MOST = 60.0, 50
@@ -38,6 +40,7 @@ STATUSES: tuple[tuple[type[AsyncflowError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (Refused, 409),
+    (Overloaded, 429),
     (InvalidInput, 400),
     (DefinitionError, 400),
     (LimitExceeded, 400),
@@ -75,7 +78,7 @@ class ErrorBody:
     error: str = ""
 
     def reply(self, headers: dict[str, str] | None = None) -> Reply:
-        """The answer; 503 tells when to come again."""
+        """The answer; 429 and 503 tell when to come again."""
         body: dict[str, object] = {
             "status": self.status,
             "message": self.message,
@@ -89,7 +92,7 @@ class ErrorBody:
                 {"path": each.path, "message": each.message} for each in self.violations
             ]
         known = dict(headers or {})
-        if self.status == 503:
+        if self.status in _PASSING:
             known.setdefault("Retry-After", str(RETRY_AFTER_S))
         return reply_json(body, self.status, headers=known)
 
@@ -129,7 +132,7 @@ class ErrorReplies:
             return ErrorBody(status, str(error), instance, error=error.error).reply(_CHALLENGE)
         if isinstance(error, DefinitionError):
             return ErrorBody(status, _VALIDATION, instance, violations=error.violations).reply()
-        return ErrorBody(status, str(error), instance, retryable=status == 503).reply()
+        return ErrorBody(status, str(error), instance, retryable=status in _PASSING).reply()
 
     def _bug(self, error: BaseException) -> Reply:
         name = secrets.token_hex(8)

@@ -112,6 +112,7 @@ class Route:
         statuses: all that it may answer.
         held: it may wait for news (a long poll, a stream), and is counted apart from those that work.
         begins: it begins new work (a start, a poll for tasks), and is refused while the server stops.
+        changes: it changes something though its method is GET, as Orkes' clients ask.
         errors: statuses its handler may answer besides those that every route may.
     """
 
@@ -126,15 +127,21 @@ class Route:
     errors: tuple[int, ...] = ()
     held: bool = False
     begins: bool = False
+    changes: bool = False
     hidden: bool = False
     summary: str = ""
     about: str = ""
     statuses: frozenset[int] = frozenset()
 
     @property
+    def answers_head(self) -> bool:
+        """Whether it may be asked for its headers alone: not where asking takes or changes something."""
+        return self.method == "GET" and not (self.begins or self.changes)
+
+    @property
     def error_statuses(self) -> frozenset[int]:
         """Every error status: what its handler says, and what the server may say before it."""
-        found = {400, 403, 417, 431, 500, 503, *self.errors}
+        found = {400, 403, 417, 429, 431, 500, 503, *self.errors}
         if self.role is not Role.OPEN:
             found.add(401)
         if self.body is not None:
@@ -159,6 +166,8 @@ class Said(TypedDict, total=False):
     """It may wait for news, as a long poll or a stream does: counted apart, up to `HttpLimits.held`."""
     begins: bool
     """It begins new work, as a start or a poll does: answered 503 while the server stops."""
+    changes: bool
+    """It changes something though its method is GET: audited, and not answered to HEAD."""
     hidden: bool
     """It is left out of the OpenAPI document."""
 
@@ -181,7 +190,7 @@ class Routes:
         return iter(self._routes)
 
     def get(self, path: str, **said: Unpack[Said]) -> Callable[[Handler], Handler]:
-        """A route for GET, and thereby for HEAD; variable parts are `{name}`, all the rest `{name*}`."""
+        """A route for GET, and for HEAD unless it begins or changes something; variable parts are `{name}`, all the rest `{name*}`."""
         return self._route("GET", path, said)
 
     def post(self, path: str, **said: Unpack[Said]) -> Callable[[Handler], Handler]:
@@ -214,6 +223,7 @@ class Routes:
                 errors=tuple(said.get("errors", ())),
                 held=said.get("held", False),
                 begins=said.get("begins", False),
+                changes=said.get("changes", False),
                 hidden=said.get("hidden", False),
                 summary=summary.rstrip("."),
                 about=about.strip(),

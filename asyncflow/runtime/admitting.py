@@ -50,7 +50,7 @@ class Admitting:
         self._settled: set[str] = set()  # task names whose limits a definition need not bring any more
         self._met: set[str] = set()
         self._fence = 0
-        self._starts: Mapping[str, Sequence[int]] = {}
+        self._starts: dict[str, Sequence[int]] = {}
 
     # --- limits -----------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ class Admitting:
         last moment of the one before, and nobody grants a thousand leases of one resource a second
         for ever. So the moment is a high-water mark that needs no storing.
         """
-        self._fence, self._starts = fence, starts
+        self._fence, self._starts = fence, dict(starts)
 
     def set_limit(self, resource: str, limit: ResourceLimit | None) -> Iterable[Message]:
         """Change a limit while it is in use; what fits now begins."""
@@ -92,7 +92,7 @@ class Admitting:
         """Tell admission what earlier processes gave of a resource, before it gives anything."""
         if resource not in self._met:
             self._met.add(resource)
-            starts = self._starts.get(resource, ())
+            starts = self._starts.pop(resource, ())
             self.admission.restore_history(resource, starts_ms=starts, fence=self._fence)
 
     # --- asking -----------------------------------------------------------------------------------

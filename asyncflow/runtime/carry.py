@@ -260,6 +260,10 @@ class Carry:
         """The execution has new events, so its rows in the views are out of date."""
         self._projection.touched(state)
 
+    def set_aside(self, state: ExecutionState) -> None:
+        """The execution broke in deciding: the views keep what they have of it."""
+        self._projection.drop(state)
+
     # --- coming and going -------------------------------------------------------------------------
 
     def restore(self, state: ExecutionState) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, Self
@@ -36,6 +37,9 @@ MESSAGE_CHARACTERS: Final = 8_192
 FIELDS_BYTES: Final = 8_192
 LINES_PER_ATTEMPT: Final = 10_000
 
+MOST_UNTOLD = 1_000
+"""Records that a thread has told and the loop has not taken; then the thread waits for it."""
+_PATIENCE_S = 5.0
 _running_loop = asyncio._get_running_loop  # noqa: SLF001  # documented; None in a thread, at a tenth of an exception's cost
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _FACTS: Final = (
@@ -88,6 +92,7 @@ class TaskContext:
         "_next_beat",
         "_sink",
         "_token",
+        "_untold",
     )
 
     execution_id: str
@@ -152,6 +157,7 @@ class TaskContext:
         self._token = ""
         self._next_beat = -math.inf
         self._lines = 0
+        self._untold = threading.Semaphore(MOST_UNTOLD)
         self._cancelled = False
 
     def facts(self) -> JsonObject:
@@ -286,10 +292,18 @@ class TaskContext:
         if loop is None or _running_loop() is loop:
             method(self.execution_id, self.number, *what)
             return
+        if not self._untold.acquire(timeout=_PATIENCE_S):
+            return  # the loop does not come round: what is told now is lost, the function goes on
         try:
-            loop.call_soon_threadsafe(method, self.execution_id, self.number, *what)
+            loop.call_soon_threadsafe(self._tell_now, method, what)
         except RuntimeError:  # the loop has closed: the thread outlived the engine and nobody listens
             return
+
+
+    def _tell_now(self, method: Callable[..., None], what: tuple[object, ...]) -> None:
+        """On the loop: pass on what a thread told, and let it tell more."""
+        self._untold.release()
+        method(self.execution_id, self.number, *what)
 
 
 _RECORDS: Final = {kind.__name__: kind for kind in (IoRecorded, ProgressMade, MetricObserved)}

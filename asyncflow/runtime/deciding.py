@@ -75,6 +75,9 @@ class Carrier(Protocol):
     def recorded(self, state: ExecutionState) -> None:
         """The state has new events in the turn that is open."""
 
+    def set_aside(self, state: ExecutionState) -> None:
+        """What the state shows now never happened: nobody is to be shown it."""
+
     def forget(self, stream: str) -> None:
         """The execution left memory."""
 
@@ -126,7 +129,7 @@ class Deciding:
         while decided < min(most, there + self._followers):
             if turn.count >= self._slice_end or turn.is_full:
                 return decided
-            waiting = inbox.popleft()
+            waiting = self._inbox.take()
             decided += 1
             try:
                 self._decide_one(waiting)
@@ -294,7 +297,10 @@ class Deciding:
         log.error("execution quarantined", extra={"execution": stream}, exc_info=bug)
         self._residents.quarantine(stream, f"{type(bug).__name__}: {bug}")
         self.left(stream)
-        self.closures.give_up(stream, self._finding.quarantine_error(stream))
+        self.carrier.set_aside(state)
+        error = self._finding.quarantine_error(stream)
+        self.closures.give_up(stream, error)
+        self._inbox.disappoint(error, stream)
 
     def left(self, stream: str) -> None:
         """The execution is not in memory any more."""

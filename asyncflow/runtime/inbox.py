@@ -11,7 +11,7 @@ from collections import deque
 from typing import NamedTuple, TypeVar
 
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.errors import AsyncflowError, NotCommitted, ShuttingDown, StoreError
+from asyncflow.errors import AsyncflowError, NotCommitted, Overloaded, ShuttingDown, StoreError
 from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import Input, RestartExecution, StartExecution
 from asyncflow.model.state import ExecutionState
@@ -19,6 +19,10 @@ from asyncflow.runtime.commits import Commits
 from asyncflow.runtime.open_turn import Answer, refuse
 
 T = TypeVar("T")
+
+MOST_WAITING = 200_000
+MOST_BYTES = 256 << 20
+"""Of payloads that came with what waits, as far as they are known."""
 
 
 class Waiting(NamedTuple):
@@ -42,16 +46,18 @@ class Inbox:
     Attributes:
         items: what is not decided yet, oldest first.
         wake: set when somebody should look at the items.
+        bytes: those of the payloads among them, as far as they are known.
         is_closed: whether the engine is stopping, so that nobody is let in any more.
     """
 
     def __init__(self, commits: Commits, catalog: DefinitionCatalog) -> None:
         """Nothing has arrived; `commits` knows of failures and of want of room."""
         self.items: deque[Waiting] = deque()
+        self.bytes = 0
         self.wake = asyncio.Event()
         self.is_closed = False
         self._commits, self._catalog = commits, catalog
-        self._hopes: set[asyncio.Future[object]] = set()
+        self._hopes: dict[asyncio.Future[object], str] = {}
 
     async def submit(self, stream: str, given: Input, *, size: int = 0) -> ExecutionState:
         """Have an input decided, and wait until what it made is durable.
@@ -65,6 +71,7 @@ class Inbox:
         Raises:
             Refused, NotFound, InvalidInput: as `decide`; nothing changed.
             ShuttingDown: the engine takes nothing any more; nothing changed.
+            Overloaded: too much waits before it; nothing changed.
             StoreError: the commit failed; OutcomeUnknown if it may have happened.
         """
         return await self.ask(stream, given, size=size)
@@ -73,9 +80,10 @@ class Inbox:
         """Have an input decided; the answer is that of `submit`, whoever still waits for it.
 
         Raises:
-            ShuttingDown, StoreError: nothing is taken now; the input is not decided.
+            ShuttingDown, StoreError, Overloaded: nothing is taken now; the input is not decided.
         """
         self.check_open()
+        self._check_room()
         answer: Answer = asyncio.get_running_loop().create_future()
         self.put(Waiting(stream, given, answer, size, graph=self._named(given)))
         return answer
@@ -89,7 +97,14 @@ class Inbox:
     def put(self, waiting: Waiting) -> None:
         """Add an input behind all others, whoever may be let in."""
         self.items.append(waiting)
+        self.bytes += waiting.size
         self.wake.set()
+
+    def take(self) -> Waiting:
+        """The oldest input; it waits no more."""
+        waiting = self.items.popleft()
+        self.bytes -= waiting.size
+        return waiting
 
     def _named(self, given: Input) -> Graph | None:
         """The definition that a start or restart names by hash; it is held until the input is decided."""
@@ -113,6 +128,15 @@ class Inbox:
                 code=self._commits.trouble,
             )
 
+    def _check_room(self) -> None:
+        """Commands are refused when too much waits; reports are not: what runs has to be heard.
+
+        Raises:
+            Overloaded: it does.
+        """
+        if len(self.items) >= MOST_WAITING or self.bytes >= MOST_BYTES:
+            raise Overloaded(f"{len(self.items)} inputs of {self.bytes} bytes wait to be decided; try again")
+
     def check_running(self) -> None:
         """Return if the engine goes on.
 
@@ -128,24 +152,29 @@ class Inbox:
 
     # --- who waits --------------------------------------------------------------------------------
 
-    async def unless_failed(self, wanted: asyncio.Future[T]) -> T:
-        """Wait for a future that a later turn fulfils; it fails when the engine does, or closes."""
+    async def unless_failed(self, wanted: asyncio.Future[T], stream: str = "") -> T:
+        """Wait for a future that a later turn fulfils; it fails when the engine does, or closes.
+
+        Args:
+            stream: the execution that it is about; it fails when that is set aside.
+        """
         self.check_running()
         hope: asyncio.Future[object] = wanted  # type: ignore[assignment]  # only errors are put in
-        self._hopes.add(hope)
+        self._hopes[hope] = stream
         try:
             return await wanted
         finally:
-            self._hopes.discard(hope)
+            del self._hopes[hope]
 
     def refuse(self, error: AsyncflowError) -> None:
         """Nothing of what has arrived is decided any more."""
         for item in self.items:
             refuse(item.answer, error)
         self.items.clear()
+        self.bytes = 0
 
-    def disappoint(self, error: AsyncflowError) -> None:
-        """No later turn fulfils anything any more."""
-        for hope in self._hopes:
-            if not hope.done():
+    def disappoint(self, error: AsyncflowError, stream: str = "") -> None:
+        """No later turn fulfils anything any more; with `stream`, nothing that is about this execution."""
+        for hope, about in self._hopes.items():
+            if not hope.done() and stream in {"", about}:
                 hope.set_exception(error)

@@ -190,7 +190,7 @@ class ProcessExecutor:
         process = TaskProcess(self._forget, grace_seconds=self._grace)
         try:
             await process.start()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # no process, or no thread that looks after one
             self._refuse_first(TaskFailed(f"no process for the task could be started: {error}"))
             return
         if process.ended.done():

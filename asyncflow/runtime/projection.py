@@ -83,6 +83,11 @@ class Projection:
         self._anew.add(state.execution_id)
         self.touched(state)
 
+    def drop(self, state: ExecutionState) -> None:
+        """Make no rows of what this state shows: it is not what is recorded."""
+        self._changed.pop(state.execution_id, None)
+        self._anew.discard(state.execution_id)
+
     def _look(self) -> None:
         """No turn may come by itself to take along what changed: do it now if all is durable."""
         self._alarm = None

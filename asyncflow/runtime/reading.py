@@ -60,7 +60,7 @@ class Reading:
 
         Raises:
             NotFound: nothing is recorded under this id.
-            StoreError: the engine stopped before.
+            StoreError: the engine stopped before, or the execution was set aside.
             ShuttingDown: the engine was closed before.
         """
         done: asyncio.Future[ExecutionState] = asyncio.get_running_loop().create_future()
@@ -78,7 +78,7 @@ class Reading:
             if state.is_ended:
                 await self._turns.settled(stream)
                 return state
-            return await self._turns.unless_failed(done)
+            return await self._turns.unless_failed(done, stream)
 
     async def events(self, stream: str) -> AsyncIterator[Recorded]:
         """Events of an execution as they become durable, from its first to its end.
@@ -88,7 +88,7 @@ class Reading:
             StoreError: the reader is too far behind, or the engine stopped.
             ShuttingDown: the engine was closed before the end.
         """
-        news = _News(self._turns)
+        news = _News(self._turns, stream)
         with Watch(self._turns, stream, news.add):
             await self._turns.settled(stream)
             history = (await self._journal.read_streams([stream]))[stream]
@@ -134,9 +134,9 @@ class Watch:
 class _News:
     """Durable events for one reader, who may be slow but not endlessly."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, stream: str) -> None:
         self.waiting: list[Recorded] = []
-        self._turns = turns
+        self._turns, self._stream = turns, stream
         self._hope: asyncio.Future[None] | None = None
         self._lost = False
 
@@ -157,7 +157,7 @@ class _News:
     async def take(self) -> list[Recorded]:
         if self.is_silent:
             self._hope = asyncio.get_running_loop().create_future()
-            await self._turns.unless_failed(self._hope)
+            await self._turns.unless_failed(self._hope, self._stream)
         if self._lost:
             raise StoreError(f"the reader is more than {_BACKLOG} events behind; read again from the start")
         taken, self.waiting = self.waiting, []

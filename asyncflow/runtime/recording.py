@@ -22,13 +22,16 @@ from asyncflow.runtime.open_turn import Answer, OpenTurn
 
 log = logging.getLogger("asyncflow.turns")
 
+STORED_KEPT = 20_000
+"""Hashes remembered; one that was forgotten is stored once more, which changes nothing."""
+
 
 class Recording:
     """The open turn, and what becomes of it until it is durable.
 
     Attributes:
         turn: the turn that is open.
-        stored: hashes of definitions that need not be stored with the turn.
+        stored: hashes of definitions that need not be stored with the turn; a bounded number.
     """
 
     def __init__(self, commits: Commits, clock: Clock, catalog: DefinitionCatalog, limits: Limits) -> None:
@@ -60,9 +63,17 @@ class Recording:
 
     def store(self, graph: Graph) -> None:
         """Have a definition stored with the turn, unless it is."""
-        if graph.hash not in self.stored:
-            self.stored.add(graph.hash)
+        if self._is_new(graph.hash):
             self.turn.store(graph.hash, graph.definition)
+
+    def _is_new(self, name: str) -> bool:
+        """Whether a definition may not be stored yet; from now on it is taken for stored."""
+        if name in self.stored:
+            return False
+        if len(self.stored) >= STORED_KEPT:
+            self.stored.clear()
+        self.stored.add(name)
+        return True
 
     def record_catalog(self, events: list[Event], stream: str, first_seq: int = 0) -> asyncio.Future[None]:
         """Record events of the catalogue, applied to it already; done when they are durable.
@@ -73,8 +84,7 @@ class Recording:
         turn, catalog = self.turn, self._catalog
         turn.add(stream, first_seq or catalog.seq - len(events) + 1, list(events))
         for event in events:
-            if isinstance(event, WorkflowRegistered) and event.definition not in self.stored:
-                self.stored.add(event.definition)
+            if isinstance(event, WorkflowRegistered) and self._is_new(event.definition):
                 turn.store(event.definition, catalog.workflows[event.name][event.version])
         return turn.done
 

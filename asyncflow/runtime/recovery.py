@@ -6,25 +6,20 @@ is taken up by `runtime/engine`, attempts of this process are declared interrupt
 
 from __future__ import annotations
 
-import contextlib
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from pydantic_core import from_json
-
-from asyncflow.decide.catalog import DefinitionCatalog, evolve_catalog
+from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.errors import AsyncflowError, NotFound, StoreError
 from asyncflow.model import events as ev
-from asyncflow.model.definition import parse_workflow
-from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import StartExecution
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.loading import Loaded
+from asyncflow.runtime.stored_definitions import Known, chunks, fold_catalog, know_definitions
 from asyncflow.store.journal import Journal
 from asyncflow.store.records import Recovery
 
@@ -33,8 +28,6 @@ MESSAGES = "messages:"
 """What the name of a stream begins with that has messages from outside, and no state."""
 
 _SLICE = 1_000  # events folded before others get the loop
-_STREAMS = 500  # streams read in one call
-_NAMING = (ev.ExecutionStarted, ev.ExecutionRestarted, ev.DefinitionMigrated, ev.WorkflowRegistered)
 
 History = list[Recorded]
 
@@ -54,13 +47,6 @@ class Recovered:
     removed: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     starts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-
-
-class _Known(NamedTuple):
-    """The definitions that histories name, held until these are folded: the catalog keeps none alive."""
-
-    catalog: DefinitionCatalog
-    graphs: dict[str, Graph]
 
 
 class _Gathered:
@@ -142,15 +128,18 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
     gathered.behind.discard(CATALOG_STREAM)
     gathered.incomplete.discard(CATALOG_STREAM)
     histories = gathered.histories
-    await _fold_catalog(journal, catalog, histories.pop(CATALOG_STREAM, []))
+    recent = histories.pop(CATALOG_STREAM, [])
+    if not recent or recent[0].seq > 1:
+        recent = (await journal.read_streams([CATALOG_STREAM]))[CATALOG_STREAM]
+    await fold_catalog(journal, catalog, recent)
     partial = [s for s in gathered.incomplete if s in histories]
     is_over = {CATALOG_STREAM, *(s for s in gathered.over if s not in histories)}
     wanted = dict.fromkeys([*partial, *(s for s in position.open_streams if s not in is_over)])
-    for chunk in _chunks(list(wanted)):
+    for chunk in chunks(list(wanted)):
         for stream, older in (await _read(journal, chunk, found, segments_only=True)).items():
             histories[stream] = _joined(older, histories.get(stream, []))
     await _complete(journal, histories, found)
-    known = await _know_definitions(journal, catalog, histories.values())
+    known = await know_definitions(journal, catalog, histories.values())
     for stream, history in histories.items():
         if not history or stream in found.quarantined or (stream not in gathered.behind and _ended(history)):
             continue
@@ -160,9 +149,7 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
     return found
 
 
-async def _take_in(
-    found: Recovered, stream: str, history: History, *, known: _Known, is_behind: bool
-) -> None:
+async def _take_in(found: Recovered, stream: str, history: History, *, known: Known, is_behind: bool) -> None:
     """Fold one execution; one that cannot be folded does not keep the others from starting."""
     try:
         state = await fold(stream, history, known)
@@ -180,7 +167,7 @@ async def _take_in(
 async def _complete(journal: Journal, histories: dict[str, History], found: Recovered) -> None:
     """Read whole the histories whose beginning was passed over: they ended, and were opened again."""
     torn = [s for s, h in histories.items() if h and h[0].seq > 1 and s not in found.quarantined]
-    for chunk in _chunks(torn):
+    for chunk in chunks(torn):
         histories.update(await _read(journal, chunk, found, segments_only=False))
 
 
@@ -231,7 +218,7 @@ async def load_many(
     """
     try:
         histories = await journal.read_streams(streams)
-        known = await _know_definitions(journal, catalog, histories.values())
+        known = await know_definitions(journal, catalog, histories.values())
     except StoreError as error:
         if len(streams) == 1:
             return {streams[0]: error}
@@ -255,7 +242,7 @@ async def load_many(
     return found
 
 
-async def fold(stream: str, history: Sequence[Recorded], known: _Known) -> ExecutionState:
+async def fold(stream: str, history: Sequence[Recorded], known: Known) -> ExecutionState:
     """The state that a whole history makes.
 
     Raises:
@@ -283,61 +270,5 @@ async def fold(stream: str, history: Sequence[Recorded], known: _Known) -> Execu
     return state
 
 
-async def _fold_catalog(journal: Journal, catalog: DefinitionCatalog, recent: History) -> None:
-    history = recent
-    if not recent or recent[0].seq > 1:
-        history = (await journal.read_streams([CATALOG_STREAM]))[CATALOG_STREAM]
-    hashes = [r.event.definition for r in history if isinstance(r.event, ev.WorkflowRegistered)]
-    bodies = await journal.read_definitions(list(dict.fromkeys(hashes)))
-    definitions = {name: parse_workflow(from_json(body)) for name, body in bodies.items()}
-    for recorded in history:
-        evolve_catalog(catalog, recorded.event, definitions)
-
-
-async def _know_definitions(
-    journal: Journal, catalog: DefinitionCatalog, histories: Iterable[Sequence[Recorded]]
-) -> _Known:
-    """What the histories name by hash, compiled where it is not in memory; a damaged one is left out."""
-    named = dict.fromkeys(name for history in histories for name in _named(history))
-    present = {name: catalog.graphs.get(name) for name in named}
-    known = _Known(catalog, {name: graph for name, graph in present.items() if graph is not None})
-    for chunk in _chunks([name for name, graph in present.items() if graph is None]):
-        try:
-            _add_bodies(known, await journal.read_definitions(chunk))
-        except StoreError:
-            for name in chunk:
-                with contextlib.suppress(StoreError):  # who names it cannot be folded, and says so
-                    _add_bodies(known, await journal.read_definitions([name]))
-    return known
-
-
-def _named(history: Sequence[Recorded]) -> Iterator[str]:
-    """The hashes that folding a history needs: of its own definitions, and of starts still queued."""
-    queued: deque[ev.MessageQueued] = deque()
-    for recorded in history:
-        event = recorded.event
-        if isinstance(event, _NAMING):
-            yield event.definition
-        elif isinstance(event, ev.MessageQueued):
-            queued.append(event)
-        elif isinstance(event, ev.MessageDelivered) and queued:
-            queued.popleft()
-    for message in queued:
-        if message.kind == StartExecution.__name__:
-            yield str(message.fields[0])
-
-
-def _add_bodies(known: _Known, bodies: Mapping[str, str]) -> None:
-    """Make stored definitions known under the hashes they are stored under."""
-    for name, body in bodies.items():
-        graph = known.catalog.add(parse_workflow(from_json(body)))
-        known.catalog.graphs[name] = known.graphs[name] = graph
-
-
 def _ended(history: Sequence[Recorded]) -> bool:
     return isinstance(history[-1].event, ev.ExecutionEnded)
-
-
-def _chunks(streams: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(streams), _STREAMS):
-        yield streams[start : start + _STREAMS]

@@ -123,9 +123,9 @@ class Turns:
         """Whether the state of this execution shows something that is not durable yet."""
         return self._recording.is_unsettled(stream)
 
-    async def unless_failed(self, wanted: asyncio.Future[T]) -> T:
-        """Wait for a future that a later turn fulfils; it fails when the engine does, or closes."""
-        return await self.inbox.unless_failed(wanted)
+    async def unless_failed(self, wanted: asyncio.Future[T], stream: str = "") -> T:
+        """Wait for a future that a later turn fulfils; see `Inbox.unless_failed`."""
+        return await self.inbox.unless_failed(wanted, stream)
 
     async def failed(self) -> StoreError:
         """Wait until the engine has stopped by itself, and say why; for ever, if all is well."""

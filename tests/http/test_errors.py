@@ -15,6 +15,7 @@ from asyncflow.errors import (
     NotCommitted,
     NotFound,
     OutcomeUnknown,
+    Overloaded,
     Refused,
     ShuttingDown,
     StoreError,
@@ -31,6 +32,7 @@ from tests.http.conftest import serving
         (NotFound("workflow", "w"), 404),
         (Conflict("there is one"), 409),
         (Refused("it has ended"), 409),
+        (Overloaded("wait"), 429),
         (InvalidInput("no", field="f"), 400),
         (DefinitionError([Violation("tasks[0]", "wrong")]), 400),
         (LimitExceeded("document_depth", allowed=1), 400),
@@ -60,7 +62,7 @@ async def test_an_error_has_the_status_of_its_family(error: Exception, status: i
         answer = await server.get("/fail")
 
         assert (answer.status, answer.message[:0]) == (status, "")
-        assert ("Retry-After" in answer.headers) == (status == 503)
+        assert ("Retry-After" in answer.headers) == (status in {429, 503})
 
 
 async def test_a_bug_shows_its_id_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
