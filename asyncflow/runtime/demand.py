@@ -93,7 +93,7 @@ class Demand:
         if place.rule != ANY:
             return queue, first_of(queue.held.values(), place.rule)
         seat = queue.order.first()
-        return queue, None if seat is None else next(seat.open_polls())
+        return queue, None if seat is None else seat.next_poll()
 
     def _is_capped(self, queue: Queue) -> bool:
         return bool(self._settings.max_in_flight or self.most(queue))

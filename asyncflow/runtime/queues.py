@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import NamedTuple
 
 from asyncflow.decide.sharing import Hand
@@ -21,6 +22,7 @@ from asyncflow.runtime.worker_roll import Key, QueueKey
 PRESENT_MS = 1_000
 """Who polled within this counts as there."""
 
+_DEALT_AMONG = 16  # so many polls of one worker id share what comes at the same moment
 _LONGEST_PAUSE_MS = 250  # longer ones between two polls are not waited for
 _OUTDATED = 64  # ranks kept though they hold no more, before they are looked through
 
@@ -85,6 +87,10 @@ class Seat:
         for poll in self.open.values():
             if rule.accepts(self.worker, poll.version):
                 yield poll
+
+    def next_poll(self, rule: Rule = ANY) -> Poll | None:
+        """The poll that gets its next task: processes on one host may have one id, and share too."""
+        return min(islice(self.open_polls(rule), _DEALT_AMONG), key=lambda poll: poll.pending, default=None)
 
     def wanted(self, rule: Rule = ANY) -> int:
         """How many tasks its polls ask for now."""
@@ -293,7 +299,7 @@ def first_of(seats: Iterable[Seat], rule: Rule) -> Poll | None:
     best: tuple[int, int, int] | None = None
     chosen: Poll | None = None
     for seat in seats:
-        poll = next(seat.open_polls(rule), None)
+        poll = seat.next_poll(rule)
         if poll is not None:
             rank = (seat.load, seat.served_ms, poll.number)
             if best is None or rank < best:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from asyncflow.model.values import JsonObject
+from tests.integration.engine_support import simple, workflow
 from tests.integration.waiting import until
 from tests.integration.worker_support import Shop, result_of, shop
 
@@ -66,6 +67,18 @@ async def test_single_worker_gets_all_it_asks_for(tmp_path: Path) -> None:
         await made.start_many(7)
         assert len(await made.poll("w1", 5, timeout_ms=1_000)) == 5
         assert len(await made.poll("w1", 5, timeout_ms=1_000)) == 2
+
+
+async def test_polls_of_one_worker_id_share_what_comes_at_once(tmp_path: Path) -> None:
+    async with shop(tmp_path / "a.db") as made:
+        polls = [asyncio.ensure_future(made.poll("host", 5, timeout_ms=5_000)) for _ in WORKERS]
+        await until(lambda: len(made.engine.carry.hand_out.demand.queue("far", "").polls) == 5)
+        tasks = [[simple("far", ref=worker)] for worker in WORKERS]
+        forked: JsonObject = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN", "forkTasks": tasks}
+        joined: JsonObject = {"name": "j", "taskReferenceName": "j", "type": "JOIN", "joinOn": WORKERS}
+        await made.start(workflow("w", [forked, joined]))
+
+        assert [len(tasks) for tasks in await asyncio.gather(*polls)] == [1] * 5
 
 
 async def test_worker_that_does_not_come_back_keeps_nothing_from_others(tmp_path: Path) -> None:
