@@ -59,7 +59,7 @@ def _arguments(url: str, options: argparse.Namespace) -> list[str]:
         "--request-timeout",
         "20",
         "--phases",
-        "examples,fuzzing",
+        "examples,coverage,fuzzing,stateful",
         *(["--report", "junit", "--report-junit-path", str(options.report)] if options.report else []),
     ]
 
