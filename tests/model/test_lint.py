@@ -86,6 +86,13 @@ def test_nothing_is_said_of_a_good_definition(data: Json) -> None:
             "tasks[0].taskReferenceName",
             "avoid '__': loops split reference names there",
         ),
+        (
+            workflow(
+                task("DO_WHILE", ref="l", loopCondition="false", loopOver=[task(ref="a")]), task(ref="a__12")
+            ),
+            "tasks[1].taskReferenceName",
+            "is the name of iteration 12 of 'a' in a loop too: each may find the other's record",
+        ),
         (workflow(task("DECISION")), "tasks[0].type", "DECISION is deprecated, use SWITCH"),
         (workflow(task("LAMBDA")), "tasks[0].type", "LAMBDA is deprecated, use INLINE"),
         (
