@@ -105,9 +105,52 @@ def forked_names(form: str, task: TaskState, listed: list[JsonValue]) -> list[st
     """The task names whose registered definitions apply in the fork."""
     if form == INPUTS:
         return [template_name(task)]
-    key = "name" if form == TASKS else "taskName"
+    if form == TASKS:
+        return list(dict.fromkeys(_names_within(listed)))
     return list(
-        dict.fromkeys(str(item[key]) for item in listed if isinstance(item, Mapping) and item.get(key))
+        dict.fromkeys(
+            str(item["taskName"]) for item in listed if isinstance(item, Mapping) and item.get("taskName")
+        )
+    )
+
+
+def _names_within(listed: list[JsonValue]) -> Iterator[str]:
+    """The names of tasks that came as data, and of those inside them."""
+    todo = listed[::-1]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, list):
+            todo.extend(reversed(item))
+        elif isinstance(item, Mapping):
+            if item.get("name"):
+                yield str(item["name"])
+            cases = item.get("decisionCases")
+            todo += [item[key] for key in ("loopOver", "defaultCase", "forkTasks") if item.get(key)]
+            todo += cases.values() if isinstance(cases, Mapping) else ()
+
+
+def _bound(tasks: list[WorkflowTask], known: Mapping[str, TaskDefinition]) -> list[WorkflowTask]:
+    """The tasks of a list inside a forked one, with the registered definitions that were recorded."""
+    return [_bind_within(_defined(task, known), known) for task in tasks]
+
+
+def _defined(task: WorkflowTask, known: Mapping[str, TaskDefinition]) -> WorkflowTask:
+    if task.task_definition is not None or task.name not in known:
+        return task
+    return task.model_copy(update={"task_definition": known[task.name]})
+
+
+def _bind_within(task: WorkflowTask, known: Mapping[str, TaskDefinition]) -> WorkflowTask:
+    """The task with those definitions in the tasks inside it; its own is the caller's affair."""
+    if not known or not (task.fork_tasks or task.decision_cases or task.default_case or task.loop_over):
+        return task
+    return task.model_copy(
+        update={
+            "fork_tasks": [_bound(branch, known) for branch in task.fork_tasks],
+            "decision_cases": {key: _bound(case, known) for key, case in task.decision_cases.items()},
+            "default_case": _bound(task.default_case, known),
+            "loop_over": _bound(task.loop_over, known),
+        }
     )
 
 
@@ -238,7 +281,7 @@ def _open_tasks(
     inputs = task.input.get(name or "") if members.form == TASKS else None
     for index, item in enumerate(listed):
         made, given = _forked_task(members.form, item, index, inputs=inputs)
-        node = compile_task(made, home, definition=known.get(made.name))
+        node = compile_task(_bind_within(made, known), home, definition=known.get(made.name))
         members.nodes.append(node)
         members.inputs.append(given)
         members.refs.append(f"{made.task_reference_name}{members.suffix}")

@@ -179,3 +179,18 @@ def test_bad_legacy_form_fails_the_execution(listed: object) -> None:
     state = made.start(workflow(*dynamic_fork("f", {"listed": listed}, **LEGACY)))
 
     assert state.status == "FAILED"
+
+
+def test_tasks_inside_a_listed_operator_have_their_registered_definitions() -> None:
+    made = world()
+    made.register_task(name="a", retryCount=2, retryDelaySeconds=7)
+    made.register_task(name="b", retryCount=0)
+    inner = switch("s", 1, {"1": [task("a")]})
+    around = loop("l", task("b"), inner, times=1)
+    state = made.start(workflow(*tasks_fork("f", [around], {})))
+    made.end(state, "b__1")
+    record = made.task(state, "a__1")
+
+    assert (record.node.policy.retry_count, record.node.policy.retry_delay) == (2, 7)
+    assert made.task(state, "b__1").node.policy.retry_count == 0
+    assert made.fold(state.execution_id).by_ref["a__1"].node.policy == record.node.policy
