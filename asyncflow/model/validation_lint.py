@@ -124,8 +124,8 @@ def _unknown_references(
 def _naming(placed: Placed, references: frozenset[str]) -> Iterator[Finding]:
     looped, mark, iteration = placed.task.task_reference_name.rpartition("__")
     if mark and looped in references and iteration.isascii() and iteration.isdigit():
-        said = f"is the name of iteration {iteration} of {looped!r} in a loop too: each may find the other's record"
-        yield "taskReferenceName", said
+        said = f"is the name of iteration {iteration} of {looped!r} in a loop too"
+        yield "taskReferenceName", f"{said}: each may find the other's record"
     elif "__" in placed.task.task_reference_name:
         yield "taskReferenceName", "avoid '__': loops split reference names there"
     successor = _SUCCESSORS.get(placed.task.type)
