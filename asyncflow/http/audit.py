@@ -121,7 +121,7 @@ async def get_audit(call: Call) -> Reply:
 def is_audited(route: Route, *, workers: bool = False) -> bool:
     """Whether what a route does is written down; what workers say of their tasks only with `workers`."""
     place = route.method, route.path
-    if route.method in _SAFE or place in ONLY_READING:
+    if (route.method in _SAFE and not route.changes) or place in ONLY_READING:
         return False
     return workers or place not in UNAUDITED
 

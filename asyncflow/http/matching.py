@@ -68,12 +68,17 @@ class Matcher:
             self._plain[route.method, route.path] = Found(route, {})
 
     def find(self, method: str, path: str) -> Found | None:
-        """The route for a path as it was sent, without its query; HEAD is GET.
+        """The route for a path as it was sent, without its query; HEAD is GET where that changes nothing.
 
         Raises:
             InvalidInput: an escape in a variable part is broken.
         """
-        wanted = "GET" if method == "HEAD" else method
+        if method != "HEAD":
+            return self._found(method, path)
+        found = self._found("GET", path)
+        return found if found is not None and found.route.answers_head else None
+
+    def _found(self, wanted: str, path: str) -> Found | None:
         plain = self._plain.get((wanted, path))
         if plain is not None:
             return plain
@@ -103,8 +108,9 @@ class Matcher:
 
     def allowed(self, path: str) -> list[str]:
         """The methods that a path has routes for, sorted; empty if there is no such path."""
-        methods = {method for place, _ in _walk(self._root, path.split("/"), 1) for method in place.routes}
-        if "GET" in methods:
+        ends = [end for place, _ in _walk(self._root, path.split("/"), 1) for end in place.routes.values()]
+        methods = {route.method for route, _ in ends}
+        if any(route.answers_head for route, _ in ends):
             methods.add("HEAD")
         return sorted(methods | {"OPTIONS"}) if methods else []
 

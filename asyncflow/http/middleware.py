@@ -189,6 +189,8 @@ class Door:
                 await tell_of(call, route, None, "cancelled")
             raise
         except Exception as error:  # noqa: BLE001 - as in `answer`, and counted
+            if isinstance(error, Unauthenticated):
+                tell_of_refusal(call.services, Found(route, dict(call.path)), error, call.caller)
             outcome, reply = outcome_of(error), self._errors.reply(error)
         if route in self._audited:
             await tell_of(call, route, reply, outcome)

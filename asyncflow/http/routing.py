@@ -190,7 +190,7 @@ class Routes:
         return iter(self._routes)
 
     def get(self, path: str, **said: Unpack[Said]) -> Callable[[Handler], Handler]:
-        """A route for GET, and for HEAD unless it begins or changes something; variable parts are `{name}`, all the rest `{name*}`."""
+        """A route for GET, and for HEAD where it changes nothing; parts are `{name}`, the rest `{name*}`."""
         return self._route("GET", path, said)
 
     def post(self, path: str, **said: Unpack[Said]) -> Callable[[Handler], Handler]:

@@ -193,7 +193,41 @@ def test_what_is_not_audited_is_a_short_list_of_routes_that_exist() -> None:
     }
 
     assert silent == (UNAUDITED | ONLY_READING) & every
+    assert every >= STARTS
     assert not STARTS & silent
+
+
+@pytest.mark.route("GET /api/scheduler/schedules/{name}/pause")
+@pytest.mark.route("GET /api/scheduler/schedules/{name}/resume")
+@pytest.mark.route("GET /api/scheduler/admin/pause")
+@pytest.mark.route("GET /api/scheduler/admin/resume")
+async def test_what_changes_something_by_get_is_audited_and_not_done_by_head(
+    guarded: Server, ring: KeyRing
+) -> None:
+    paths = [
+        f"/api/scheduler/{each}"
+        for each in ("schedules/s/pause", "schedules/s/resume", "admin/pause", "admin/resume")
+    ]
+    for path in paths:
+        headers = ring.headers("admin")
+        assert (await guarded.call("HEAD", path, headers=headers)).status == 405
+        assert (await guarded.get(path, headers=headers)).status in {200, 404}
+
+    found = await entries(guarded, ring, kind="scheduler")
+    expected = [f"GET {path.replace('/s/', '/{name}/')}" for path in paths]
+    assert [row["action"] for row in found] == expected
+    assert not guarded.services.schedules.firing.is_held
+
+
+@pytest.mark.route("POST /api/token")
+async def test_a_wrong_secret_for_a_token_is_a_refusal_too(guarded: Server, ring: KeyRing) -> None:
+    key_id = ring.by_role["viewer"].record.key_id
+    answer = await guarded.post("/api/token", json={"keyId": key_id, "keySecret": "guessed"})
+
+    assert answer.status == 401
+    rows = await entries(guarded, ring, action="POST /api/token")
+    assert [(row["caller"], row["outcome"]) for row in rows] == [("nobody", "unauthenticated")]
+    assert guarded.services.audit.refused == 1
 
 
 async def test_what_workers_say_of_their_tasks_is_not_audited(guarded: Server, ring: KeyRing) -> None:

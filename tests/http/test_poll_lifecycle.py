@@ -182,3 +182,13 @@ async def test_c40_a_fifth_of_all_answers_lost_loses_no_execution_and_does_nothi
         assert ended == Counter(NAMES)
     lost = sum((client.lost for client in clients), Counter[str]())
     assert set(lost) == {"GET before", "GET after", "POST before", "POST after"}
+
+
+async def test_asking_for_the_headers_of_a_poll_takes_no_task(server: Server) -> None:
+    await started(server)
+    for path in ("/api/tasks/poll/work", "/api/tasks/poll/batch/work"):
+        answer = await server.call("HEAD", path, params={"workerid": "w1"})
+        assert answer.status == 405
+        assert "HEAD" not in answer.headers["Allow"]
+
+    assert (await polled(server))["status"] == "IN_PROGRESS"
