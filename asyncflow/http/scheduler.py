@@ -6,6 +6,7 @@ Statuses are Conductor's, but a cron expression that cannot be read is 400. What
 
 from __future__ import annotations
 
+from asyncflow.app.callers import ANONYMOUS
 from asyncflow.app.schedules import MOST_NEXT, Wanted
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.http.routing import (
@@ -99,7 +100,10 @@ def _no_such(error: NotFound) -> HttpError:
 )
 async def save_schedule(call: Call) -> Reply:
     """Make a schedule, or replace the one of its name."""
-    return reply_json(await call.services.schedules.save(await call.json_object(), by=call.caller.name))
+    body = await call.json_object()
+    if call.caller is not ANONYMOUS:  # who it is said to be made by is said to start what it starts
+        body.pop("createdBy", None)
+    return reply_json(await call.services.schedules.save(body, by=call.caller.name))
 
 
 @routes.get(
@@ -182,13 +186,15 @@ async def resume_schedule(call: Call) -> Reply:
     return reply_empty()
 
 
-@routes.get("/api/scheduler/schedules/{name}/pause", role=OPERATOR, query=(_REASON,), errors=(404,))
+@routes.get(
+    "/api/scheduler/schedules/{name}/pause", role=OPERATOR, query=(_REASON,), errors=(404,), changes=True
+)
 async def pause_schedule_by_get(call: Call) -> Reply:
     """Pause a schedule as Orkes' server lets clients do; the Python SDK before 2.0 knows no other way."""
     return await pause_schedule(call)
 
 
-@routes.get("/api/scheduler/schedules/{name}/resume", role=OPERATOR, errors=(404,))
+@routes.get("/api/scheduler/schedules/{name}/resume", role=OPERATOR, errors=(404,), changes=True)
 async def resume_schedule_by_get(call: Call) -> Reply:
     """Resume a schedule as Orkes' server lets clients do; the Python SDK before 2.0 knows no other way."""
     return await resume_schedule(call)
@@ -270,14 +276,14 @@ async def search_schedule_executions(call: Call) -> Reply:
     return reply_json({"totalHits": total, "results": found})
 
 
-@routes.get("/api/scheduler/admin/pause", role=ADMIN, answers=json_answer("Map"))
+@routes.get("/api/scheduler/admin/pause", role=ADMIN, answers=json_answer("Map"), changes=True)
 async def hold_scheduler(call: Call) -> Reply:
     """Fire nothing until told to go on, or until the server is started again."""
     call.services.schedules.firing.hold(is_held=True)
     return reply_json({"paused": True})
 
 
-@routes.get("/api/scheduler/admin/resume", role=ADMIN, answers=json_answer("Map"))
+@routes.get("/api/scheduler/admin/resume", role=ADMIN, answers=json_answer("Map"), changes=True)
 async def release_scheduler(call: Call) -> Reply:
     """Fire again."""
     call.services.schedules.firing.hold(is_held=False)

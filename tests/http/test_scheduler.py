@@ -8,6 +8,7 @@ from asyncflow.app.logbook import Firing
 from asyncflow.app.schedule_starts import EXECUTED
 from asyncflow.model.values import JsonObject
 from tests.http.conftest import Server
+from tests.http.credentials import key_ring
 
 BASE = "/api/scheduler"
 SAVE = pytest.mark.route("POST /api/scheduler/schedules")
@@ -279,3 +280,14 @@ async def test_the_whole_scheduler_is_held_and_released(server: Server) -> None:
     assert is_held
     assert not server.services.schedules.firing.is_held
     assert (await server.get(f"{BASE}/admin/requeue")).json == {"schedules": 1}
+
+
+@SAVE
+async def test_what_a_schedule_says_of_its_author_is_not_believed_where_callers_are_known(
+    server: Server,
+) -> None:
+    ring = await key_ring(server.services.keys)
+    path, headers = f"{BASE}/schedules", ring.headers("author")
+    made = record((await server.post(path, json=body(createdBy="admin-key"), headers=headers)).json)
+
+    assert made["createdBy"] == "author-key"
