@@ -63,7 +63,8 @@ class Logbook:
     ) -> None:
         """Add lines to the log of a task; beyond 1,000 lines or 1 MiB it is cut, and says so.
 
-        `execution_id` is looked up where it is not given; `at_ms` 0 is now. An unknown task is no error.
+        `execution_id` is looked up where it is not given; `at_ms` 0 is now. An unknown task is no error. What
+        cannot be stored of a text, NUL and halves of surrogate pairs, is shown by marks.
 
         Raises:
             InvalidInput, LimitExceeded: a text is empty or too long, or there are too many lines.
@@ -74,7 +75,7 @@ class Logbook:
             raise LimitExceeded("log lines of one call", allowed=_LINES, actual=len(lines))
         now_ms = at_ms or self._now_ms()
         await self._engine.logs.add(
-            *(TaskLine(task_id, now_ms, line, "INFO", execution_id) for line in lines)
+            *(TaskLine(task_id, now_ms, _kept(line), "INFO", execution_id) for line in lines)
         )
 
     async def log_lines(self, task_id: str, *, start: int = 0, size: int = 1_001) -> list[JsonObject]:
@@ -142,3 +143,8 @@ def _check(field: str, text: str, most: int, *, needed: bool = True) -> None:
         raise InvalidInput("a text is expected", field=field)
     if len(text) > most:
         raise LimitExceeded(field, allowed=most, actual=len(text))
+
+
+def _kept(line: str) -> str:
+    """A line as it can be stored: the database ends a text at NUL."""
+    return line.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

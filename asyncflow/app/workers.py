@@ -6,6 +6,7 @@ Conductor's rules for stale and unknown updates are kept here; who gets which ta
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ MOST_TIMEOUT_MS = 5_000
 MOST_COUNT = 10_000
 _MOST_LINES = 10
 _SECONDS_BELOW = 100_000_000_000  # a time below it is of a client that counts in seconds
+_LATEST_MS = 253_402_300_800_000  # the year 10000: a time that is later is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class Workers(WorkerQueues):
         if result.extend_lease:
             await self.engine.submit(result.workflow_id, inputs.ExtendLease(task.number))
             return
+        lines = _lines(result)
         output, size = await self._accepted(result.output, task)
         command = inputs.UpdateTask(
             task.number,
@@ -156,7 +159,7 @@ class Workers(WorkerQueues):
             output_bytes=size,
         )
         await self.engine.submit(result.workflow_id, command, size=size)
-        await self._keep(result)
+        await self._keep(result, lines)
 
     async def _accepted(
         self, output: JsonObject, task: TaskState, *, merged: bool = False
@@ -169,18 +172,14 @@ class Workers(WorkerQueues):
             checked = await payloads.store_excess(checked, size, what="outputData", merged=merged)
         return checked, size
 
-    async def _keep(self, result: TaskResult) -> None:
-        if self._logbook is None:
-            return
-        for line in result.logs[:_MOST_LINES]:
-            text, at_ms = line.get("log"), line.get("createdTime")
-            at_ms = int(at_ms) if isinstance(at_ms, int | float) else 0
-            at_ms = at_ms * 1000 if at_ms < _SECONDS_BELOW else at_ms
-            if isinstance(text, str) and text:
-                check_texts(log=text)
-                await self._logbook.add_log_lines(
-                    result.task_id, [text], execution_id=result.workflow_id, at_ms=at_ms
-                )
+    async def _keep(self, result: TaskResult, lines: Sequence[tuple[str, int]]) -> None:
+        """Add to the log of a task; its lines share a commit."""
+        logbook = self._logbook
+        if logbook is not None:
+            task, execution = result.task_id, result.workflow_id
+            await asyncio.gather(
+                *(logbook.add_log_lines(task, [text], execution_id=execution, at_ms=at) for text, at in lines)
+            )
 
     async def update_by_reference(
         self,
@@ -258,3 +257,14 @@ class Workers(WorkerQueues):
             if task is not None:
                 return state, task
         raise NotFound("task", task_id)
+
+
+def _lines(result: TaskResult) -> list[tuple[str, int]]:
+    """The lines that are kept of a result, with their times, 0 for now; none keeps it from counting."""
+    found: list[tuple[str, int]] = []
+    for line in result.logs[:_MOST_LINES]:
+        text, at = line.get("log"), line.get("createdTime")
+        if isinstance(text, str) and text:
+            at_ms = int(at) if isinstance(at, int | float) and 0 < at < _LATEST_MS else 0
+            found.append((text, at_ms * 1000 if at_ms < _SECONDS_BELOW else at_ms))
+    return found

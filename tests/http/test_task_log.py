@@ -123,3 +123,31 @@ async def test_a_task_that_is_not_there_is_404(server: Server, task: str) -> Non
 @pytest.mark.parametrize("task", ["%00", "a" * 4097, "%ff"])
 async def test_what_cannot_be_an_id_is_400(server: Server, task: str) -> None:
     assert (await server.raw("GET", f"/api/tasks/{task}")).status == 400
+
+
+@pytest.mark.route("POST /api/tasks")
+@pytest.mark.parametrize("time", [1e300, 10**30, 2**63, -(10**30), -1, None, "soon"])
+async def test_a_line_of_a_result_whose_time_is_none_is_of_now(server: Server, time: object) -> None:
+    execution = await started(server)
+    task = await polled(server)
+    said = {**result(task), "logs": [{"log": "one", "createdTime": time}, {"log": "two"}]}
+    answer = await server.post("/api/tasks", json=said)
+
+    assert (answer.status, answer.text) == (200, task["taskId"])
+    assert (await server.services.executions.get(execution))["status"] == "COMPLETED"
+    found = as_list(await server.get(f"/api/tasks/{task['taskId']}/log"))
+    assert [line["log"] for line in found] == ["one", "two"]
+    now_ms = server.services.executions.engine.clock.now().wall_ms
+    assert all(abs(now_ms - int(str(line["createdTime"]))) < 3_600_000 for line in found)
+
+
+@pytest.mark.route("POST /api/tasks")
+@pytest.mark.parametrize("line", ["x" * 5_000, "a\x00b"])
+async def test_a_line_however_odd_keeps_no_result_from_being_answered(server: Server, line: str) -> None:
+    execution = await started(server)
+    task = await polled(server)
+    answer = await server.post("/api/tasks", json={**result(task), "logs": [{"log": line}]})
+
+    assert (answer.status, answer.text) == (200, task["taskId"])
+    assert (await server.services.executions.get(execution))["status"] == "COMPLETED"
+    assert await lines(server, task["taskId"]) == [line.replace("\0", "\ufffd")]
