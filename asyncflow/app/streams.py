@@ -42,6 +42,7 @@ class Streams:
         self._of_one: dict[str, set[Watcher]] = {}
         self._of_all: set[Watcher] = set()
         self._all: set[Watcher] = set()
+        self._is_hurried = False
 
     @property
     def count(self) -> int:
@@ -56,6 +57,8 @@ class Streams:
     def enter(self, wish: Wish) -> Watcher:
         """Watch from here on, until `leave`."""
         watcher = Watcher(wish)
+        if self._is_hurried:
+            watcher.close()
         if not self._all:
             self._engine.turns.listeners.append(self._turn)
         self._all.add(watcher)
@@ -74,7 +77,8 @@ class Streams:
             self._engine.turns.listeners.remove(self._turn)
 
     def hurry(self) -> None:
-        """The server stops: everybody gets what waits, and is told that no more comes."""
+        """The server stops: everybody, who comes late too, gets what waits and is told that no more comes."""
+        self._is_hurried = True
         for watcher in self._all:
             watcher.close()
 

@@ -332,3 +332,14 @@ def test_positions_are_read_strictly() -> None:
 def test_messages_end_with_an_empty_line() -> None:
     for news in (None, Shown("1", "K", b"{}"), Shown("1", "", b""), Gap("x", "1"), Ended("closing")):
         assert http_streams._piece(news).endswith(b"\n\n")
+
+
+async def test_who_comes_after_the_stop_began_is_told_so(server: Server) -> None:
+    streams = server.services.streams
+    streams.hurry()
+    watcher = streams.enter(Wish())
+    async with asyncio.timeout(10):
+        found = [each async for each in streams.of_all(watcher, None, beat_s=60)]
+    streams.leave(watcher)
+
+    assert found[-1] == Ended("closing")
