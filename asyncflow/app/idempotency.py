@@ -29,6 +29,7 @@ class _Used:
     request_hash: str
     answer: asyncio.Future[ExecutionState] | None = None
     turn: int = 0
+    began_ms: int = 0
 
 
 # Two requests with one key meet in `_recent`, which is read and written without giving up the loop in
@@ -79,7 +80,9 @@ class Idempotency:
             self._forget()
         identity = self._starting.draw_id()
         answer = self._starting.begin(identity, prepared)
-        used = self._recent[key] = _Used(identity, prepared.command.request_hash, answer)
+        began_ms = self._starting.engine.clock.now().elapsed_ms
+        used = _Used(identity, prepared.command.request_hash, answer, began_ms=began_ms)
+        self._recent[key] = used
         answer.add_done_callback(lambda done: self._began(key, used, done))
         await asyncio.shield(answer)
         return identity
@@ -104,14 +107,14 @@ class Idempotency:
 
     async def _find(self, key: Key) -> _Used | None:
         """The last use of a key, within its life."""
-        known = self._recent.get(key)
+        engine = self._starting.engine
+        since_ms = engine.clock.now().elapsed_ms - round(engine.settings.idempotency_life_s * 1000)
+        known = self._remembered(key, since_ms)
         if known is not None:
             return known
-        engine = self._starting.engine
         if not self._is_caught_up:  # what an earlier process recorded and did not show yet
             await engine.views_caught_up()
             self._is_caught_up = True
-        since_ms = engine.clock.now().elapsed_ms - round(engine.settings.idempotency_life_s * 1000)
         conditions = [
             Condition("idempotency_key", "=", (key[1],)),
             Condition("name", "=", (key[0],)),
@@ -119,7 +122,14 @@ class Idempotency:
         ]
         rows = await self._views.list_executions(conditions, Page(1))
         found = [_Used(row.execution_id, row.request_hash) for row in rows]
-        return self._recent.get(key) or (found[0] if found else None)
+        return self._remembered(key, since_ms) or (found[0] if found else None)
+
+    def _remembered(self, key: Key, since_ms: int) -> _Used | None:
+        """The last use that is remembered here, if it is under way or began after this time."""
+        known = self._recent.get(key)
+        if known is None or (known.answer is None and known.began_ms <= since_ms):
+            return None
+        return known
 
     async def _has_ended(self, used: _Used) -> bool:
         if used.answer is not None:

@@ -151,11 +151,13 @@ class TestShortLife:
     def engine_settings(self) -> EngineSettings:
         return EngineSettings(idempotency_life_s=0.001)
 
-    async def test_a_key_that_is_over_starts_anew(self, server: Server) -> None:
+    @pytest.mark.parametrize("is_remembered", [False, True])
+    async def test_a_key_that_is_over_starts_anew(self, server: Server, *, is_remembered: bool) -> None:
         await registered(server, definition("w", SET))
         first = await started(server, "FAIL")
         keys = server.services.executing._keys
-        keys._recent.clear()  # as a restart does
+        if not is_remembered:
+            keys._recent.clear()  # as a restart does
         while (
             server.services.executions.engine.clock.now().elapsed_ms
             <= await _begun_ms(server, first.text) + 1
