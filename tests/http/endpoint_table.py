@@ -1,14 +1,13 @@
 """All endpoints with the tests that name them: `python -m tests.http.endpoint_table > docs/rest.md`.
 
 It is made of the routes and of the marks of tests, so that neither can be forgotten; that the page is the
-newest is held by `test_endpoint_table`.
+newest in all that matters is held by `test_endpoint_table`.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from asyncflow.http.tables import all_routes, all_subjects
 
 HEAD = """# The REST surface
 
-Every endpoint, the role that it needs where keys are configured, and the tests that show it. What each
+Every endpoint, the role that it needs where keys are configured, and a test that shows it. What each
 takes and answers is in the OpenAPI document that the server serves at `/api-docs`; how it is served is in
 [serving](serving.md). The page is made by `python -m tests.http.endpoint_table`.
 """
@@ -26,12 +25,12 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def named_tests() -> dict[str, list[str]]:
-    """`METHOD /path` to the tests that name it, as `file::test`, or the file where all of it does; sorted."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
+    """`METHOD /path` to the tests that name it, as `file::test`, or the file where all of it does, in order."""
+    found: dict[str, list[str]] = {}
     for path in sorted(FOLDER.glob("test_*.py")):
         for route, test in _named(ast.parse(path.read_text(encoding="utf-8"))):
-            found[route].add(f"{path.name}::{test}" if test else path.name)
-    return {route: sorted(tests) for route, tests in found.items()}
+            found.setdefault(route, []).append(f"{path.name}::{test}" if test else path.name)
+    return found
 
 
 def _named(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -68,16 +67,16 @@ def table() -> str:
     for routes in all_subjects():
         subjects.setdefault(routes.tag, []).extend(routes)
     for tag, listed in subjects.items():
-        parts.append(f"\n## {tag}\n\n| method | path | role | tests |\n| --- | --- | --- | --- |\n")
+        parts.append(f"\n## {tag}\n\n| method | path | role | shown by |\n| --- | --- | --- | --- |\n")
         parts += [_row(route, tests) for route in listed]
     parts.append(f"\n{len(all_routes())} endpoints.\n")
     return "".join(parts)
 
 
 def _row(route: Route, tests: dict[str, list[str]]) -> str:
-    named = tests.get(f"{route.method} {route.path}", [])
-    shown = "<br>".join(f"`{each}`" for each in named)
-    return f"| {route.method} | `{route.path}` | {route.role.name.lower()} | {shown} |\n"
+    """One line; of its tests the first, as a page of all would be out of date with every new one."""
+    named = tests.get(f"{route.method} {route.path}", [""])[0]
+    return f"| {route.method} | `{route.path}` | {route.role.name.lower()} | `{named}` |\n"
 
 
 if __name__ == "__main__":
