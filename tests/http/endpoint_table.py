@@ -25,7 +25,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def named_tests() -> dict[str, list[str]]:
-    """`METHOD /path` to the tests that name it, as `file::test`, or the file where all of it does, in order."""
+    """`METHOD /path` to the tests that name it in order: `file::test`, or the file where all of it does."""
     found: dict[str, list[str]] = {}
     for path in sorted(FOLDER.glob("test_*.py")):
         for route, test in _named(ast.parse(path.read_text(encoding="utf-8"))):
