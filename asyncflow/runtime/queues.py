@@ -23,6 +23,7 @@ PRESENT_MS = 1_000
 """Who polled within this counts as there."""
 
 _DEALT_AMONG = 16  # so many polls of one worker id share what comes at the same moment
+_LATE_MS = 50  # so much later than expected a poll may come
 _LONGEST_PAUSE_MS = 250  # longer ones between two polls are not waited for
 _OUTDATED = 64  # ranks kept though they hold no more, before they are looked through
 
@@ -105,7 +106,7 @@ class Seat:
     def expected_ms(self) -> int:
         """Until when it should poll again: pauses can grow to twice the last one."""
         is_short = self.paused and self.pause_ms <= _LONGEST_PAUSE_MS
-        return self.seen_ms + (min(2 * self.pause_ms, _LONGEST_PAUSE_MS) if is_short else 0)
+        return self.seen_ms + (min(2 * self.pause_ms + _LATE_MS, _LONGEST_PAUSE_MS) if is_short else 0)
 
     def hand(self, now_ms: int, free: int) -> Hand:
         """What sharing has to know of it; `free` is how many more it may have."""

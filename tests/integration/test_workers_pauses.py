@@ -42,7 +42,7 @@ async def second_of_two(made: Shop) -> asyncio.Future[list[JsonObject]]:
 async def test_task_is_kept_for_as_long_as_its_worker_usually_stays_away(idle: Idle) -> None:
     made, clock = idle
     more = await second_of_two(made)
-    await clock.advance(0.190)
+    await clock.advance(0.240)
 
     assert not more.done()
     assert len(await made.poll("w2", 5, timeout_ms=0)) == 1
@@ -51,7 +51,7 @@ async def test_task_is_kept_for_as_long_as_its_worker_usually_stays_away(idle: I
 async def test_task_goes_to_another_once_its_worker_is_overdue(idle: Idle) -> None:
     made, clock = idle
     more = await second_of_two(made)
-    await clock.advance(0.210)
+    await clock.advance(0.260)
 
     assert len(await more) == 1
 
