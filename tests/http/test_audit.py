@@ -197,10 +197,6 @@ def test_what_is_not_audited_is_a_short_list_of_routes_that_exist() -> None:
     assert not STARTS & silent
 
 
-@pytest.mark.route("GET /api/scheduler/schedules/{name}/pause")
-@pytest.mark.route("GET /api/scheduler/schedules/{name}/resume")
-@pytest.mark.route("GET /api/scheduler/admin/pause")
-@pytest.mark.route("GET /api/scheduler/admin/resume")
 async def test_what_changes_something_by_get_is_audited_and_not_done_by_head(
     guarded: Server, ring: KeyRing
 ) -> None:
@@ -219,7 +215,6 @@ async def test_what_changes_something_by_get_is_audited_and_not_done_by_head(
     assert not guarded.services.schedules.firing.is_held
 
 
-@pytest.mark.route("POST /api/token")
 async def test_a_wrong_secret_for_a_token_is_a_refusal_too(guarded: Server, ring: KeyRing) -> None:
     key_id = ring.by_role["viewer"].record.key_id
     answer = await guarded.post("/api/token", json={"keyId": key_id, "keySecret": "guessed"})
