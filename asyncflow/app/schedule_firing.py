@@ -10,8 +10,10 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.schedule_definitions import Schedule
@@ -19,10 +21,11 @@ from asyncflow.app.schedule_starts import POLLED, FiringCounts, ScheduleStarts
 from asyncflow.app.schedule_times import Due
 from asyncflow.app.service import Service
 from asyncflow.errors import ShuttingDown, StoreError
-from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.timers import TimerKey
 
 log = logging.getLogger("asyncflow.schedules")
+
+T = TypeVar("T")
 
 MOST_CAUGHT_UP = 1_000
 """Missed times of one schedule that are made up for, at most; older ones are dropped."""
@@ -31,7 +34,7 @@ _KEY = TimerKey("", 0, "schedules")
 _LOOK_MS = 60_000  # a wall clock that somebody moved is noticed within this time
 _AGAIN_MS = 1_000  # after the store took nothing
 _TOGETHER = 100  # times fired at once
-_AT_ONCE = 200  # times gathered before others get the loop
+_FEW, _SHORT_MS = 5, 600_000  # expressions, and a stretch, whose times are worked out on the loop
 _BACK_MS = 25 * 3_600_000  # a wall clock set back by more had been wrong
 
 
@@ -233,7 +236,7 @@ class ScheduleFiring:
             if entry.schedule.catch_up == "all":
                 await self._gather_each(entry, now_ms)
             else:
-                due = entry.schedule.last_due(entry.handled_ms, now_ms)
+                due = await _worked_out(entry, entry.schedule.last_due, now_ms)
                 if due is not None:
                     entry.waiting.append(due)
                 entry.handled_ms = max(entry.handled_ms, now_ms)
@@ -248,16 +251,11 @@ class ScheduleFiring:
 
     async def _gather_each(self, entry: _Entry, now_ms: int) -> None:
         schedule = entry.schedule
-        begin_ms = schedule.recent(entry.handled_ms, now_ms, MOST_CAUGHT_UP)
-        if begin_ms > entry.handled_ms:
+        before_ms, missed = await _worked_out(entry, partial(_missed, schedule), now_ms)
+        if before_ms:
             self._starts.counts.dropped += 1
-            log.warning("missed times dropped", extra={"schedule": schedule.name, "before_ms": begin_ms})
-        due, count = schedule.next_due(begin_ms), 0
-        while due is not None and due.at_ms <= now_ms:
-            entry.waiting.append(due)
-            due, count = schedule.next_due(due.at_ms), count + 1
-            if count % _AT_ONCE == 0:
-                await breathe()
+            log.warning("missed times dropped", extra={"schedule": schedule.name, "before_ms": before_ms})
+        entry.waiting += missed
         entry.handled_ms = max(entry.handled_ms, now_ms)
 
     async def _fire_one(self, entry: _Entry) -> None:
@@ -266,3 +264,22 @@ class ScheduleFiring:
         await self._starts.fire(entry.schedule, due, entry.started)
         if entry.waiting and entry.waiting[0] is due:
             entry.waiting.popleft()
+
+
+async def _worked_out(entry: _Entry, times: Callable[[int, int], T], now_ms: int) -> T:
+    """What is due since a schedule's times were dealt with; in a thread where it takes long to find out."""
+    since_ms = entry.handled_ms
+    if len(entry.schedule.crons) <= _FEW and now_ms - since_ms <= _SHORT_MS:
+        return times(since_ms, now_ms)
+    return await asyncio.to_thread(times, since_ms, now_ms)
+
+
+def _missed(schedule: Schedule, after_ms: int, until_ms: int) -> tuple[int, list[Due]]:
+    """The times that are made up for, oldest first; and before when some were dropped, 0 if none was."""
+    begin_ms = schedule.recent(after_ms, until_ms, MOST_CAUGHT_UP)
+    found: list[Due] = []
+    due = schedule.next_due(begin_ms)
+    while due is not None and due.at_ms <= until_ms:
+        found.append(due)
+        due = schedule.next_due(due.at_ms)
+    return begin_ms if begin_ms > after_ms else 0, found

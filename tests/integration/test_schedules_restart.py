@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from asyncflow.app.logbook import Firing
-from asyncflow.app.schedule_firing import MOST_CAUGHT_UP
+from asyncflow.app.schedule_definitions import parse_schedule
+from asyncflow.app.schedule_firing import MOST_CAUGHT_UP, _Entry, _worked_out
 from asyncflow.app.schedule_starts import POLLED
 from asyncflow.ids import derived_id
+from asyncflow.model.limits import DEFAULT_LIMITS
 from asyncflow.store.sqlite import SqliteStore
 from asyncflow.testing.clock import VirtualClock
 from tests.integration.schedule_support import (
@@ -68,6 +71,20 @@ async def test_catching_up_is_bounded(tmp_path: Path) -> None:
         assert (await times(services))[-1] == "01-31 00:00"
 
     assert MOST_CAUGHT_UP // 2 <= made_up_for <= MOST_CAUGHT_UP
+
+
+@pytest.mark.parametrize(
+    ("expressions", "stretch_ms", "is_on_loop"),
+    [(1, 60_000, True), (1, 30 * 86_400_000, False), (100, 1, False)],
+)
+async def test_what_takes_long_to_work_out_does_not_hold_the_loop(
+    expressions: int, stretch_ms: int, *, is_on_loop: bool
+) -> None:
+    crons = [{"cronExpression": "* * * * * ?"}] * expressions
+    entry = _Entry(parse_schedule({**schedule("s", ""), "cronSchedules": crons}, limits=DEFAULT_LIMITS), 0)
+    thread = await _worked_out(entry, lambda _begin, _end: threading.get_ident(), stretch_ms)
+
+    assert (thread == threading.get_ident()) is is_on_loop
 
 
 async def test_a_wall_clock_set_back_across_a_restart_fires_nothing_twice(tmp_path: Path) -> None:
