@@ -49,10 +49,11 @@ def await_slot(step: Step, *, begins: bool = False) -> bool:
 def _key(step: Step) -> str:
     graph = step.state.graph
     template = graph.extra.get("rateLimitKey")
-    value: JsonValue = graph.definition.name if template is None else template.resolve(step.scope())
+    value: JsonValue = None if template is None else template.resolve(step.scope())
+    if value is None:  # no key, or one that came to nothing: all of them together
+        value = graph.definition.name
     if not isinstance(value, str | int | float | bool):
-        shown = "nothing" if value is None else type(value).__name__
-        raise InvalidInput(f"text expected, got {shown}", field="rateLimitConfig.rateLimitKey")
+        raise InvalidInput(f"text expected, got {type(value).__name__}", field="rateLimitConfig.rateLimitKey")
     text = java_text(value)
     if len(text) > _LONGEST_KEY:
         raise InvalidInput(

@@ -202,7 +202,18 @@ async def test_slots_and_the_queue_survive_a_restart(tmp_path: Path) -> None:
         assert slots.in_memory == 0, "keys come from data"
 
 
-@pytest.mark.parametrize("key", ["${workflow.input.none}", "${workflow.input}", "${workflow.input.long}"])
+async def test_key_that_comes_to_nothing_is_the_name_of_the_workflow(tmp_path: Path) -> None:
+    async with af.Engine(tmp_path / "a.db") as engine:
+        definition = limited(key="${workflow.correlationId}")
+        first, second = [await engine.start(definition) for _ in range(2)]
+
+        assert await waits(first, second) == [False, True]
+        await first.signal("wait")
+        await second.signal("wait")
+        assert {(await each.ended()).status for each in (first, second)} == {"COMPLETED"}
+
+
+@pytest.mark.parametrize("key", ["${workflow.input}", "${workflow.input.long}"])
 async def test_key_that_is_no_text_fails_the_execution_by_name(tmp_path: Path, key: str) -> None:
     async with af.Engine(tmp_path / "a.db") as engine:
         state = await (await engine.start(limited(key=key), {"long": "x" * 2_000})).ended()
