@@ -15,6 +15,9 @@ from asyncflow.runtime.hand_out import HandOut
 from asyncflow.runtime.hand_out_rules import queue_name
 from asyncflow.runtime.worker_roll import Key
 
+MOST_POLL_DATA = 10_000
+"""So many polls are shown at once, so that showing them holds nobody up."""
+
 _MOST = 1_000
 
 
@@ -48,29 +51,29 @@ class WorkerQueues:
         return dict(sorted(counts.items()))
 
     def poll_data(self, task_type: str | None = None) -> list[JsonObject]:
-        """Who polled which queue when, in Conductor's PollData shape; ours is under `asyncflow`."""
+        """Who polled which queue when, in Conductor's PollData shape; ours is under `asyncflow`.
+
+        Of more than `MOST_POLL_DATA` those who polled last, sorted by queue and worker.
+        """
         roll = self._hand_out.roll
         found: list[JsonObject] = []
-        for (name, domain), workers in sorted(roll.polled.items()):
-            if task_type is not None and name != task_type:
-                continue
-            for worker, (_, wall_ms) in sorted(workers.items()):
-                seen = roll.worker(worker)
-                ours: JsonObject = {
-                    "inFlight": seen.in_flight,
-                    "lastSeen": seen.last_wall_ms,
-                    "lost": seen.is_lost,
-                    "version": seen.version,
+        for key, worker in sorted(roll.newest_polls(task_type, most=MOST_POLL_DATA)):
+            seen = roll.known(worker)
+            ours: JsonObject = {
+                "inFlight": seen.in_flight,
+                "lastSeen": seen.last_wall_ms,
+                "lost": seen.is_lost,
+                "version": seen.version,
+            }
+            found.append(
+                {
+                    "queueName": key[0],
+                    "domain": key[1] or None,
+                    "workerId": worker,
+                    "lastPollTime": roll.polled[key][worker][1],
+                    "asyncflow": ours,
                 }
-                found.append(
-                    {
-                        "queueName": name,
-                        "domain": domain or None,
-                        "workerId": worker,
-                        "lastPollTime": wall_ms,
-                        "asyncflow": ours,
-                    }
-                )
+            )
         return found
 
     def requeue(self, task_type: str) -> int:

@@ -127,7 +127,7 @@ class Workers(WorkerQueues):
         await self._update(result, task)
         if result.extend_lease or result.status == IN_PROGRESS:
             return None
-        version = self._hand_out.roll.worker(result.worker_id).version
+        version = self._hand_out.roll.known(result.worker_id).version
         found = await self._handed_out.poll(
             name, domain, worker=result.worker_id, count=1, timeout_ms=0, version=version
         )

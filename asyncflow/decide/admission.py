@@ -99,6 +99,8 @@ class Admission:
 
         Cost: in the other resources that those who wait here need, and what is granted.
         """
+        if not count and resource not in self._ledger.resources:
+            return []  # nobody waits there, and no name is kept that is only polled for
         place = self._ledger.resource(resource)
         before, place.demand = place.demand or 0, count
         if not count:

@@ -17,12 +17,16 @@ from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.hand_out_rules import ANY, Place
 from asyncflow.runtime.needs import implicit_resource
 from asyncflow.runtime.queues import Poll, Queue, Seat, first_of
+from asyncflow.runtime.recent import Recent
 from asyncflow.runtime.timers import TimerKey
 from asyncflow.runtime.timetable import Timetable
 from asyncflow.runtime.worker_roll import QueueKey, Roll
 
 SHARE = "share"
 """The kind of timer after which tasks are kept no longer for pollers who do not come."""
+
+MOST_QUEUES = 10_000
+"""So many queues are kept that no task is in."""
 
 _OWED_MS = 50  # how long a task is kept at least for a poller who is between two polls
 _UNLIMITED = 1 << 30
@@ -65,17 +69,37 @@ class Demand:
         """Nobody polls."""
         self.queues: dict[QueueKey, Queue] = {}
         self.places: dict[str, Place] = {}
+        self._recent: Recent[QueueKey] = Recent(MOST_QUEUES)
         self._clock, self._admitting, self._timetable = clock, admitting, timetable
         self._roll, self._catalog, self._settings = roll, catalog, settings
 
     def queue(self, name: str, domain: str) -> Queue:
-        """The queue of a task name in a domain, "" for none."""
+        """The queue of a task name in a domain, "" for none; of too many those with no task are forgotten."""
         found = self.queues.get((name, domain))
         if found is None:
             general = Place(name, domain)
             found = self.queues[name, domain] = Queue((name, domain), general)
             self.places[general.resource] = general
+            self._recent.touch(found.key)
+            for key in self._recent.outdated(self._is_needed):
+                self._forget(key)
         return found
+
+    def _is_needed(self, key: QueueKey) -> bool:
+        """Whether a queue has tasks or polls, or admission has anything of it."""
+        queue, admission = self.queues[key], self._admitting.admission
+        if queue.offers or queue.polls or queue.is_loaded:
+            return True
+        places = (queue.general.resource, *queue.places)
+        return any(admission.waiting_at(each) or admission.demand(each) for each in places)
+
+    def _forget(self, key: QueueKey) -> None:
+        """A queue is as if nobody had ever polled it."""
+        queue = self.queues.pop(key)
+        for resource in (queue.general.resource, *queue.places):
+            del self.places[resource]
+        self._timetable.cancel(TimerKey(queue.general.resource, 0, SHARE))
+        self._roll.forget_queue(key)
 
     def place(self, queue: Queue, place: Place) -> str:
         """Make a place of tasks with a rule known; its name in admission."""
@@ -123,6 +147,7 @@ class Demand:
 
         Where nobody polled lately nobody knows who else will, and the first must not take all.
         """
+        self._recent.touch(queue.key)
         now_ms = self._clock.now().elapsed_ms
         if not gathers:
             queue.cold_until_ms = 0
@@ -223,6 +248,8 @@ class Demand:
 
     def look_again(self, timer: TimerKey) -> list[Message]:
         """The time has come that was set for a queue."""
-        place = self.places[timer.stream]
+        place = self.places.get(timer.stream)
+        if place is None:  # forgotten since it came due
+            return []
         queue = self.queue(place.name, place.domain)
         return self.balance(queue) if queue.polls else []

@@ -8,6 +8,7 @@ polls that are held cost nothing while nothing waits for them.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
@@ -25,6 +26,7 @@ PRESENT_MS = 1_000
 _DEALT_AMONG = 16  # so many polls of one worker id share what comes at the same moment
 _LATE_MS = 50  # so much later than expected a poll may come
 _LONGEST_PAUSE_MS = 250  # longer ones between two polls are not waited for
+_MOST_AWAY = 1_000  # who polled no more than once is looked for from here on
 _OUTDATED = 64  # ranks kept though they hold no more, before they are looked through
 
 
@@ -176,7 +178,7 @@ class Queue:
     general: Place
     seats: dict[str, Seat] = field(default_factory=dict)
     held: dict[str, Seat] = field(default_factory=dict)
-    away: dict[str, Seat] = field(default_factory=dict)
+    away: OrderedDict[str, Seat] = field(default_factory=OrderedDict)
     order: SeatOrder = field(default_factory=SeatOrder)
     polls: dict[int, Poll] = field(default_factory=dict)
     offers: dict[Key, str] = field(default_factory=dict)
@@ -191,6 +193,11 @@ class Queue:
     def is_asked(self) -> bool:
         """Whether any poll can take something."""
         return self.asked > 0
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether any worker has a task of it, or one is on its way there."""
+        return any(seat.load for seat in self.seats.values())
 
     # --- tasks --------------------------------------------------------------------------------------
 
@@ -231,6 +238,8 @@ class Queue:
         seat.paused = not poll.tasks
         if not seat.polls:
             self.away[poll.worker] = self.held.pop(poll.worker)
+            if len(self.away) > _MOST_AWAY:
+                self.lately(now_ms)
         self.recount(poll)
 
     def recount(self, poll: Poll) -> None:

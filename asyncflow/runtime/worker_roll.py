@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
+
+from asyncflow.runtime.recent import Recent
 
 log = logging.getLogger("asyncflow.workers")
 
 ACTIVE_MS = 10_000
 """A domain counts as served so long after a poll."""
+
+MOST_WORKERS = 10_000
+"""So many workers without tasks are kept."""
+
+MOST_POLLERS = 100_000
+"""Of so many pairs of a queue and a worker is kept when it polled."""
 
 _FORGOTTEN_MS = 3_600_000  # who did not come for so long, once there are more than
 _KEPT = 1_000
@@ -83,35 +92,77 @@ class Roll:
         # Looked through when twice as many are known as were left the last time: a crowd costs no more each.
         self._kept_workers = _KEPT
         self._kept_polls: dict[QueueKey, int] = {}
+        self._seen: Recent[str] = Recent(MOST_WORKERS)
+        self._polls: Recent[tuple[QueueKey, str]] = Recent(MOST_POLLERS)
 
     def worker(self, name: str) -> Seen:
-        """The worker of this id."""
+        """The worker of this id; of too many those who have no tasks are forgotten."""
         found = self.workers.get(name)
         if found is None:
             found = self.workers[name] = Seen()
+            self._seen.touch(name)
+            for each in self._seen.outdated(self._has_tasks):
+                del self.workers[each]
         return found
+
+    def known(self, name: str) -> Seen:
+        """What is known of a worker, to look at: one who was not seen is not one from here on."""
+        return self.workers.get(name) or Seen()
+
+    def _has_tasks(self, name: str) -> bool:
+        worker = self.workers[name]
+        return bool(worker.in_flight or worker.leases)
 
     def see(self, name: str, elapsed_ms: int, wall_ms: int) -> Seen:
         """A worker gave a sign of life."""
         worker = self.worker(name)
         worker.last_ms, worker.last_wall_ms = elapsed_ms, wall_ms
+        self._seen.touch(name)
+        if len(self.workers) > self._kept_workers:
+            for each in [each for each, w in self.workers.items() if w.last_ms <= elapsed_ms - _FORGOTTEN_MS]:
+                if not self._has_tasks(each):
+                    del self.workers[each]
+                    self._seen.discard(each)
+            self._kept_workers = max(_KEPT, 2 * len(self.workers))
         if worker.is_lost:
             worker.is_lost = False
             log.info("worker.found", extra={"worker": name})
         return worker
 
+    # --- polls --------------------------------------------------------------------------------------
+
     def note_poll(self, queue: QueueKey, name: str) -> None:
         """A worker that was just seen polls; those who are long gone are forgotten now and then."""
         seen, polled = self.workers[name], self.polled.setdefault(queue, {})
+        polled.pop(name, None)  # who polled last stands last
         polled[name] = seen.last_ms, seen.last_wall_ms
-        old_ms = seen.last_ms - _FORGOTTEN_MS
+        self._polls.touch((queue, name))
+        for each in self._polls.outdated():
+            self._forget_poll(*each)
         if len(polled) > self._kept_polls.get(queue, _KEPT):
-            polled = self.polled[queue] = {each: at for each, at in polled.items() if at[0] > old_ms}
+            old_ms = seen.last_ms - _FORGOTTEN_MS
+            for worker in [worker for worker, at in polled.items() if at[0] <= old_ms]:
+                self._polls.discard((queue, worker))
+                self._forget_poll(queue, worker)
             self._kept_polls[queue] = max(_KEPT, 2 * len(polled))
-        if len(self.workers) > self._kept_workers:
-            here = self.workers.items()
-            self.workers = {each: w for each, w in here if w.last_ms > old_ms or w.in_flight}
-            self._kept_workers = max(_KEPT, 2 * len(self.workers))
+
+    def _forget_poll(self, queue: QueueKey, worker: str) -> None:
+        polled = self.polled[queue]
+        del polled[worker]
+        if not polled:
+            del self.polled[queue]
+            self._kept_polls.pop(queue, None)
+
+    def forget_queue(self, queue: QueueKey) -> None:
+        """Nobody is known to have polled a queue."""
+        self._kept_polls.pop(queue, None)
+        for worker in self.polled.pop(queue, {}):
+            self._polls.discard((queue, worker))
+
+    def newest_polls(self, name: str | None = None, *, most: int) -> list[tuple[QueueKey, str]]:
+        """Who polled which queue, of one task name or of all, at most so many, the newest first."""
+        found = (each for each in self._polls.newest() if name is None or each[0][0] == name)
+        return [*islice(found, most)]
 
     # --- leases -------------------------------------------------------------------------------------
 
@@ -156,7 +207,7 @@ class Roll:
         return frozenset(
             domain
             for (each, domain), workers in self.polled.items()
-            if each == name and any(now_ms - at[0] <= ACTIVE_MS for at in workers.values())
+            if each == name and now_ms - next(reversed(workers.values()))[0] <= ACTIVE_MS
         )
 
 

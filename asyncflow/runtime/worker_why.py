@@ -28,7 +28,7 @@ def why_offered(hand_out: HandOut, key: Key, *, elapsed_ms: int) -> dict[str, ob
     resource = queue.offers[key]
     place = demand.places.get(resource, queue.general)
     polled = roll.polled.get(queue.key, {})
-    eligible = [worker for worker in polled if place.rule.accepts(worker, roll.worker(worker).version)]
+    eligible = [worker for worker in polled if place.rule.accepts(worker, roll.known(worker).version)]
     seen_ms = max((polled[worker][1] for worker in polled), default=None)
     others = sorted({domain for name, domain in roll.polled if name == queue.key[0]} - {queue.key[1]})
     found["workers"] = _workers(hand_out, queue, eligible, found=found, elapsed_ms=elapsed_ms)
@@ -60,5 +60,5 @@ def why_leased(roll: Roll, key: Key) -> dict[str, object]:
     leased = roll.leases.get(key)
     if leased is None:
         return {}
-    worker = roll.worker(leased.worker)
+    worker = roll.known(leased.worker)
     return {"lastSeenMs": worker.last_wall_ms or None, "lost": worker.is_lost, "version": worker.version}
