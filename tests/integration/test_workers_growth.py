@@ -41,9 +41,13 @@ async def test_queues_with_tasks_outlive_those_that_are_only_polled(tmp_path: Pa
         (waits,) = await made.start_many(1, "waits")
         (taken,) = await made.start_many(1, "taken")
         (task,) = await made.poll("w1", name="taken")
+        await made.start_many(1, "later")
+        (back,) = await made.poll("w1", name="later")
+        await made.complete(back, "IN_PROGRESS", callback_after_s=3_600)
         await poll_for_many(made)
 
         assert ("waits", "") in queues
+        assert len(queues["later", ""].offers) == 1  # it is held back: admission has nothing of it
         assert queues["taken", ""].seats["w1"].load == 1
         await made.complete(task)
         (other,) = await made.poll("w1", name="waits")
