@@ -125,11 +125,23 @@ class WorkflowTask(Shape):
     @classmethod
     def _take_old_type_name(cls, data: object) -> object:
         """`workflowTaskType` sets the type as well; of two names the later one counts."""
-        if not isinstance(data, dict) or "workflowTaskType" not in data:
+        if not isinstance(data, dict):
+            return data
+        if isinstance(data.get("taskDefinition"), dict):
+            data = _with_named_definition(data)
+        if "workflowTaskType" not in data:
             return data
         given = [data[key] for key in data if key in {"type", "workflowTaskType"} and data[key] is not None]
         rest = {key: value for key, value in data.items() if key != "workflowTaskType"}
         return rest | {"type": given[-1]} if given else rest
+
+
+def _with_named_definition(task: dict[str, object]) -> dict[str, object]:
+    """A task definition inside that has no name bears the task's: Conductor's schemas ask for one."""
+    embedded, name = task["taskDefinition"], task.get("name")
+    if not isinstance(embedded, dict) or embedded.get("name") or not name:
+        return task
+    return task | {"taskDefinition": embedded | {"name": name}}
 
 
 class WorkflowDefinition(Registered):

@@ -299,7 +299,6 @@ class TaskContext:
         except RuntimeError:  # the loop has closed: the thread outlived the engine and nobody listens
             return
 
-
     def _tell_now(self, method: Callable[..., None], what: tuple[object, ...]) -> None:
         """On the loop: pass on what a thread told, and let it tell more."""
         self._untold.release()

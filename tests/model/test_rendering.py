@@ -46,6 +46,15 @@ def test_nulls_of_user_payloads_and_unknown_fields_are_kept() -> None:
     assert {key: rendered[key] for key in data} == data
 
 
+def test_an_embedded_task_definition_without_a_name_bears_that_of_its_task() -> None:
+    embedded = {"retryCount": 2}
+    rendered = to_json(parse_workflow_task({"name": "t", "taskDefinition": embedded}))
+    other = to_json(parse_workflow_task({"name": "t", "taskDefinition": {"name": "other"}}))
+
+    assert rendered["taskDefinition"] == other["taskDefinition"] | {"name": "t", "retryCount": 2}  # type: ignore[operator]
+    assert embedded == {"retryCount": 2}
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -46,7 +46,12 @@ EXAMPLES = (
     Example("dynamic workflow", ("dynamic_workflow.py",), "examples", "{'email': 'user_a@example.com'}"),
     Example("task configuration", ("task_configure.py",), "examples", "registered the task"),
     Example("workflow operations", ("workflow_ops.py",), "examples", "found 0 workflows"),
-    Example("kitchen sink", ("kitchensink.py",), "examples", "Workflow output: {'greetings': {'text': 'hello Orkes'"),
+    Example(
+        "kitchen sink",
+        ("kitchensink.py",),
+        "examples",
+        "Workflow output: {'greetings': {'text': 'hello Orkes'",
+    ),
     Example(
         "workflow tests",
         ("-m", "unittest", "-k", "test_workflow_execution", "examples.test_workflows"),
@@ -88,7 +93,7 @@ async def _answer(request: web.BaseRequest) -> web.Response:
 @asynccontextmanager
 async def _stand_in() -> AsyncIterator[str]:
     """The address of the host that is in the place of the one out of reach."""
-    runner = web.ServerRunner(web.Server(_answer))  # type: ignore[arg-type]
+    runner = web.ServerRunner(web.Server(_answer))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -55,7 +55,9 @@ def table(found: dict[tuple[str, str], Result]) -> str:
         cells = [found.get((name, scenario.name)) for name in names]
         rows.append([scenario.name, *(told(cell) if cell else "-" for cell in cells)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    )
 
 
 def records(found: dict[tuple[str, str], Result]) -> list[dict[str, object]]:
@@ -74,7 +76,9 @@ def records(found: dict[tuple[str, str], Result]) -> list[dict[str, object]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; see above."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", choices=("table", "json"), default="table")
     parser.add_argument("--only", default="", metavar="TEXT", help="what has this in SDK and scenario")
     given = parser.parse_args(arguments)

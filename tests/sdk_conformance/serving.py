@@ -68,7 +68,17 @@ async def serving(folder: Path, *options: str) -> AsyncIterator[str]:
 async def admin_key(folder: Path) -> dict[str, str]:
     """Make the first key of the database, which locks it; gives what SDKs read from their environment."""
     process = await _asyncflow(
-        "key", "create", "sdk", "--db", "served.db", "--role", "admin", "-o", "json", folder=folder, stderr=PIPE
+        "key",
+        "create",
+        "sdk",
+        "--db",
+        "served.db",
+        "--role",
+        "admin",
+        "-o",
+        "json",
+        folder=folder,
+        stderr=PIPE,
     )
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()

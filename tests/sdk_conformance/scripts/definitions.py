@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conductor.client.http.models import TaskDef, WorkflowDef, WorkflowTask
+
 from tests.sdk_conformance.scripts.session import metadata, refused
 
 
@@ -30,9 +31,7 @@ def tasks() -> None:
 
     task.retry_count = 1
     metadata.update_task_def(task)
-    names = {
-        each["name"] if isinstance(each, dict) else each.name for each in metadata.get_all_task_defs()
-    }
+    names = {each["name"] if isinstance(each, dict) else each.name for each in metadata.get_all_task_defs()}
     assert "sdk_defined" in names
     metadata.unregister_task_def("sdk_defined")
     with refused(404):

@@ -5,6 +5,7 @@
 from conductor.client.http.models import TaskDef
 from conductor.client.worker.exception import NonRetryableException
 from conductor.client.worker.worker_task import worker_task
+
 from tests.sdk_conformance.scripts.session import ended, metadata, tasks, workers, workflow
 
 try:

@@ -1,4 +1,4 @@
-"""A workflow of five tasks by decorated workers, chained with `>>`, executed and waited for (C105 to C110)."""
+"""A workflow of five tasks by decorated workers, chained with `>>`, executed and waited for."""
 
 # No postponed annotations: the SDK takes the inputs by the types of the parameters themselves.
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from conductor.client.worker.worker_task import worker_task
 from conductor.client.workflow.task.fork_task import ForkTask
 from conductor.client.workflow.task.join_task import JoinTask
+
 from tests.sdk_conformance.scripts.session import ended, metadata, workers, workflow, workflows
 
 
@@ -31,9 +32,9 @@ def pack(order: Order) -> dict[str, object]:
 
 
 @worker_task(task_definition_name="five_label")
-def label(parcel: str, urgent: bool = False) -> str:
+def label(parcel: str, end: str = "]") -> str:
     """One parameter is left to its default."""
-    return f"[{parcel}]{'!' if urgent else ''}"
+    return f"[{parcel}{end}"
 
 
 @worker_task(task_definition_name="five_stamp")

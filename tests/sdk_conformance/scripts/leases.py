@@ -4,7 +4,16 @@
 
 from conductor.client.http.models import TaskDef
 from conductor.client.worker.worker_task import worker_task
-from tests.sdk_conformance.scripts.session import ended, metadata, not_in_this_version, tasks, until, workers, workflow
+
+from tests.sdk_conformance.scripts.session import (
+    ended,
+    metadata,
+    not_in_this_version,
+    tasks,
+    until,
+    workers,
+    workflow,
+)
 
 TIMEOUT_SECONDS = 6  # the SDK looks every second whether four fifths of it have passed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from conductor.client.http.models import (
     RerunWorkflowRequest,
@@ -11,10 +12,20 @@ from conductor.client.http.models import (
 )
 from conductor.client.workflow.task.simple_task import SimpleTask
 from conductor.client.workflow.task.wait_task import WaitTask
-from tests.sdk_conformance.scripts.session import ended, refused, result, shown, tasks, waiting, workflow, workflows
+
+from tests.sdk_conformance.scripts.session import (
+    ended,
+    refused,
+    result,
+    shown,
+    tasks,
+    waiting,
+    workflow,
+    workflows,
+)
 
 
-def flow() -> object:
+def flow() -> Any:
     return workflow(
         "sdk_operations",
         WaitTask(task_ref_name="a_moment", wait_for_seconds=1),

@@ -6,6 +6,7 @@ from conductor.client.http.models.workflow_test_request import WorkflowTestReque
 from conductor.client.workflow.task.http_task import HttpTask
 from conductor.client.workflow.task.simple_task import SimpleTask
 from conductor.client.workflow.task.switch_task import SwitchTask
+
 from tests.sdk_conformance.scripts.session import workflow, workflows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conductor.client.http.models import StartWorkflowRequest
 from conductor.client.http.models.save_schedule_request import SaveScheduleRequest
 from conductor.client.workflow.task.set_variable_task import SetVariableTask
+
 from tests.sdk_conformance.scripts.session import clients, workflow
 
 YEARLY = "0 0 12 1 1 ?"

@@ -7,6 +7,7 @@ from conductor.client.http.api.task_resource_api import TaskResourceApi
 from conductor.client.http.api_client import ApiClient
 from conductor.client.workflow.task.sub_workflow_task import SubWorkflowTask
 from conductor.client.workflow.task.wait_task import WaitTask
+
 from tests.sdk_conformance.scripts.session import ended, not_in_this_version, refused, waiting, workflow
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from conductor.client.workflow.task.simple_task import SimpleTask
+
 from tests.sdk_conformance.scripts.session import ended, result, shown, tasks, until, workflow
 
 QUEUE = "sdk_by_hand"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from conductor.client.http.models import StartWorkflowRequest
 from conductor.client.workflow.task.set_variable_task import SetVariableTask
 from conductor.client.workflow.task.simple_task import SimpleTask
 from conductor.client.workflow.task.wait_task import WaitTask
+
 from tests.sdk_conformance.scripts.session import executor, tasks, workflow, workflows
 
 
-def flow() -> object:
+def flow() -> Any:
     named = SetVariableTask(task_ref_name="named")
     named.input_parameters.update({"greeting": "hello ${workflow.input.name}"})
     made = workflow(

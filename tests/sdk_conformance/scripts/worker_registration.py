@@ -6,6 +6,7 @@ import inspect
 
 from conductor.client.http.models import TaskDef
 from conductor.client.worker.worker_task import worker_task
+
 from tests.sdk_conformance.scripts.session import ended, metadata, not_in_this_version, workers, workflow
 
 OPTIONS = inspect.signature(worker_task).parameters
@@ -42,7 +43,9 @@ def main() -> None:
     if "register_task_def" not in OPTIONS:
         not_in_this_version("workers register tasks from 1.3 on")
     metadata.register_task_def(TaskDef(name="sdk_kept", retry_count=1, response_timeout_seconds=30))
-    flow = workflow("sdk_registering", registered(task_ref_name="one", name="Ada"), kept(task_ref_name="two", name="Ada"))
+    flow = workflow(
+        "sdk_registering", registered(task_ref_name="one", name="Ada"), kept(task_ref_name="two", name="Ada")
+    )
     with workers():
         whole = ended(flow.start_workflow_with_input({}))
 
