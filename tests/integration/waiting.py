@@ -46,5 +46,10 @@ def is_alive(process_id: int) -> bool:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{process_id}/stat")
-    return not stat.exists() or stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    try:
+        told = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8")
+    except ProcessLookupError:  # it ended between the two looks
+        return False
+    except FileNotFoundError:
+        return not Path("/proc/self/stat").exists()
+    return told.rpartition(")")[2].split()[0] != "Z"
