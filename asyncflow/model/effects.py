@@ -50,6 +50,21 @@ class Lease(NamedTuple):
     start: int
 
 
+class RunJob(NamedTuple):
+    """A job is to be handed in and watched until its end is known; wanted under minus its serial number.
+
+    What is to be done now follows from its phase, and from what this process knows of it.
+    """
+
+    serial: int
+
+
+class CancelJob(NamedTuple):
+    """A job is to be found if it is there, cancelled, and watched until its end is known."""
+
+    serial: int
+
+
 class RunScript(NamedTuple):
     """A script of the definition is to be evaluated; its report carries `iteration` back.
 
@@ -78,4 +93,4 @@ class Proceed(NamedTuple):
     """Deferred follow-ups or undelivered messages wait: the execution wants another turn."""
 
 
-Effect = Admit | Hold | RunAttempt | Offer | Lease | RunScript | Timer | Proceed
+Effect = Admit | Hold | RunAttempt | Offer | Lease | RunJob | CancelJob | RunScript | Timer | Proceed

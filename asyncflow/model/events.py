@@ -4,7 +4,7 @@ Events are named tuples because they are built on the hottest path (0.2 µs agai
 frozen slotted dataclass) and are encoded as they are. They only ever gain fields, at the end,
 with a default: the journals of older releases stay readable. `decide/evolve` gives them effect.
 """
-# ruff: noqa: PLC0414 - those of the catalogue and of messages are to be found here like all others
+# ruff: noqa: PLC0414 - all kinds are to be found here
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ from asyncflow.model.catalog_events import TaskRegistered as TaskRegistered
 from asyncflow.model.catalog_events import TaskUnregistered as TaskUnregistered
 from asyncflow.model.catalog_events import WorkflowRegistered as WorkflowRegistered
 from asyncflow.model.catalog_events import WorkflowUnregistered as WorkflowUnregistered
+from asyncflow.model.execution_events import DefinitionMigrated as DefinitionMigrated
+from asyncflow.model.execution_events import ExecutionEnded as ExecutionEnded
+from asyncflow.model.execution_events import ExecutionPaused as ExecutionPaused
+from asyncflow.model.execution_events import ExecutionRemoved as ExecutionRemoved
+from asyncflow.model.execution_events import ExecutionReopened as ExecutionReopened
+from asyncflow.model.execution_events import ExecutionRestarted as ExecutionRestarted
+from asyncflow.model.execution_events import ExecutionResumed as ExecutionResumed
+from asyncflow.model.execution_events import ExecutionStarted as ExecutionStarted
+from asyncflow.model.execution_events import VariablesSet as VariablesSet
+from asyncflow.model.job_events import JobCancelAsked as JobCancelAsked
+from asyncflow.model.job_events import JobDecided as JobDecided
+from asyncflow.model.job_events import JobEnded as JobEnded
+from asyncflow.model.job_events import JobNoted as JobNoted
+from asyncflow.model.job_events import JobSubmitted as JobSubmitted
+from asyncflow.model.job_events import JobUndecided as JobUndecided
 from asyncflow.model.message_events import InputApplied as InputApplied
 from asyncflow.model.message_events import MessageDelivered as MessageDelivered
 from asyncflow.model.message_events import MessagePublished as MessagePublished
@@ -25,107 +40,6 @@ from asyncflow.model.message_events import MessageQueued as MessageQueued
 from asyncflow.model.slot_events import SlotAwaited as SlotAwaited
 from asyncflow.model.slot_events import SlotTaken as SlotTaken
 from asyncflow.model.values import JsonObject, JsonValue
-
-# --- executions -----------------------------------------------------------------------------
-
-
-class ExecutionStarted(NamedTuple):
-    """An execution was accepted; `definition` is the content hash it is bound to.
-
-    `slots` are the limits of executions whose slots those above it hold, for it as well. `routing` says
-    which rule chose the version, empty where the start named it or there was none.
-    """
-
-    definition: str
-    name: str
-    version: int
-    input: JsonObject
-    correlation_id: str | None = None
-    priority: int = 0
-    task_to_domain: dict[str, str] | None = None
-    parent_id: str | None = None
-    parent_number: int = 0
-    depth: int = 0
-    created_by: str = ""
-    trigger: str = ""
-    idempotency_key: str | None = None
-    request_hash: str = ""
-    slots: list[str] | None = None
-    routing: str = ""
-
-
-class ExecutionPaused(NamedTuple):
-    """No follow-ups are scheduled until it is resumed; what was started goes on."""
-
-    reason: str = ""
-
-
-class ExecutionResumed(NamedTuple):
-    """Scheduling goes on, and the clock of the workflow timeout starts anew."""
-
-
-class ExecutionEnded(NamedTuple):
-    """The execution reached a terminal status; every task still open was cancelled with it.
-
-    `failed_number` is the task that ended it, 0 for none; `failure_workflow` the id of the
-    execution started to compensate, or an error text in its place.
-    """
-
-    status: str
-    reason: str | None
-    output: JsonObject
-    failed_number: int = 0
-    failure_workflow: str | None = None
-
-
-class ExecutionRestarted(NamedTuple):
-    """All task records are gone and it begins again, on the definition named; a new epoch."""
-
-    definition: str
-    version: int
-
-
-class ExecutionReopened(NamedTuple):
-    """An ended execution runs again in a new epoch.
-
-    `cause` is "retry", "rerun" or "revival" (a child was reopened). The flags say what is
-    forgotten: `clear_reason` the reason, `clear_failures` the failed task and the name sets.
-    `input` and `correlation_id` replace the present ones unless None. `repairs` are the records
-    that are still to be opened again or given another attempt, in this order; see `Repaired`.
-    """
-
-    cause: str
-    clear_reason: bool
-    clear_failures: bool
-    input: JsonObject | None = None
-    correlation_id: str | None = None
-    repairs: list[int] | None = None
-
-
-class ExecutionRemoved(NamedTuple):
-    """The execution was deleted: this ends its stream, and from here on it counts as never recorded."""
-
-    reason: str = ""
-
-
-class VariablesSet(NamedTuple):
-    """Workflow variables were merged in, key by key."""
-
-    variables: JsonObject
-
-
-class DefinitionMigrated(NamedTuple):
-    """The execution goes on under another definition.
-
-    `mapping` is from plain reference names of the present definition to those of the new one, where they
-    differ. `detached` are the records that have no place in it and stay as what was done.
-    """
-
-    definition: str
-    version: int
-    mapping: dict[str, str] | None = None
-    detached: list[int] | None = None
-
 
 # --- tasks ----------------------------------------------------------------------------------
 
@@ -196,7 +110,8 @@ class AttemptStarted(NamedTuple):
     """An attempt was admitted and begins once this is durable; it holds its grants from here.
 
     `grants` are `[resource, weight, mode, key]` rows; `fence` rises with every exclusive grant.
-    `version` is that of the worker's code, recorded where the execution is pinned to it.
+    `version` is that of the worker's code, recorded where the execution is pinned to it. Of a job it is
+    the intent: `resource` will be asked, for its `instance` where it has some.
     """
 
     number: int
@@ -205,6 +120,8 @@ class AttemptStarted(NamedTuple):
     fence: int = 0
     input_bytes: int = 0
     version: str = ""
+    resource: str = ""
+    instance: str = ""
 
 
 class TaskUpdated(NamedTuple):
@@ -364,6 +281,12 @@ Event = (
     | TaskUpdated
     | LeaseExtended
     | TaskEnded
+    | JobSubmitted
+    | JobUndecided
+    | JobDecided
+    | JobCancelAsked
+    | JobNoted
+    | JobEnded
     | CaseChosen
     | LoopAdvanced
     | ConditionAsked

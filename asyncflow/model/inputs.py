@@ -4,12 +4,18 @@ Messages are inputs that one execution sends to another; they are decided in the
 queued in the journal, so their fields are plain JSON values. Ids and random numbers arrive here,
 drawn by the caller.
 """
+# ruff: noqa: PLC0414 - those of jobs are to be found here like all others
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from asyncflow.model.graph import Graph
+from asyncflow.model.job_inputs import DecideJob as DecideJob
+from asyncflow.model.job_inputs import JobAccepted as JobAccepted
+from asyncflow.model.job_inputs import JobOver as JobOver
+from asyncflow.model.job_inputs import JobSeen as JobSeen
+from asyncflow.model.job_inputs import JobStuck as JobStuck
 from asyncflow.model.values import JsonObject, JsonValue
 
 # --- commands: what a caller asks, or one execution asks of another --------------------------
@@ -158,7 +164,7 @@ class AttemptAdmitted(NamedTuple):
     """Admission granted what the task needs; it may begin.
 
     `worker_id` and `version` are those of the worker elsewhere that takes it, and `ticket` tells this
-    taking from all others.
+    taking from all others. `resource` and `instance` are where a job goes.
     """
 
     number: int
@@ -168,6 +174,8 @@ class AttemptAdmitted(NamedTuple):
     input_bytes: int = 0
     version: str = ""
     ticket: int = 0
+    resource: str = ""
+    instance: str = ""
 
 
 class AttemptEnded(NamedTuple):
@@ -278,6 +286,11 @@ Input = (
     | AttemptEnded
     | AttemptInterrupted
     | ReleaseAttempt
+    | JobAccepted
+    | JobStuck
+    | JobSeen
+    | JobOver
+    | DecideJob
     | ScriptEnded
     | TimerDue
     | ExtendLease

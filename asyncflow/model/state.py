@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from asyncflow.model.effects import Effect
 from asyncflow.model.graph import Graph, Node
 from asyncflow.model.inputs import Message
+from asyncflow.model.jobs import JobState
 from asyncflow.model.statuses import EXECUTION_ENDED, RUNNING, SCHEDULED, TASK_ENDED
 from asyncflow.model.values import JsonObject, JsonValue
 
@@ -130,7 +131,8 @@ class ExecutionState:
     `slot` is the limit of executions that it waits at (`awaits_slot`) or has its slot of; `begins`:
     nothing was scheduled before it waited. `slots` are those that the executions above it hold.
     `removed`: it was deleted, and leaves memory once that is durable. `applied` are the tokens of
-    commands that are not done again. `routing` is the rule that chose the version, if one did.
+    commands that are not done again. `routing` is the rule that chose the version, if one did. `jobs` are
+    those whose end is not recorded, by serial number; `job_of` finds the one of a record.
     """
 
     execution_id: str
@@ -188,6 +190,9 @@ class ExecutionState:
     repair_cause: str = ""
     removed: bool = False
     applied: set[str] = field(default_factory=set)
+    jobs: dict[int, JobState] = field(default_factory=dict)
+    job_of: dict[int, int] = field(default_factory=dict)
+    next_job: int = 1
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)
