@@ -6,6 +6,7 @@ secret is kept or shown again; how a key is made and compared is in `key_records
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -42,6 +43,7 @@ class Keys:
         self._records: dict[str, tuple[JsonObject, KeyRecord]] = {}
         self._used_ms: dict[str, int] = {}
         self._told_ms: dict[str, int] = {}
+        self._changing = asyncio.Lock()  # what is checked of all keys holds until the change is durable
 
     # --- who calls --------------------------------------------------------------------------------
 
@@ -130,9 +132,10 @@ class Keys:
             LimitExceeded: there are 1,000 keys that are good still.
         """
         made = new_key(name, role, now_ms=self._now_ms(), expires_ms=expires_ms, created_by=created_by)
-        check_new(made.record, self._all())
-        await self._make_room()
-        await self._save(made.record, created_by)
+        async with self._changing:
+            check_new(made.record, self._all())
+            await self._make_room()
+            await self._save(made.record, created_by)
         return made
 
     async def revoke(self, key_id: str, *, revoked_by: str = "") -> KeyRecord:
@@ -142,14 +145,15 @@ class Keys:
             NotFound: there is none.
             Refused: it is the last admin's.
         """
-        record = self.get(key_id)
-        if record.revoked_ms:
-            return record
-        admins = [each for each in self._active() if each.role is Role.ADMIN]
-        if admins == [record]:
-            raise Refused("it is the last key of an admin; make another one first")
-        revoked = replace(record, revoked_ms=self._now_ms(), revoked_by=revoked_by)
-        await self._save(revoked, revoked_by)
+        async with self._changing:
+            record = self.get(key_id)
+            if record.revoked_ms:
+                return record
+            admins = [each for each in self._active() if each.role is Role.ADMIN]
+            if admins == [record]:
+                raise Refused("it is the last key of an admin; make another one first")
+            revoked = replace(record, revoked_ms=self._now_ms(), revoked_by=revoked_by)
+            await self._save(revoked, revoked_by)
         return revoked
 
     def get(self, key_id: str) -> KeyRecord:

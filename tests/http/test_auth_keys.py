@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -46,11 +47,14 @@ async def test_only_with_keys_it_may_listen_beyond_this_machine(server: Server, 
 
 @pytest.mark.route("POST /api/asyncflow/keys")
 async def test_the_first_key_is_an_admins_and_closes_the_server(server: Server) -> None:
-    assert (await server.get("/api/secrets")).status == 200
-    refused = await server.post("/api/asyncflow/keys", json={"name": "ci", "role": "viewer"})
+    for role in ROLES[:-1]:
+        refused = await server.post("/api/asyncflow/keys", json={"name": "ci", "role": role})
+        assert (refused.status, refused.message.partition(":")[0]) == (400, "role")
+        assert "the first key has to be an admin's" in refused.message
+    assert (await server.get("/api/secrets")).status == 200  # nobody is shut out by a refusal
     made = await server.post("/api/asyncflow/keys", json={"name": "root", "role": "admin"})
 
-    assert (refused.status, made.status) == (400, 200)
+    assert made.status == 200
     assert (await server.get("/api/secrets")).status == 401
     assert isinstance(made.json, dict)
     headers = {"Authorization": f"Bearer {made.json['key']}"}
@@ -149,6 +153,32 @@ async def test_keys_have_a_bound_and_the_ended_ones_make_room(
     await keys.create("k3", "admin")
 
     assert [each["name"] for each in await keys.shown_all()] == ["k0", "k2", "k3"]
+
+
+async def test_keys_that_are_made_at_once_keep_to_the_bound_and_to_one_of_a_name(
+    guarded: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncflow.app.keys._MOST_KEYS", 3)
+    keys = guarded.services.keys
+    await keys.create("k0", "admin")
+
+    names = ("k1", "k1", "k2", "k3")
+    made = await asyncio.gather(*(keys.create(name, "viewer") for name in names), return_exceptions=True)
+
+    assert [each["name"] for each in await keys.shown_all()] == ["k0", "k1", "k2"]
+    refused = [type(each) for each in made if isinstance(each, Exception)]
+    assert sorted(refused, key=str) == [Conflict, LimitExceeded]
+
+
+async def test_admins_who_revoke_each_other_at_once_leave_one(guarded: Server) -> None:
+    keys = guarded.services.keys
+    made = [await keys.create(f"k{number}", "admin") for number in range(2)]
+
+    revoking = (keys.revoke(each.record.key_id) for each in made)
+    outcomes = await asyncio.gather(*revoking, return_exceptions=True)
+
+    assert [type(each) for each in outcomes if isinstance(each, Exception)] == [Refused]
+    assert [each["state"] for each in await keys.shown_all()].count("active") == 1
 
 
 async def test_only_a_hash_of_a_key_is_in_the_file(tmp_path: Path) -> None:
