@@ -160,5 +160,5 @@ def _checked_priority(given: int | None) -> int:
         raise InvalidInput("an integer is expected", field="priority")
     if not 0 <= priority <= _HIGHEST_PRIORITY:
         bound = "minimum 0" if priority < 0 else f"maximum {_HIGHEST_PRIORITY}"
-        raise InvalidInput(f"priority: {priority} should be {bound}", field="priority")
+        raise InvalidInput(f"{priority} should be {bound}", field="priority")
     return priority

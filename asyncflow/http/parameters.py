@@ -21,6 +21,7 @@ _FALSE = frozenset({"false", "off", "no", "0"})
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
 _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _MOST_FIELDS = 2_000
+_FARTHEST = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,14 @@ def parse_query(query: str) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
     for part in parts:
         if part:
-            name, _, value = part.partition("=")
-            found.setdefault(decoded(name.replace("+", " ")), []).append(decoded(value.replace("+", " ")))
+            raw_name, _, value = part.partition("=")
+            name = decoded(raw_name.replace("+", " "))
+            found.setdefault(name, []).append(decoded(value.replace("+", " "), field=name))
     return found
 
 
-def decoded(text: str) -> str:
-    """A piece of an address without its percent escapes.
+def decoded(text: str, *, field: str = "address") -> str:
+    """A piece of an address without its percent escapes; `field` is what it belongs to.
 
     Raises:
         InvalidInput: an escape is broken, or the bytes are not UTF-8.
@@ -105,11 +107,11 @@ def decoded(text: str) -> str:
     if "%" not in text and text.isascii():
         return text
     if _BROKEN_ESCAPE.search(text):
-        raise InvalidInput("a percent sign without two hexadecimal digits", field="address")
+        raise InvalidInput("a percent sign without two hexadecimal digits", field=field)
     try:
         return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode()
     except UnicodeError:
-        raise InvalidInput("percent escapes do not give UTF-8", field="address") from None
+        raise InvalidInput("percent escapes do not give UTF-8", field=field) from None
 
 
 def _read(declared: Parameter, values: Sequence[str]) -> Value:
@@ -145,6 +147,8 @@ def _number(declared: Parameter, text: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise InvalidInput(f"a whole number is expected, not {text[:80]!r}", field=declared.name)
     value = int(text)
+    if not -_FARTHEST <= value < _FARTHEST:
+        raise InvalidInput(f"a whole number of 64 bits is expected, not {text}", field=declared.name)
     if declared.minimum is not None and value < declared.minimum:
         raise InvalidInput(f"{value} is less than {declared.minimum}", field=declared.name)
     if declared.maximum is not None and value > declared.maximum:

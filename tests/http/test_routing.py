@@ -224,10 +224,13 @@ async def test_parameters_are_read_as_clients_send_them(
         ("count=10", "count"),
         ("count=1.5", "count"),
         ("version=9999999999999999999999", "version"),
+        ("version=9223372036854775808", "version"),  # of 19 digits, and of 64 bits no more
+        ("version=-9223372036854775809", "version"),
         ("version=%D9%A1", "version"),  # an Arabic one is no digit here
         ("how=sideways", "how"),
-        ("name=%ff", "address"),
-        ("name=%2", "address"),
+        ("name=%ff", "name"),
+        ("name=%2", "name"),
+        ("%ff=1", "address"),
     ],
 )
 async def test_a_malformed_parameter_is_refused_by_name(echoing: Server, query: str, named: str) -> None:
