@@ -7,6 +7,7 @@ document says in `schedule_definitions`; what came of each time is in the logboo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from asyncflow.app.documents import Documents
@@ -94,11 +95,14 @@ class Schedules:
         made_ms, changed_ms = self._documents.times_ms(name)
         given = {key: value for key, value in body.items() if value is not None and value != ""}
         shown: JsonObject = {**_DEFAULTS, **given, "createTime": made_ms, "updatedTime": changed_ms}
-        schedule = self._schedule(name)
-        due = None if schedule.is_paused else schedule.next_due(self._engine.clock.now().wall_ms)
-        if due is not None:
-            shown["nextRunTime"] = due.at_ms
+        due_ms = self._due_ms(self._schedule(name))
+        if due_ms is not None:
+            shown["nextRunTime"] = due_ms
         return shown
+
+    def _due_ms(self, schedule: Schedule) -> int | None:
+        due = None if schedule.is_paused else schedule.next_due(self._engine.clock.now().wall_ms)
+        return None if due is None else due.at_ms
 
     async def delete(self, name: str) -> None:
         """Delete a schedule, if there is one; what it started goes on."""
@@ -164,16 +168,28 @@ class Schedules:
     ) -> tuple[int, list[JsonObject]]:
         """How many schedules meet all that is wanted, and a page of them, by name unless sorted.
 
+        Cost: only the page is rendered; to sort by `nextRunTime` the next time of each is worked out.
+
         Raises:
             InvalidInput: the order names a field that there is not.
         """
         order = parse_sort(sort, _SORTED)
-        found = [(each, self.get(each.name)) for each in self._all() if self._meets(each, wanted)]
-        found.sort(key=lambda pair: pair[0].name)
+        found = [each for each in self._all() if self._meets(each, wanted)]
+        found.sort(key=lambda each: each.name)
         for field, is_down in reversed(order):
-            found.sort(key=lambda pair: _sort_key(pair, field), reverse=is_down)
+            found.sort(key=partial(self._sort_key, field), reverse=is_down)
         page = found[start:] if size is None else found[start : start + size]
-        return len(found), [shown for _, shown in page]
+        return len(found), [self.get(each.name) for each in page]
+
+    def _sort_key(self, field: str, schedule: Schedule) -> tuple[bool, int, str]:
+        """What a schedule is sorted by; one that has no such field comes last."""
+        if _SORTED[field] is Kind.TEXT:
+            return False, 0, schedule.workflow if field == "workflowName" else schedule.name
+        if field == "nextRunTime":
+            due_ms = self._due_ms(schedule)
+            return due_ms is None, due_ms or 0, ""
+        made_ms, changed_ms = self._documents.times_ms(schedule.name)
+        return False, made_ms if field == "createTime" else changed_ms, ""
 
     @staticmethod
     def _meets(schedule: Schedule, wanted: Wanted) -> bool:
@@ -217,15 +233,3 @@ class Schedules:
 
 
 _DEFAULTS: JsonObject = {"zoneId": "UTC", "paused": False, "runCatchupScheduleInstances": False}
-
-
-def _sort_key(pair: tuple[Schedule, JsonObject], field: str) -> tuple[bool, int, str]:
-    """What a schedule is sorted by; what has no such field comes last."""
-    schedule, shown = pair
-    value = (
-        schedule.workflow
-        if field == "workflowName"
-        else shown.get("name" if field == "scheduleName" else field)
-    )
-    number = value if isinstance(value, int) else 0
-    return value is None, number, value if isinstance(value, str) else ""

@@ -149,6 +149,26 @@ async def test_schedules_are_searched_and_paged(server: Server) -> None:
     assert (await server.get(f"{BASE}/schedules/search", params={"size": "-1"})).status == 400
 
 
+@SEARCH
+async def test_only_the_page_of_a_search_is_rendered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    await saved(server, *(body(f"s{number}", paused=number % 2 == 0) for number in range(9)))
+    rendered: list[str] = []
+    get = server.services.schedules.get
+
+    def counted(name: str) -> JsonObject:
+        rendered.append(name)
+        return get(name)
+
+    monkeypatch.setattr(server.services.schedules, "get", counted)
+
+    pages = {"": ["s4", "s5"], "nextRunTime:ASC": ["s7", "s0"], "name:DESC": ["s4", "s3"]}
+    for sort, page in pages.items():
+        rendered.clear()
+        params = {"start": 4, "size": 2, "sort": sort} | ({"start": 3} if "next" in sort else {})
+        found = await server.get(f"{BASE}/schedules/search", params=params)
+        assert (record(found.json)["totalHits"], names(found.json), rendered) == (9, page, page)
+
+
 @GET
 @PAUSE
 @RESUME
