@@ -36,16 +36,16 @@ class Scenario:
 SCENARIOS = (
     Scenario("five tasks", "five_tasks", javascript=True),
     Scenario("five tasks, with keys", "five_tasks", keys=True, javascript=True),
-    Scenario("definitions", "definitions"),
-    Scenario("calls that wait", "waiting_calls"),
+    Scenario("definitions", "definitions", javascript=True),
+    Scenario("calls that wait", "waiting_calls", javascript=True),
     Scenario("signals", "signals"),
-    Scenario("workflow operations", "operations"),
-    Scenario("workflow test", "rehearsal"),
-    Scenario("workers that fail", "failing"),
+    Scenario("workflow operations", "operations", javascript=True),
+    Scenario("workflow test", "rehearsal", javascript=True),
+    Scenario("workers that fail", "failing", javascript=True),
     Scenario("lease extension", "leases"),
     Scenario("worker registration", "worker_registration"),
-    Scenario("task client", "task_client"),
-    Scenario("schedules", "schedules"),
+    Scenario("task client", "task_client", javascript=True),
+    Scenario("schedules", "schedules", javascript=True),
 )
 
 
