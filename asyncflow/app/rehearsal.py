@@ -84,7 +84,7 @@ def _outcome(entry: object, path: str, faults: list[Violation]) -> Outcome:
         for key in entry.keys() - _KEYS
     ]
     status, output, reason = entry.get("status", COMPLETED), entry.get("output"), entry.get("reason")
-    if status not in _STATUSES:
+    if not isinstance(status, str) or status not in _STATUSES:
         faults.append(Violation(f"{path}.status", f"one of {', '.join(sorted(_STATUSES))}"))
     if output is not None and not isinstance(output, dict):
         faults.append(Violation(f"{path}.output", "must be an object"))

@@ -160,11 +160,12 @@ async def upgrade_workflow(call: Call) -> Reply:
     `taskOutput` and `workflowInput` are refused: what was given and done stays what it was.
     """
     body = await call.json_object()
-    for name in ("taskOutput", "workflowInput"):
-        if body.get(name):
-            raise InvalidInput("a migration changes no recorded input or output", field=name)
+    for field in ("taskOutput", "workflowInput"):
+        if body.get(field):
+            raise InvalidInput("a migration changes no recorded input or output", field=field)
     version = checked_version(body.get("version"))
-    if body.get("name") not in {None, "", await _name_of(call)}:
+    name = await _name_of(call)
+    if body.get("name", "") not in (None, "", name):  # a tuple: what is sent may be a list
         raise InvalidInput("an execution cannot become one of another workflow", field="name")
     return reply_json(await call.services.migrations.migrate(call.path["id"], version=version))
 

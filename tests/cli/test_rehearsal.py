@@ -104,6 +104,7 @@ def test_rehearsal_prefers_the_iteration_then_the_reference_then_the_name(here: 
         ({"a": []}, "a"),
         ({"a": [1]}, "a[0]"),
         ({"a": {"status": "DONE"}}, "a.status"),
+        ({"a": {"status": ["COMPLETED"]}}, "a.status"),
         ({"a": {"output": 1}}, "a.output"),
         ({"a": {"reason": 1}}, "a.reason"),
         ({"a": [{}, {"outputs": {}}]}, "a[1].outputs"),
