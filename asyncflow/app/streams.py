@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pydantic_core import to_json
 
 from asyncflow.app.watching import Ended, Gap, Live, News, Position, Shown, Watcher, Wish
-from asyncflow.errors import NotFound
 from asyncflow.model.events import Event, ExecutionEnded, ExecutionStarted
 from asyncflow.model.turn import StreamEvents, Turn
 from asyncflow.runtime.clock import breathe
@@ -112,17 +111,20 @@ class Streams:
         """Events of all executions behind `start`, or from now on; where that is comes first, as an id alone.
 
         Yields None whenever nothing came for `beat_s`. A gap that is `trimmed` is told and passed over;
-        one of `backlog` is the last there is.
+        likewise one that is `ahead`, behind which it goes on from now on. One of `backlog` is the last
+        there is.
 
         Raises:
             StoreError: the journal cannot be read.
         """
-        last = start
-        if last is None:
-            commits = self._engine.turns.commits
-            last = Position(commits.number + (commits.under_way is None))
+        commits = self._engine.turns.commits
+        here = Position(commits.number + (commits.under_way is None))
+        is_ahead = start is not None and start > here
+        last = here if start is None or is_ahead else start
+        if is_ahead:
+            yield Gap("ahead", str(here))
         yield Shown(str(last), "", b"")
-        if start is not None:
+        if start is not None and not is_ahead:
             async for found in self._history(watcher.wish, start):
                 if isinstance(found, Shown):
                     last = Position.parse(found.id)
@@ -167,19 +169,21 @@ class Streams:
             NotFound: there is no such execution.
             StoreError: the journal cannot be read.
         """
-        wish, last = watcher.wish, after
+        wish, last, event = watcher.wish, after, None
+        state = await self._engine.state(wish.execution)
+        known, was_ended = state.seq, state.is_ended  # it may go on while this waits
         await self._engine.turns.settled(wish.execution)
-        history = (await self._journal.read_streams([wish.execution]))[wish.execution]
-        if not history:
-            raise NotFound("execution", wish.execution)
-        name = next((each.event.name for each in history if isinstance(each.event, ExecutionStarted)), "")
-        for count, (seq, at_ms, event) in enumerate(history):
-            if seq > after and wish.accepts(event):
-                yield _shown(wish.execution, seq, event, at_ms=at_ms, name=name)
-            if count % _SLICE == _SLICE - 1:
-                await breathe()
-        last = max(after, history[-1].seq)
-        if isinstance(history[-1].event, ExecutionEnded):
+        if after > known:
+            last = known
+            yield Gap("ahead", str(last))
+        async for page in self._journal.read_events(wish.execution, last):
+            for count, (seq, at_ms, event) in enumerate(page):
+                if wish.accepts(event):
+                    yield _shown(wish.execution, seq, event, at_ms=at_ms, name=state.name)
+                if count % _SLICE == _SLICE - 1:
+                    await breathe()
+            last = page[-1].seq
+        if isinstance(event, ExecutionEnded) or (event is None and was_ended):
             yield Ended("ended")
             return
         async for live in watcher.news(beat_s):

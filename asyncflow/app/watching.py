@@ -51,7 +51,10 @@ class Shown(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Something is missing: `reason` is `trimmed` (the journal has it no more) or `backlog`."""
+    """Something is missing: `reason` is `trimmed` (the journal has it no more), `backlog` or `ahead`.
+
+    `ahead`: the journal never was where the watcher says it left it, as after a backup was restored.
+    """
 
     reason: str
     resume: str

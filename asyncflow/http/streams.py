@@ -62,7 +62,8 @@ async def get_events(call: Call) -> Reply:
 
     An id is the number of a turn and a place in it; `from=0` begins with the oldest that is held. A
     comment comes after 15 s of silence. A client that is 1 MiB behind is sent `gap` and cut; it goes on
-    by its last id.
+    by its last id. `gap` also tells of turns that were trimmed, and of an id that the journal never came
+    to (`ahead`, as after a backup was restored): the stream goes on with what there is.
     """
     execution = call.word("execution")
     if execution:
@@ -86,7 +87,8 @@ async def get_events(call: Call) -> Reply:
 async def get_events_of_workflow(call: Call) -> Reply:
     """Committed events of one execution, from its first or behind an id, to its end.
 
-    An id is a place in the events of the execution, from 1. The last message is `end`.
+    An id is a place in the events of the execution, from 1. The last message is `end`. An id that the
+    execution never came to is told as `gap`, `ahead`; what comes goes on behind the event it names.
     """
     return await _of_one(call, call.path["id"], frozenset())
 
@@ -97,7 +99,7 @@ async def _of_one(call: Call, execution: str, workflows: frozenset[str]) -> Repl
         raise InvalidInput(f"the number of an event is expected, not {given[:80]!r}", field="from")
     after = int(given or 0)
     state = await call.services.executions.engine.state(execution)
-    if state.is_ended and after >= state.seq:
+    if state.is_ended and after == state.seq:
         return reply_empty(204)
     if workflows and state.name not in workflows:
         return reply_empty(204)

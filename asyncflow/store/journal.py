@@ -81,6 +81,16 @@ class Journal(Protocol):
             StoreError: a record is damaged, missing, or of a newer version; the message names it.
         """
 
+    def read_events(self, stream: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
+        """The events of a stream behind `after`, oldest first and gap-free, in pages of bounded size.
+
+        Nothing for an unknown stream, and behind its last event. What is committed while reading
+        may or may not be met. Cost: as `read_streams`, without holding more than a page.
+
+        Raises:
+            StoreError: as `read_streams`.
+        """
+
     async def read_definitions(self, hashes: Sequence[str]) -> dict[str, str]:
         """The canonical JSON of each definition that is stored; unknown hashes are left out."""
 

@@ -111,6 +111,15 @@ class SqliteReader:
         read = partial(reading.read_streams, codec=self._codec, streams=names, segments_only=segments_only)
         return await self._read(read)
 
+    async def read_events(self, stream: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
+        """A history page by page; see `Journal.read_events`."""
+        seq, turn, ended = after, 0, False
+        while not ended:
+            read = partial(reading.read_events, codec=self._codec, stream=stream, after=seq, turn=turn)
+            events, seq, turn, ended = await self._read(read)
+            if events:
+                yield events
+
     async def read_stream(self, stream: str) -> list[Recorded]:
         """The whole history of one stream, empty if there is none; see `Journal.read_streams`."""
         return (await self.read_streams([stream]))[stream]

@@ -20,6 +20,7 @@ from asyncflow.store.writing import REMOVED, SEGMENT_ENDS, definition_crc, segme
 BATCH_BYTES = 4 << 20
 """Text of the turns decoded in one go: bounds memory, and how long the interpreter's lock is held."""
 
+_EVENT_BYTES = 1 << 20  # text of turns decoded for one page of a stream
 _FEW = 4  # so many streams are searched for in SQL, more by decoding every turn
 _AS_BYTES = "CAST(body AS BLOB)"  # bytes are compared with the check sum before they count as text
 _LAST = "SELECT number, elapsed_ms, wall_ms FROM turn ORDER BY number DESC LIMIT 1"
@@ -28,6 +29,9 @@ _TURNS_OF = _TURNS + " AND EXISTS (SELECT 1 FROM json_each(?) AS name WHERE inst
 _SEGMENTS = """
 SELECT stream, from_seq, to_seq, crc, body FROM segment
 WHERE stream = ? ORDER BY from_seq"""
+_NEXT_SEGMENT = """
+SELECT stream, from_seq, to_seq, crc, body FROM segment
+WHERE stream = ? AND to_seq > ? ORDER BY from_seq LIMIT 1"""
 _DEFINITIONS = f"""
 SELECT hash, crc, {_AS_BYTES} FROM definition WHERE hash IN (SELECT value FROM json_each(?))"""
 _OPEN = "SELECT stream FROM segment WHERE open = 1 ORDER BY stream"
@@ -40,6 +44,15 @@ class TurnBatch(NamedTuple):
 
     turns: list[Turn]
     last: int
+    ended: bool
+
+
+class EventBatch(NamedTuple):
+    """Events of a stream, and behind which event and which turn the next ones are looked for."""
+
+    events: list[Recorded]
+    seq: int
+    turn: int
     ended: bool
 
 
@@ -130,6 +143,33 @@ def read_streams(
     return found
 
 
+def read_events(db: sqlite3.Connection, codec: Codec, stream: str, *, after: int, turn: int) -> EventBatch:
+    """The next events of a stream: those of one segment, or of some turns; see `Journal.read_events`.
+
+    Turns up to `turn` were looked through. Segments are asked for first each time, so that turns which
+    become segments meanwhile are not missed.
+    """
+    with snapshot(db):
+        if db.execute(REMOVED, (_json([stream]),)).fetchone():
+            return EventBatch([], after, turn, ended=True)
+        row = db.execute(_NEXT_SEGMENT, (stream, after)).fetchone()
+        if row:
+            if row[1] > after + 1:
+                raise StoreError(f"stream {stream}: events before {row[1]} are missing; restore a backup")
+            return EventBatch(_segment(codec, row)[after + 1 - row[1] :], row[2], turn, ended=False)
+        events: list[Recorded] = []
+        size, number = 0, turn
+        for row in db.execute(_TURNS_OF + " ORDER BY number", (turn, _json([_json(stream)]))):
+            found = _turn(codec, row)
+            number, size = found.number, size + len(row[4])
+            for entry in found.entries:
+                if entry.stream == stream:
+                    _extend(events, entry, found, after=after)
+            if size >= _EVENT_BYTES:
+                break
+        return EventBatch(events, after + len(events), number, ended=size < _EVENT_BYTES)
+
+
 def read_segments(db: sqlite3.Connection, codec: Codec, stream: str) -> list[Recorded]:
     """The events of one stream that segments hold, gap-free from its first."""
     events: list[Recorded] = []
@@ -165,17 +205,21 @@ def _segment(codec: Codec, row: tuple[str, int, int, int, bytes]) -> list[Record
         raise StoreError(f"{name}: {error}") from error
 
 
-def _extend(events: list[Recorded], entry: StreamEvents, turn: Turn) -> None:
-    """Add what the entry holds beyond the events known; segments and turns may overlap, never gape."""
-    if entry.first_seq > len(events) + 1:
+def _extend(events: list[Recorded], entry: StreamEvents, turn: Turn, *, after: int = 0) -> None:
+    """Add what the entry holds beyond the events known, which begin behind `after`.
+
+    Segments and turns may overlap, never gape.
+    """
+    known = after + len(events)
+    if entry.first_seq > known + 1:
         raise StoreError(
             f"stream {entry.stream}: turn {turn.number} goes on at {entry.first_seq}, the events "
-            f"after {len(events)} are missing; restore a backup"
+            f"after {known} are missing; restore a backup"
         )
-    skip = len(events) + 1 - entry.first_seq
+    skip = known + 1 - entry.first_seq
     events.extend(
         Recorded(seq, turn.moment.elapsed_ms, event)
-        for seq, event in enumerate(entry.events[skip:], start=len(events) + 1)
+        for seq, event in enumerate(entry.events[skip:], start=known + 1)
     )
 
 

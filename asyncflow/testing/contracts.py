@@ -171,6 +171,29 @@ class SegmentPromises:
 
         assert await _stream(store) == _recorded(1, 4)
 
+    @pytest.mark.parametrize("segmented", [0, 1, 3])
+    @pytest.mark.parametrize("after", [0, 1, 2, 4, 9])
+    async def test_stream_in_pages_is_the_same_from_any_place(
+        self, store: Journal, segmented: int, after: int
+    ) -> None:
+        """Pages go on behind any event, also where segments are made and turns trimmed between two."""
+        await store.append(a_turn(1, an_entry("s", 1, "of turn 1"), an_entry("t", 1, "other")))
+        for number in range(2, 5):
+            await store.append(a_turn(number))
+        if segmented:
+            await store.write_segments([a_segment(1, segmented)])
+            await store.trim_turns(segmented)
+        found: list[Recorded] = []
+        async for page in store.read_events("s", after):
+            assert page
+            found += page
+            if segmented == 1 and len(found) == len(page):
+                await store.write_segments([a_segment(2, 3)])
+                await store.trim_turns(3)
+
+        assert found == _recorded(1, 4)[after:]
+        assert [page async for page in store.read_events("unknown")] == []
+
     async def test_segments_alone_leave_out_what_turns_hold(self, store: Journal) -> None:
         """One who has read the turns gets the segments alone."""
         for number in range(1, 5):

@@ -44,6 +44,16 @@ class SqliteContract(JournalContract):
         assert [one.number for batch in batches for one in batch] == list(range(6, 21))
         assert len(batches) > 2
 
+    async def test_a_stream_is_read_in_pages(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("asyncflow.store.reading._EVENT_BYTES", 1)
+        for number in range(1, 21):
+            await store.append(turn(number))
+        pages = [[each.seq for each in page] async for page in store.read_events("s", 5)]
+
+        assert pages == [[number] for number in range(6, 21)]
+
 
 class TestSqliteFile(SqliteContract):
     @pytest.fixture

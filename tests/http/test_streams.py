@@ -3,89 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import NamedTuple
 
-import aiohttp
 import pytest
 
 from asyncflow.app import streams as app_streams
-from asyncflow.app import watching
 from asyncflow.app.watching import Ended, Gap, Live, Position, Shown, Watcher, Wish
 from asyncflow.errors import InvalidInput
 from asyncflow.http import streams as http_streams
 from tests.http.conftest import Server
-
-ALL = pytest.mark.route("GET /api/asyncflow/events")
-ONE = pytest.mark.route("GET /api/asyncflow/workflow/{id}/events")
-
-
-class Message(NamedTuple):
-    """One message of a stream; a comment has neither event nor data."""
-
-    id: str
-    event: str
-    data: dict[str, object]
-    comment: str = ""
-
-
-@dataclass
-class Reader:
-    """Reads a stream message by message."""
-
-    response: aiohttp.ClientResponse
-
-    async def message(self) -> Message:
-        """The next one; an empty comment at the end."""
-        fields: dict[str, str] = {}
-        async with asyncio.timeout(20):
-            while line := (await self.response.content.readline()).decode():
-                if line == "\n":
-                    break
-                key, _, value = line.rstrip("\n").partition(": ")
-                fields[key] = value
-        data = json.loads(fields.get("data", "{}"))
-        return Message(fields.get("id", ""), fields.get("event", ""), data, fields.get("", ""))
-
-    async def until(self, *kinds: str) -> list[Message]:
-        """The events up to the first of these kinds."""
-        found: list[Message] = []
-        while not found or found[-1].event not in kinds:
-            message = await self.message()
-            assert message != Message("", "", {}), found
-            if message.event:
-                found.append(message)
-        return found
-
-
-@asynccontextmanager
-async def stream(server: Server, path: str, **headers: str) -> AsyncIterator[Reader]:
-    """A stream that is open, its first lines read."""
-    fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with server.session.get(server.url + path, headers=fields) as response:
-        assert response.status == 200, await response.text()
-        assert response.headers["Content-Type"] == "text/event-stream"
-        reader = Reader(response)
-        assert await response.content.readline() == b"retry: 1000\n"
-        assert await response.content.readline() == b"\n"
-        yield reader
-
-
-async def registered(server: Server, *names: str) -> None:
-    for name in names:
-        task = {"name": "v", "taskReferenceName": "v", "type": "SET_VARIABLE", "inputParameters": {"a": 1}}
-        definition = {"name": name, "version": 1, "schemaVersion": 2, "tasks": [task]}
-        assert (await server.put("/api/metadata/workflow", json=[definition])).status == 200
-
-
-async def ran(server: Server, name: str) -> str:
-    """The id of an execution that has ended."""
-    workflow_id = (await server.post(f"/api/workflow/{name}", json={"word": "hello\nworld"})).text
-    await server.services.executions.ended(workflow_id)
-    return workflow_id
+from tests.http.event_streams import ALL, ONE, WAITING, ran, registered, stream
 
 
 @ONE
@@ -123,9 +49,7 @@ async def test_events_of_an_execution_go_on_behind_an_id(server: Server) -> None
 
 @ONE
 async def test_events_of_an_execution_come_as_they_are_durable(server: Server) -> None:
-    task = {"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}
-    definition = {"name": "waiting", "version": 1, "schemaVersion": 2, "tasks": [task]}
-    await server.put("/api/metadata/workflow", json=[definition])
+    await server.put("/api/metadata/workflow", json=[WAITING])
     workflow_id = (await server.post("/api/workflow/waiting", json={})).text
 
     async with stream(server, f"/api/asyncflow/workflow/{workflow_id}/events?kind=TaskEnded") as reader:
@@ -276,28 +200,6 @@ async def test_a_client_that_goes_is_forgotten(server: Server) -> None:
     assert server.services.executions.engine.turns.listeners == [server.services.meters._turn]
 
 
-@ALL
-async def test_a_client_that_does_not_read_is_cut_and_goes_on(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "BACKLOG_BYTES", 2_000)
-    await registered(server, "w")
-    streams = server.services.streams
-    watcher = streams.enter(Wish())
-    news = streams.of_all(watcher, None, beat_s=20)
-    assert isinstance(await anext(news), Shown)
-    ids = [await ran(server, "w") for _ in range(5)]  # and it takes nothing meanwhile
-
-    gap = await anext(news)
-
-    assert isinstance(gap, Gap)
-    assert (gap.reason, streams.cut) == ("backlog", 1)
-    streams.leave(watcher)
-    async with stream(server, "/api/asyncflow/events", Last_Event_ID=gap.resume) as reader:
-        events = [each for _ in ids for each in await reader.until("ExecutionEnded")]
-    assert list(dict.fromkeys(each.data["executionId"] for each in events)) == ids
-
-
 async def test_what_waits_for_a_watcher_is_bounded() -> None:
     watcher = Watcher(Wish())
     piece = Live(Position(1), 1, False, Shown("1", "X", b"x" * 1_000))
@@ -305,20 +207,6 @@ async def test_what_waits_for_a_watcher_is_bounded() -> None:
         watcher.put(piece)
     assert watcher.is_behind
     assert [each async for each in watcher.news(0.01)] == []
-
-
-@ALL
-async def test_what_was_trimmed_is_told_as_a_gap(server: Server) -> None:
-    await registered(server, "w")
-    await ran(server, "w")
-    engine = server.services.executions.engine
-    journal = server.services.streams._journal
-    await journal.trim_turns(engine.turns.number)
-
-    async with stream(server, "/api/asyncflow/events?from=1") as reader:
-        [gap] = await reader.until("gap")
-
-    assert gap.data == {"reason": "trimmed", "resume": f"{engine.turns.number}-0"}
 
 
 def test_positions_are_read_strictly() -> None:
