@@ -76,6 +76,32 @@ async def test_all_violations_are_told_at_once(server: Server) -> None:
     assert len(told["validationErrors"]) >= 3
 
 
+@CREATE
+@VALIDATE
+async def test_the_first_schema_is_refused_wherever_a_definition_is_given(server: Server) -> None:
+    """Its references bear no `${…}`: taken as the second, tasks would get their text (docs/serving.md)."""
+    step = {**SIMPLE, "inputParameters": {"mod": "workflow.input.mod"}}
+    first = definition("old", step, schemaVersion=1)
+    start = {"name": "old", "version": 1, "workflowDef": first}
+
+    answers = [
+        await server.post("/api/metadata/workflow", json=first),
+        await server.put("/api/metadata/workflow", json=[first]),
+        await server.post("/api/metadata/workflow/validate", json=first),
+        await server.post("/api/workflow", json=start),
+    ]
+
+    for answer in answers:
+        told = answer.json
+        assert isinstance(told, dict)
+        faults = [(each["path"].rpartition(".")[2], each["message"]) for each in told["validationErrors"]]
+        assert answer.status == 400
+        assert ("schemaVersion", "workflowDef schemaVersion: 2 is only supported") in faults
+    assert (await server.get("/api/metadata/workflow/names")).json == []
+    assert (await server.get("/api/workflow/search")).json["totalHits"] == 0  # type: ignore[index]
+    await registered(server, {**first, "schemaVersion": 2})
+
+
 @UPDATE
 async def test_a_list_of_definitions_is_registered_and_named(server: Server) -> None:
     body = [definition("a"), definition("b"), definition("a", SIMPLE, version=2)]

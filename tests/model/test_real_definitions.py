@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from asyncflow.model.documents import parse_document
 from asyncflow.model.validation import validate_task_definition, validate_workflow
 from asyncflow.model.validation_lint import lint_workflow
 
-# Written for the first schema, which Conductor's server refuses as well.
+# Written for the first schema, which Conductor's server refuses as well; docs/serving.md says why.
 REFUSED = {("wf1.json", "main_workflow"): ["schemaVersion: workflowDef schemaVersion: 2 is only supported"]}
 
 
@@ -57,6 +58,15 @@ def test_every_definition_is_accepted_or_refused_for_its_known_reason(data_dir: 
             refused[file, definition.name] = [str(each) for each in found]
 
     assert refused == REFUSED
+
+
+def test_the_first_schema_is_accepted_once_its_references_are_marked(data_dir: Path) -> None:
+    text = (data_dir / "conductor-definitions" / "kitchensink" / "wf1.json").read_text(encoding="utf-8")
+    marked, references = re.subn(r'"(\w+\.(?:input|output)\.[\w.]+)"', r'"${\1}"', text)
+    carried_over = parse_workflow({**json.loads(marked), "schemaVersion": 2})
+
+    assert references > 50
+    assert [str(each) for each in validate_workflow(carried_over)] == []
 
 
 def test_every_definition_survives_its_renderings(data_dir: Path) -> None:

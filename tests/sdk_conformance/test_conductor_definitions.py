@@ -44,7 +44,7 @@ async def test_every_definition_is_accepted_given_back_and_run(
     } == {
         "not ended as its script says": [],
         "given back with another meaning": [],
-        "refused": [("wf1.json", "400")],  # its schema version is 1, which Conductor refuses too
+        "refused": [("wf1.json", "400")],  # of the first schema: docs/serving.md says why
         "not of Conductor's schemas": {},
         "schemas": ["Task", "TaskDef", "Workflow", "WorkflowDef"],
         "faults of the server": [],
