@@ -1,7 +1,7 @@
 """Task types that are known and not built in: they fail by name, saying which plugin brings them.
 
 A type that nobody knows is a worker's queue, as in Conductor; these are not, because no worker
-would ever poll for them.
+would ever poll for them. One that a plugin does bring is performed like a function of this process.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from functools import partial
 
 from asyncflow.decide.flow import fail
 from asyncflow.decide.step import Begin, Step
+from asyncflow.decide.wanted import LOCAL_EXECUTORS
 from asyncflow.model.state import TaskState
 from asyncflow.model.statuses import FAILED_TERMINALLY
 
@@ -41,6 +42,8 @@ _PLUGINS = {
 
 
 def _begin_missing(step: Step, task: TaskState, *, plugin: str) -> None:
+    if task.executor in LOCAL_EXECUTORS or task.executor == "job":
+        return
     reason = f"task type {task.node.type} is not built in: install the plugin {plugin}"
     fail(step, task, FAILED_TERMINALLY, reason)
 

@@ -18,7 +18,14 @@ from asyncflow.model.resources import Grant, Need, ResourceLimit, Waiter
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED_TERMINALLY, IN_PROGRESS
 from asyncflow.runtime.clock import Clock
-from asyncflow.runtime.needs import granted_needs, implicit_limit, implicit_resource, needs_of, priority_of
+from asyncflow.runtime.needs import (
+    function_name,
+    granted_needs,
+    implicit_limit,
+    implicit_resource,
+    needs_of,
+    priority_of,
+)
 
 _FUNCTIONS = frozenset({"loop", "thread", "process"})
 _KEPT_BYTES = 64 << 10  # an input above is encoded again when its attempt starts
@@ -104,8 +111,8 @@ class Admitting:
         task = state.tasks[number]
         key = (state.execution_id, number)
         name = task.name or task.node.name
-        if task.executor in _FUNCTIONS and name not in self._functions:
-            self.unloaded[key] = name
+        if task.executor in _FUNCTIONS and function_name(task) not in self._functions:
+            self.unloaded[key] = function_name(task)
             return ()
         try:
             payload = self._encoded(task)

@@ -28,6 +28,7 @@ from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
+from asyncflow.plugins.registry import Registry
 from asyncflow.runtime import garbage, recovery, removing
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import Attempts, LocalFunction
@@ -45,6 +46,7 @@ from asyncflow.runtime.outbound import OutboundClient
 from asyncflow.runtime.payload_folder import PayloadFolder
 from asyncflow.runtime.payloads import Payloads
 from asyncflow.runtime.performing import Bodies, Performing
+from asyncflow.runtime.plugin_tasks import plugin_functions
 from asyncflow.runtime.process_executor import ProcessExecutor
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.reading import Reading
@@ -76,6 +78,7 @@ class EngineSettings:
     `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
     after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Turns
     of more than `turn_log_bytes` are made into segments. Idempotency keys count for `idempotency_life_s`.
+    Without a `registry` there are only the plugins that are built in.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -91,6 +94,7 @@ class EngineSettings:
     turn_log_bytes: int = 64 << 20
     hand_out: HandOutSettings = field(default_factory=HandOutSettings)
     idempotency_life_s: float = 7 * 86_400
+    registry: Registry | None = None
 
 
 class Engine:
@@ -98,6 +102,7 @@ class Engine:
 
     Attributes:
         catalog: the registered definitions, for reading; `change_catalog` changes them.
+        registry: the plugins it has.
         supervisor: the coroutines of the engine, and how often one of them ended by itself.
     """
 
@@ -113,7 +118,8 @@ class Engine:
         self._store = store
         self.settings = settings or EngineSettings()
         self.clock: Clock = clock or SystemClock()
-        self.functions: dict[str, LocalFunction] = dict(functions or {})
+        self.registry = self.settings.registry or Registry.built_in()
+        self.functions: dict[str, LocalFunction] = {**plugin_functions(self.registry), **(functions or {})}
         self.catalog = DefinitionCatalog({name: f.executor for name, f in self.functions.items()})
         self.turns = Turns(
             store,
@@ -195,10 +201,9 @@ class Engine:
             await self._recover()
             garbage.freeze(len(self.turns.states))
         await stack.enter_async_context(self.supervisor)
-        self.supervisor.start("views", self.projection.run)
-        self.supervisor.start("compaction", self.compaction.run)
-        self.supervisor.start("texts", self.texts.run)
-        self.supervisor.start("logs", self.logs.run)
+        runs = (self.projection.run, self.compaction.run, self.texts.run, self.logs.run)
+        for name, run in zip(("views", "compaction", "texts", "logs"), runs, strict=True):
+            self.supervisor.start(name, run)
         self.turns.start(self.supervisor, next_due=self.carry.next_due, on_time=self.carry.on_time)
         stack.push_async_callback(self._close)
 

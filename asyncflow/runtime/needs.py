@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from asyncflow.decide.java_text import java_text
 from asyncflow.decide.policy import setting
+from asyncflow.decide.scheduling import worker_name
 from asyncflow.decide.scope import StateScope
 from asyncflow.errors import InvalidInput
 from asyncflow.model.definition import TaskDefinition
@@ -80,6 +81,11 @@ def granted_needs(grants: list[list[JsonValue]]) -> tuple[Need, ...]:
         Need(str(name), weight if isinstance(weight, int) else 1, _MODES.get(mode), str(key))
         for name, weight, mode, key in grants
     )
+
+
+def function_name(task: TaskState) -> str:
+    """The name of the function that performs a record here: its own, or its type where that is one."""
+    return task.name or worker_name(task.node)
 
 
 def implicit_resource(task_name: str) -> str:

@@ -31,6 +31,7 @@ from asyncflow.runtime.binding import Binding
 from asyncflow.runtime.command_task import CommandPolicy, run_command
 from asyncflow.runtime.context import TaskContext
 from asyncflow.runtime.http_task import run_http
+from asyncflow.runtime.needs import function_name
 from asyncflow.runtime.outbound import OutboundClient
 from asyncflow.runtime.payloads import Payloads
 from asyncflow.runtime.process_executor import ProcessExecutor
@@ -116,7 +117,7 @@ class Performing:
 
     def begin(self, state: ExecutionState, task: TaskState, payload: bytes, *, sink: AttemptSink) -> Begun:
         """What an attempt is from here on."""
-        name = task.name or task.node.name
+        name = function_name(task)
         function = self.functions.get(name)
         context = None
         if function is not None and function.binding.context is not None:

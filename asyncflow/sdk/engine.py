@@ -307,12 +307,17 @@ def _limits(resources: object) -> dict[str, ResourceLimit]:
     if not isinstance(resources, Mapping):
         raise InvalidInput("must be a mapping from names to ResourceLimit", field="resources")
     for name, limit in resources.items():
-        if not isinstance(limit, ResourceLimit) or not all(type(part) is int and part >= 0 for part in limit):
+        if not isinstance(limit, ResourceLimit) or not _is_limit(limit):
             raise InvalidInput(
                 f"must be a ResourceLimit of whole numbers from 0, such as ResourceLimit(8), not {limit!r}",
                 field=f"resources.{name}",
             )
     return dict(resources)
+
+
+def _is_limit(limit: ResourceLimit) -> bool:
+    *numbers, is_open = limit
+    return all(type(part) is int and part >= 0 for part in numbers) and isinstance(is_open, bool)
 
 
 def _definition(workflow: Workflow | WorkflowDefinition | JsonObject) -> WorkflowDefinition:
