@@ -3,7 +3,7 @@
 
 BIN ?= .venv/bin
 
-.PHONY: check static format lint types layers test fix bench constraints
+.PHONY: check static format lint types layers test fuzz fix bench constraints
 
 check: static test          ## everything a change must pass
 
@@ -23,6 +23,9 @@ layers:
 
 test:
 	$(BIN)/python -m pytest
+
+fuzz:                       ## ten minutes and two; needs the extra `fuzz`
+	$(BIN)/python tests/fuzz/run_schemathesis.py --seconds 600
 
 fix:                        ## what tools can put right by themselves
 	$(BIN)/ruff check --fix

@@ -88,7 +88,8 @@ def _run(phase: Phase, tool: str, options: argparse.Namespace) -> bool:
         folder = Path(name)
         own = _key(folder) if phase.locked else {}
         headers = {"Authorization": f"Bearer {own['key']}"} if own else {}
-        with _serving(folder) as url:
+        faults: list[str] = []
+        with _serving(folder, faults) as url:
             (folder / "known.json").write_text(json.dumps(_known(Planter(url, headers), own)), "utf-8")
             found = subprocess.run(
                 [tool, *_arguments(url, phase, options), *_credentials(phase, headers)],
@@ -98,7 +99,7 @@ def _run(phase: Phase, tool: str, options: argparse.Namespace) -> bool:
                 timeout=phase.seconds * 2 + 300,
             ).returncode
             answers = _answers(Planter(url, headers).send("GET", "/metrics"))
-    faults = [*_faults(phase, answers), *([f"schemathesis ended with {found}"] if found else [])]
+    faults += [*_faults(phase, answers), *([f"schemathesis ended with {found}"] if found else [])]
     sys.stdout.write(_told(phase, answers) + "".join(f"FAULT: {each}\n" for each in faults))
     sys.stdout.flush()
     return not faults
@@ -127,8 +128,8 @@ def _known(planter: Planter, own: dict[str, str]) -> dict[str, object]:
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[str]:
-    """A server for as long as it is needed; that it ends otherwise than in order is an error."""
+def _serving(folder: Path, faults: list[str]) -> Iterator[str]:
+    """A server for as long as it is needed; `faults` get what it logged of bugs, and a disorderly end."""
     words = _asyncflow("serve", "--port", "0", "--db", "fuzz.db")
     (folder / "asyncflow.toml").write_text(f'[environment]\n{VARIABLE} = "north"\n', "utf-8")
     log = folder / "serve.log"
@@ -145,9 +146,9 @@ def _serving(folder: Path) -> Iterator[str]:
         finally:
             server.terminate()
             ended = server.wait(60)
-    bugs = [each for each in log.read_text("utf-8").splitlines() if "while answering a request" in each]
-    if ended or bugs:
-        raise RuntimeError(f"the server ended with {ended}; {bugs[:3]}")
+    faults += [each for each in log.read_text("utf-8").splitlines() if "while answering a request" in each]
+    if ended:
+        faults.append(f"the server ended with {ended}")
 
 
 # --- the tool -------------------------------------------------------------------------------------
