@@ -48,7 +48,7 @@ async def planted(server: Server) -> tuple[list[str], dict[str, list[object]]]:
     ids = [(await server.post(f"/api/workflow/{name}", json={"a": 1})).text for name in names]
     shown = (await server.get(f"/api/workflow/{ids[1]}")).json
     assert isinstance(shown, dict)
-    return ids, {**bodies(known, ids), **reports(shown["tasks"])}
+    return ids, {**reports(shown["tasks"]), **bodies(known, ids)}
 
 
 def address(case: str, execution: str) -> tuple[str, str]:
