@@ -22,7 +22,7 @@ from asyncflow.model.limits import Limits
 PREFIX = "ASYNCFLOW_"
 FILE = "asyncflow.toml"
 
-OTHER_VARIABLES = frozenset({"ASYNCFLOW_CONFIG", "ASYNCFLOW_DATA", "ASYNCFLOW_SERVER"})
+OTHER_VARIABLES = frozenset({"ASYNCFLOW_CONFIG", "ASYNCFLOW_DATA", "ASYNCFLOW_SDKS", "ASYNCFLOW_SERVER"})
 """Variables with our prefix that are no settings: the file itself, the tests' data, the client's server.
 Those of clients begin with `ASYNCFLOW_API_`."""
 

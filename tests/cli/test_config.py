@@ -149,7 +149,12 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path, variable: str) -> None:
 
 
 def test_variables_of_clients_are_no_settings(tmp_path: Path) -> None:
-    environment = {"ASYNCFLOW_SERVER": "http://x", "ASYNCFLOW_API_KEY": "k", "ASYNCFLOW_DATA": "/d"}
+    environment = {
+        "ASYNCFLOW_SERVER": "http://x",
+        "ASYNCFLOW_API_KEY": "k",
+        "ASYNCFLOW_DATA": "/d",
+        "ASYNCFLOW_SDKS": "/s",
+    }
 
     assert configure(_file(tmp_path, ""), environment).config == Config()
 
