@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from asyncflow.app.plugin_inputs import input_models, lint_inputs
 from asyncflow.model.definition import TaskDefinition, WorkflowDefinition, WorkflowTask
 from asyncflow.model.validation import validate_task_definition, validate_workflow
 from asyncflow.model.validation_lint import lint_task_definition, lint_workflow
 from asyncflow.model.validation_unheeded import unheeded, unheeded_of_task_definition
 from asyncflow.model.walk import placed_tasks, with_inline
+from asyncflow.plugins.registry import Registry
 from asyncflow.runtime.scripts.javascript import check_javascript, lambda_source
 
 _JAVASCRIPT = frozenset({"javascript", "graaljs"})
@@ -30,14 +32,19 @@ class Finding(NamedTuple):
     message: str
 
 
-def check_workflow(definition: WorkflowDefinition) -> list[Finding]:
+def check_workflow(definition: WorkflowDefinition, registry: Registry | None = None) -> list[Finding]:
     """Everything there is to say of a workflow definition, errors first.
+
+    Args:
+        registry: the plugins whose types of task are known; None for those that are built in.
 
     Cost: about 100 µs a script, besides the walk over the definition.
     """
     errors = [Finding("error", each.path, each.message) for each in validate_workflow(definition)]
     scripts = [] if errors else list(script_faults(definition))
-    advice = lint_workflow(definition, types=_BUILT_IN)
+    plugins = registry or Registry.built_in()
+    advice = lint_workflow(definition, types=(*_BUILT_IN, *plugins.task_types))
+    advice += lint_inputs(definition, input_models(plugins))
     return [*errors, *scripts, *(Finding("warning", each.path, each.message) for each in advice)]
 
 

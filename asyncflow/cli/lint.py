@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from asyncflow.convert import conductor
     from asyncflow.model import compatibility
     from asyncflow.model import definition as definitions
+    from asyncflow.plugins import registry
 else:
     checking = Late("asyncflow.app.checking")
     loading = Late("asyncflow.cli.loading")
     conductor = Late("asyncflow.convert.conductor")
     compatibility = Late("asyncflow.model.compatibility")
     definitions = Late("asyncflow.model.definition")
+    registry = Late("asyncflow.plugins.registry")
 
 
 class Located(NamedTuple):
@@ -52,7 +54,8 @@ def lint(files: tuple[str, ...], target: str | None, against: str | None, output
     Exit code 2 if anything would be refused; warnings alone leave it at 0.
     """
     former = {} if against is None else _newest(loading.read_bundle([against]))
-    found = [located for file in files for located in _check_file(file, target, former)]
+    plugins = registry.Registry.load()
+    found = [located for file in files for located in _check_file(file, target, former, plugins=plugins)]
     if output == "table":
         _write_lines(found)
     else:
@@ -69,7 +72,11 @@ def _newest(bundle: loading.Bundle) -> dict[str, definitions.WorkflowDefinition]
 
 
 def _check_file(
-    file: str, target: str | None, former: Mapping[str, definitions.WorkflowDefinition]
+    file: str,
+    target: str | None,
+    former: Mapping[str, definitions.WorkflowDefinition],
+    *,
+    plugins: registry.Registry,
 ) -> Iterator[Located]:
     try:
         bundle = loading.read_bundle([file])
@@ -79,15 +86,17 @@ def _check_file(
     except (AsyncflowError, CommandFailed) as error:
         yield Located(file, "", checking.Finding("error", "", str(error).removeprefix(f"{file}: ")))
         return
-    yield from _check_bundle(file, bundle, target)
+    yield from _check_bundle(file, bundle, target, plugins)
     for workflow in bundle.workflows:
         if workflow.name in former:
             yield from _broken(file, former[workflow.name], workflow)
 
 
-def _check_bundle(file: str, bundle: loading.Bundle, target: str | None) -> Iterator[Located]:
+def _check_bundle(
+    file: str, bundle: loading.Bundle, target: str | None, plugins: registry.Registry
+) -> Iterator[Located]:
     for workflow in bundle.workflows:
-        findings = checking.check_workflow(workflow)
+        findings = checking.check_workflow(workflow, plugins)
         if target is not None and all(finding.kind != "error" for finding in findings):
             findings += _losses(workflow)
         yield from (Located(file, workflow.name, finding) for finding in findings)
