@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import aiohttp
-import pytest
 
 from tests.http.conftest import Server
-
-ALL = pytest.mark.route("GET /api/asyncflow/events")
-ONE = pytest.mark.route("GET /api/asyncflow/workflow/{id}/events")
 
 WAITING = {
     "name": "waiting",

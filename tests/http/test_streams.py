@@ -11,7 +11,10 @@ from asyncflow.app.watching import Ended, Gap, Live, Position, Shown, Watcher, W
 from asyncflow.errors import InvalidInput
 from asyncflow.http import streams as http_streams
 from tests.http.conftest import Server
-from tests.http.event_streams import ALL, ONE, WAITING, ran, registered, stream
+from tests.http.event_streams import WAITING, ran, registered, stream
+
+ALL = pytest.mark.route("GET /api/asyncflow/events")
+ONE = pytest.mark.route("GET /api/asyncflow/workflow/{id}/events")
 
 
 @ONE

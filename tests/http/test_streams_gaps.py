@@ -10,7 +10,10 @@ import pytest
 from asyncflow.app import watching
 from asyncflow.app.watching import Gap, Position, Shown, Wish
 from tests.http.conftest import Server, serving
-from tests.http.event_streams import ALL, ONE, WAITING, Message, ran, registered, stream
+from tests.http.event_streams import WAITING, Message, ran, registered, stream
+
+ALL = pytest.mark.route("GET /api/asyncflow/events")
+ONE = pytest.mark.route("GET /api/asyncflow/workflow/{id}/events")
 
 
 @ALL
