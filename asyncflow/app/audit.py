@@ -57,7 +57,8 @@ class Audit:
 
         What was done is done: a fault of the storage is logged, and the next write meets it too.
         """
-        entries = [self._entry(caller, deed, each, outcome) for each in deed.ids or ("",)]
+        first = self._entry(caller, deed, deed.ids[0] if deed.ids else "", outcome)
+        entries = [first, *(first._replace(object_id=printable(each, _TEXT)) for each in deed.ids[1:])]
         logs = self._engine.logs
         if not waits and logs.has_room:
             logs.put(*entries)
@@ -100,7 +101,7 @@ class Audit:
             printable(deed.action, _TEXT),
             printable(deed.kind, _TEXT),
             printable(object_id, _TEXT),
-            printable(self._engine.logs.redactor.text(deed.reason), _REASON),
+            printable(self._engine.logs.redactor.text(deed.reason), _REASON) if deed.reason else "",
             outcome,
         )
 

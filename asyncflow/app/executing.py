@@ -7,7 +7,7 @@ They wait for committed events, with a limit, and never poll; what they give bac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from asyncflow.app.signal_response import ReturnStrategy, SignalResponse
 from asyncflow.app.simulation import Simulation
 from asyncflow.app.start_requests import Strategy, WorkflowTestRequest
 from asyncflow.app.starting import StartRequest
-from asyncflow.errors import NotFound
+from asyncflow.errors import AsyncflowError, NotFound
 from asyncflow.model.inputs import UpdateTask
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import COMPLETED
@@ -72,6 +72,12 @@ class Executing:
     async def start(self, request: StartRequest, strategy: Strategy | None = None) -> str:
         """Start an execution, heeding its idempotency key; see `Idempotency.start`."""
         return await self._keys.start(request, strategy)
+
+    async def start_all(
+        self, starts: Sequence[tuple[StartRequest, Strategy | None]]
+    ) -> list[str | AsyncflowError]:
+        """Start several executions in one turn; see `Idempotency.start_all`."""
+        return await self._keys.start_all(starts)
 
     async def execute(
         self, request: StartRequest, patience: Patience, strategy: Strategy | None = None

@@ -7,11 +7,12 @@ in the views is looked up there; what is newer is remembered here. Starts are ma
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from asyncflow.app.start_requests import Strategy
 from asyncflow.app.starting import Prepared, Starting, StartRequest
-from asyncflow.errors import Conflict, KeyReused, NotFound
+from asyncflow.errors import AsyncflowError, Conflict, KeyReused, NotFound
 from asyncflow.model.state import ExecutionState
 from asyncflow.store.journal import Views
 from asyncflow.store.records import Condition, Page
@@ -74,6 +75,28 @@ class Idempotency:
         if used.answer is not None:
             await asyncio.shield(used.answer)
         return used.identity
+
+    async def start_all(
+        self, starts: Sequence[tuple[StartRequest, Strategy | None]]
+    ) -> list[str | AsyncflowError]:
+        """Start several, each for itself, decided and committed together where nothing keeps one waiting.
+
+        Returns:
+            For each the id of its execution, or what `start` would have raised.
+        """
+        if any(strategy is not None and request.idempotency_key for request, strategy in starts):
+            return await asyncio.gather(*(_outcome(self.start(*each)) for each in starts))
+        # Without keys none of them needs an asyncio task of its own, which costs as much as deciding it.
+        begun = [await self._begun(request) for request, _ in starts]
+        return [each if isinstance(each, AsyncflowError) else await _outcome(each) for each in begun]
+
+    async def _begun(self, request: StartRequest) -> asyncio.Future[ExecutionState] | AsyncflowError:
+        """A start without a key, whose commit is not waited for."""
+        try:
+            prepared = await self._starting.prepare(request)
+            return self._starting.begin(self._starting.draw_id(), prepared)
+        except AsyncflowError as error:
+            return error
 
     async def _begin(self, key: Key, prepared: Prepared) -> str:
         if len(self._recent) >= _REMEMBERED:
@@ -138,3 +161,12 @@ class Idempotency:
             return (await self._starting.engine.state(used.identity)).is_ended
         except NotFound:
             return True  # it was deleted
+
+
+async def _outcome(begun: Awaitable[ExecutionState | str]) -> str | AsyncflowError:
+    """The id of what was begun once it is durable, or why it did not begin."""
+    try:
+        ended = await begun
+    except AsyncflowError as error:
+        return error
+    return ended if isinstance(ended, str) else ended.execution_id

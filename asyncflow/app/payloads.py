@@ -28,6 +28,8 @@ def check_payload(
         InvalidInput: something in it has no JSON form, or it is no object.
         LimitExceeded: it is larger than `most_bytes`, by default `payload_bytes`.
     """
+    if value == {}:
+        return {}, 2
     allowed = limits.payload_bytes if most_bytes is None else most_bytes
     fault = find_fault(value, depth=limits.document_depth)
     if fault is not None:
@@ -53,7 +55,7 @@ def check_texts(**values: object) -> None:
     """
     limit = DEFAULT_LIMITS.text_characters
     for field, value in values.items():
-        if value is None:
+        if value is None or value == "":
             continue
         if not isinstance(value, str | Mapping):
             raise InvalidInput(f"must be text, not {value!r:.100}", field=field)

@@ -103,13 +103,16 @@ class Starting(Definitions):
             taskToDomain=request.task_to_domain,
             idempotencyKey=request.idempotency_key,
         )
-        domains = self.checked_payload(dict(request.task_to_domain or {}), "taskToDomain")
+        domains: dict[str, str] = {}
+        if request.task_to_domain:
+            checked = self.checked_payload(dict(request.task_to_domain), "taskToDomain")
+            domains = {name: str(domain) for name, domain in checked.items()}
         command = StartExecution(
             graph.hash,
             given,
             request.correlation_id,
             _checked_priority(request.priority),
-            {name: str(domain) for name, domain in domains.items()} or None,
+            domains or None,
             created_by=request.created_by,
             idempotency_key=request.idempotency_key or None,
             request_hash=request.request_hash,

@@ -7,6 +7,7 @@ workers say of their tasks, thousands of times a second. Entries are made by `ap
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from pydantic_core import from_json
@@ -168,6 +169,7 @@ def _action(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
+@lru_cache
 def _kind(path: str) -> str:
     """What a route is about: the first word of its path that tells, such as `workflow`."""
     words = [each for each in path.split("/") if each not in {"", "api", "asyncflow"}]

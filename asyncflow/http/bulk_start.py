@@ -6,7 +6,6 @@ what one start is, is in `workflow`, operations on what was started are in `bulk
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput
@@ -42,7 +41,7 @@ async def start_workflows(call: Call) -> Reply:
     starts = await read(call, lambda: [_read(call, each, place) for place, each in enumerate(given)])
     outcomes: list[JsonObject] = []
     for first in range(0, len(starts), _AT_ONCE):
-        outcomes += await _begun(starts[first : first + _AT_ONCE])
+        outcomes += await _begun(call, starts[first : first + _AT_ONCE])
     return reply_json(outcomes)
 
 
@@ -60,18 +59,20 @@ def _read(call: Call, given: object, place: int) -> Starts | AsyncflowError:
         return error
 
 
-async def _begun(starts: Sequence[Starts | AsyncflowError]) -> list[JsonObject]:
+async def _begun(call: Call, starts: Sequence[Starts | AsyncflowError]) -> list[JsonObject]:
     """What became of some, which arrive together and so are committed together."""
-    begun = [each.start() for each in starts if isinstance(each, Starts)]
-    ended = iter(await asyncio.gather(*begun, return_exceptions=True))
-    outcomes = [next(ended) if isinstance(each, Starts) else each for each in starts]
-    return [_told(each) for each in outcomes]
+    good = [each for each in starts if isinstance(each, Starts)]
+    begun = await call.services.executing.start_all([(each.start_request, each.strategy) for each in good])
+    ended = zip(good, begun, strict=True)
+    return [_told(*next(ended)) if isinstance(each, Starts) else _refused(each) for each in starts]
 
 
-def _told(outcome: str | BaseException) -> JsonObject:
-    """One entry of the answer; raises what concerns the whole request, and bugs."""
-    if isinstance(outcome, str):
-        return {"workflowId": outcome}
+def _told(start: Starts, outcome: str | AsyncflowError) -> JsonObject:
+    return {"workflowId": outcome} if isinstance(outcome, str) else _refused(start.explained(outcome))
+
+
+def _refused(outcome: HttpError | AsyncflowError) -> JsonObject:
+    """An entry of the answer for what did not begin; raises what concerns the whole request."""
     status = outcome.status if isinstance(outcome, HttpError) else status_of(outcome)
     if status is None or status >= 500:
         raise outcome

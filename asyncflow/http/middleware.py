@@ -32,6 +32,7 @@ from asyncflow.http.routing import Route
 from asyncflow.http.wire import respond, send_stream
 
 _NONE: dict[str, Value] = {}
+_UNWATCHED = nullcontext()
 
 
 @dataclass(slots=True)
@@ -199,7 +200,7 @@ class Door:
     def _watching(self, services: Services, call: Call, route: Route) -> AbstractContextManager[None]:
         """Where a request waits for news, no longer than its credentials are good."""
         if not route.held or not call.caller.key_id:
-            return nullcontext()
+            return _UNWATCHED
         return self.sentry.watching(services.keys, call.caller)
 
     def _unknown(self, method: str, path: str) -> Reply:

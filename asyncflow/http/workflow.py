@@ -6,8 +6,6 @@ Statuses and words are Conductor's. What is asked of an execution later is in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Self, cast, get_args
 
 from asyncflow.app.callers import ANONYMOUS
@@ -16,11 +14,12 @@ from asyncflow.app.showing import Showing, Shown
 from asyncflow.app.signal_response import ReturnStrategy
 from asyncflow.app.start_requests import (
     StartWorkflowRequest,
+    Strategy,
     parse_start_request,
     parse_test_request,
     request_hash,
 )
-from asyncflow.errors import KeyReused, NotFound
+from asyncflow.errors import AsyncflowError, KeyReused, NotFound
 from asyncflow.http.listing import read
 from asyncflow.http.metadata import no_such_workflow
 from asyncflow.http.reply import JSON
@@ -105,7 +104,12 @@ def _starter(call: Call) -> str:
 
 
 class Starts:
-    """A start that a call asks for, with its idempotency key and its errors in Conductor's words."""
+    """A start that a call asks for, with its idempotency key and its errors in Conductor's words.
+
+    Attributes:
+        request: the body, as it was read.
+        start_request: what it asks for.
+    """
 
     @classmethod
     async def read(cls, call: Call, body: JsonObject) -> Self:
@@ -123,28 +127,34 @@ class Starts:
             request = request.model_copy(update=given)
         self.request = request
         told = request_hash(body) if request.idempotency_key else ""  # only a key asks whether they are equal
-        self._start = request.to_start(created_by=_starter(call), request_hash=told)
+        self.start_request = request.to_start(created_by=_starter(call), request_hash=told)
 
     async def start(self) -> str:
         """The id of the execution; raises HttpError besides what a start raises."""
-        executing = self._call.services.executing
-        with self._explained():
-            return await executing.start(self._start, self.request.idempotency_strategy)
+        try:
+            return await self._call.services.executing.start(self.start_request, self.strategy)
+        except (NotFound, KeyReused) as error:
+            raise self.explained(error) from error
 
     async def execute(self, patience: Patience) -> Shown | None:
         """What a synchronous call gives back; raises as `start`."""
-        executing = self._call.services.executing
-        with self._explained():
-            return await executing.execute(self._start, patience, self.request.idempotency_strategy)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
         try:
-            yield
-        except NotFound as error:
-            raise no_such_definition(error, self.request) from error
-        except KeyReused as error:
-            raise HttpError(422 if self._by_header else 409, str(error)) from error
+            return await self._call.services.executing.execute(self.start_request, patience, self.strategy)
+        except (NotFound, KeyReused) as error:
+            raise self.explained(error) from error
+
+    @property
+    def strategy(self) -> Strategy | None:
+        """What to do where its key was used before."""
+        return self.request.idempotency_strategy
+
+    def explained(self, error: AsyncflowError) -> HttpError | AsyncflowError:
+        """An error of a start as Conductor tells it."""
+        if isinstance(error, NotFound):
+            return no_such_definition(error, self.request)
+        if isinstance(error, KeyReused):
+            return HttpError(422 if self._by_header else 409, str(error))
+        return error
 
 
 def no_such_definition(error: NotFound, request: StartWorkflowRequest) -> HttpError:

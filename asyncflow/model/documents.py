@@ -6,8 +6,7 @@ It knows no shape: what the values mean is for `model/definition.py` and the wir
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from asyncflow.errors import InvalidInput, LimitExceeded
 from asyncflow.model.json_text import parse_json
@@ -22,8 +21,7 @@ Purpose = Literal["definition", "request", "value"]
 """What a text holds, which sets its bounds: one definition, a request that may hold some, any other value."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Size:
+class _Size(NamedTuple):
     limit: str
     allowed: int
 

@@ -28,13 +28,7 @@ def parse_json(text: str, bounds: Bounds) -> object:
     """The value of the JSON text; the errors are those of `parse_document`."""
     _check_depth(text, bounds)
     try:
-        value: object = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_float=_float,
-            parse_int=lambda digits: _int(digits, bounds),
-        )
+        value: object = _decoder(text, bounds).decode(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except _RefusedError:
@@ -47,6 +41,18 @@ def parse_json(text: str, bounds: Bounds) -> object:
         if fault is not None:
             raise InvalidInput(fault.message, field=path_of(fault.parts))
     return value
+
+
+def _decoder(text: str, bounds: Bounds) -> json.JSONDecoder:
+    """What reads this text; a short one can hold no integer that is too long."""
+    if len(text) <= bounds.digits:
+        return _SHORT
+    return json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_constant=_constant,
+        parse_float=_float,
+        parse_int=lambda digits: _int(digits, bounds),
+    )
 
 
 def _check_depth(text: str, bounds: Bounds) -> None:
@@ -79,6 +85,9 @@ def _float(text: str) -> float:
     if math.isinf(number):
         raise _RefusedError
     return number
+
+
+_SHORT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
 
 
 def _int(text: str, bounds: Bounds) -> int:

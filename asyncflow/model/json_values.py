@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_NODES = 5_000_000
 """Values one document may expand to; 4 MiB of JSON text cannot hold more than 2,100,000."""
@@ -19,8 +20,7 @@ Container = dict[object, object] | list[object]
 _Place = tuple["_Place", "str | int"] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How large and how deep a text may be, and the names of the limits that say so."""
 
     size_limit: str
@@ -75,8 +75,9 @@ def _is_plain(value: Container, depth: int, *, nul: bool) -> bool:
         if level >= depth or nodes > MAX_NODES:
             return False
         if type(item) is dict:
-            if not all(type(key) is str and key.isascii() and (nul or "\0" not in key) for key in item):
-                return False
+            for key in item:
+                if type(key) is not str or not key.isascii() or (not nul and "\0" in key):
+                    return False
             values: Iterable[object] = item.values()
         else:
             values = item

@@ -138,10 +138,13 @@ class LogWriter:
 
 def _clean(row: LogRow) -> LogRow:
     """The row with texts that have a UTF-8 form, so that one caller's row cannot keep out the others'."""
+    is_plain = True
     for value in row:
-        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        if isinstance(value, str):
+            is_plain = is_plain and value.isascii()
+        elif not -(1 << 63) <= value < 1 << 63:
             raise InvalidInput(f"an integer of 64 bits is expected, got {value}", field="row")
-    if all(isinstance(value, int) or value.isascii() for value in row):
+    if is_plain:
         return row
     texts: Sequence[object] = [
         value.encode("utf-8", "replace").decode() if isinstance(value, str) else value for value in row
