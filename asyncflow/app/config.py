@@ -6,7 +6,7 @@ come from is the business of `config_sources`; nothing below `app` reads either.
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -14,9 +14,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from asyncflow.app.resource_config import ResourceSection, check_resource
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
-from asyncflow.model.resources import ResourceLimit
+from asyncflow.model.values import JsonObject
+from asyncflow.plugins.registry import Registry
+from asyncflow.plugins.settings import read_config
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.demand import HandOutSettings
@@ -24,8 +27,8 @@ from asyncflow.runtime.engine import EngineSettings
 from asyncflow.runtime.scripts.evaluator import ScriptSettings
 from asyncflow.store.records import StoreSettings
 
-_RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{0,9})\s*(ms|s|m|h|d)\s*")
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+log = logging.getLogger("asyncflow.config")
+
 _MOST_SECRET_BYTES = 64 << 10
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -91,32 +94,6 @@ class HttpSection(Section):
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         AddressPolicy(value)
         return value
-
-
-class ResourceSection(Section):
-    """One resource: what may be held of it at once, and started in a window of time."""
-
-    type: Literal["limit"] = "limit"
-    max_concurrent: int = Field(default=0, ge=0, le=1_000_000_000)
-    """The sum of weights; 0 means any."""
-    rate: str = ""
-    """Starts in any window of time, such as `20/1m`."""
-    reserve_after_s: float = Field(default=60.0, ge=0, le=86_400)
-    """Who waits longer keeps everybody ranked below out until admitted."""
-
-    @field_validator("rate")
-    @classmethod
-    def _is_rate(cls, value: str) -> str:
-        if value and not _RATE.fullmatch(value):
-            raise ValueError("a number, a slash and a time are expected, such as 20/1m")
-        return value
-
-    def limit(self) -> ResourceLimit:
-        """The same as admission takes it."""
-        found = _RATE.fullmatch(self.rate)
-        starts = int(found[1]) if found else 0
-        window_ms = int(found[2] or 1) * _UNIT_MS[found[3]] if found else 0
-        return ResourceLimit(self.max_concurrent, starts, window_ms, round(self.reserve_after_s * 1_000))
 
 
 class ScriptsSection(Section):
@@ -192,6 +169,29 @@ class SecretSection(Section):
             raise ConfigurationError(f"secrets.{name}: {self.file}: {reason}") from None
 
 
+class ListenerSection(BaseModel):
+    """One listener that hears of events. Keys that are not among these are settings of the plugin."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str = ""
+    """Which plugin it is; the name of the section unless it says another."""
+    patterns: tuple[str, ...] = ()
+    """Names of events, of those that the plugin hears of; all of them if there are none here."""
+
+    @property
+    def config(self) -> JsonObject:
+        """The settings of the plugin, with the names of secrets."""
+        return dict(self.model_extra or {})
+
+
+class PluginsSection(Section):
+    """What is installed and shall not be used."""
+
+    disabled: tuple[str, ...] = ()
+    """Names of plugins, or `resource:NAME`, `task:NAME`, `listener:NAME`."""
+
+
 class Config(Section):
     """Everything that can be configured."""
 
@@ -200,6 +200,8 @@ class Config(Section):
     limits: Limits = DEFAULT_LIMITS
     http: HttpSection = HttpSection()
     resources: dict[str, ResourceSection] = {}
+    listeners: dict[str, ListenerSection] = {}
+    plugins: PluginsSection = PluginsSection()
     scripts: ScriptsSection = ScriptsSection()
     commands: CommandsSection = CommandsSection()
     workers: WorkersSection = WorkersSection()
@@ -219,9 +221,12 @@ class Config(Section):
         """What the engine is made with; secrets are read here, from this environment and from files.
 
         Raises:
-            ConfigurationError: a secret is not where it should be.
+            ConfigurationError: a secret is not where it should be, or a plugin does not take its settings.
         """
         commands = self.commands
+        registry = Registry.load(disabled=self.plugins.disabled)
+        secrets = {name: each.value(name, environment) for name, each in self.secrets.items()}
+        check_plugins(self.resources, self.listeners, registry, secrets)
         return EngineSettings(
             limits=self.limits,
             scripts=ScriptSettings(
@@ -230,8 +235,9 @@ class Config(Section):
             http_allow=self.http.allow,
             commands=CommandPolicy(commands.enabled, commands.root, wall_seconds=commands.wall_s),
             environment=self.environment,
-            secrets={name: each.value(name, environment) for name, each in self.secrets.items()},
-            resources={name: each.limit() for name, each in self.resources.items()},
+            secrets=secrets,
+            resources={name: each.settings() for name, each in self.resources.items()},
+            registry=registry,
             payload_folder=self.store.payloads,
             idempotency_life_s=self.store.idempotency_life_s,
             hand_out=self.workers.hand_out(),
@@ -243,3 +249,37 @@ class Config(Section):
         return StoreSettings(
             durability=store.durability, takeover_wait_s=store.takeover_wait_s, size_limit=store.size_limit
         )
+
+
+def check_plugins(
+    resources: Mapping[str, ResourceSection],
+    listeners: Mapping[str, ListenerSection],
+    registry: Registry,
+    secrets: Mapping[str, str],
+) -> None:
+    """Return if every plugin that is asked for takes its settings; broken plugins are told of in the log.
+
+    Raises:
+        ConfigurationError: there is no such plugin, or settings do not fit; names all of it.
+    """
+    faults = []
+    for name, section in resources.items():
+        try:
+            broken = check_resource(section, f"resources.{name}", registry, secrets)
+        except ConfigurationError as error:
+            faults.append(str(error))
+        else:
+            if broken:
+                log.error("resource %s cannot be used: %s", name, broken)
+    for name, listener in listeners.items():
+        kind = registry.listeners.get(listener.type or name)
+        try:
+            if kind is None:
+                raise ConfigurationError(
+                    f"listeners.{name}.type: {registry.why_not('listener', listener.type or name)}"
+                )
+            read_config(kind.Config, listener.config, place=f"listeners.{name}", secrets=secrets)
+        except ConfigurationError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigurationError("; ".join(faults))

@@ -7,8 +7,9 @@ there is, so that no setting is lost in silence; the shape itself is in `config`
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from asyncflow.app.config import Config
+from asyncflow.app.resource_config import ResourceSection, shown_config
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.limits import Limits
 
@@ -69,7 +71,7 @@ def configure(
     if chosen is not None:
         for name, value in _flat((), _read(chosen)):
             _put(merged, sources, name, value, str(chosen))
-    for variable, name, text in _variables(environment):
+    for variable, name, text in _variables(environment, _named_in(merged)):
         _put(merged, sources, name, text.split(",") if name in _LISTS else text, variable)
     for option, value in (options or {}).items():
         _put(merged, sources, tuple(option.split(".")), value, "command line")
@@ -103,7 +105,8 @@ def _read(file: Path) -> Nested:
 
 # --- names ------------------------------------------------------------------------------------
 
-_NAMED = ("resources", "secrets", "environment")  # sections whose keys the user chooses
+_NO_WORD = re.compile(r"[^A-Za-z0-9]+")
+_NAMED = ("resources", "listeners", "secrets", "environment")  # sections whose keys the user chooses
 
 
 def _settings() -> dict[str, frozenset[str]]:
@@ -125,16 +128,24 @@ def _settings() -> dict[str, frozenset[str]]:
 SETTINGS = _settings()
 """The names in each section that has fixed ones; variables can set these."""
 
-_LISTS = frozenset({("server", "hosts"), ("server", "origins"), ("http", "allow")})
+_LISTS = frozenset({
+    ("server", "hosts"), ("server", "origins"), ("http", "allow"), ("plugins", "disabled"),
+})  # fmt: skip
 
 
-def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Name, str]]:
+def _named_in(merged: Nested) -> Iterator[Name]:
+    """The engine's own settings of the resources that a file names, as far as one text can say them."""
+    resources = merged.get("resources")
+    for resource in resources if isinstance(resources, dict) else ():
+        for name, field_of in ResourceSection.model_fields.items():
+            if not isinstance(field_of.annotation, type) or not issubclass(field_of.annotation, BaseModel):
+                yield "resources", str(resource), name
+
+
+def _variables(environment: Mapping[str, str], more: Iterable[Name]) -> Iterator[tuple[str, Name, str]]:
     """Variables that are settings: each with the name of the setting and its text."""
-    known = {
-        f"{PREFIX}{section}_{name}".upper(): (section, name)
-        for section, names in SETTINGS.items()
-        for name in names
-    }
+    fixed: list[Name] = [(section, name) for section, names in SETTINGS.items() for name in names]
+    known = {f"{PREFIX}{_NO_WORD.sub('_', '_'.join(name))}".upper(): name for name in (*fixed, *more)}
     for variable in sorted(environment):
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES or variable.startswith(_CLIENTS):
             continue
@@ -171,7 +182,10 @@ def _flat(prefix: Name, section: Nested) -> Iterator[tuple[Name, object]]:
 
 def _leaves(prefix: Name, value: object) -> Iterator[tuple[Name, object]]:
     if isinstance(value, BaseModel):
-        parts: Mapping[str, object] = {name: getattr(value, name) for name in type(value).model_fields}
+        own = {name: getattr(value, name) for name in type(value).model_fields}
+        more = shown_config(value.model_extra or {})  # what may be a secret there is hidden
+        assert isinstance(more, dict)
+        parts: Mapping[str, object] = {**own, **more}
     elif isinstance(value, Limits):
         parts = {each.name: getattr(value, each.name) for each in fields_of(value)}
     elif isinstance(value, dict):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -33,11 +34,14 @@ def secrets_named(body: object) -> Iterator[str]:
             yield from secrets_named(part)
 
 
-def read_config(model: type[M], body: JsonObject, *, place: str, secrets: Mapping[str, str]) -> M:
+def read_config(
+    model: type[M], body: JsonObject, *, place: str, secrets: Mapping[str, str], also: Sequence[str] = ()
+) -> M:
     """The settings as a plugin's model has them, with the values of the secrets they name.
 
     Args:
         place: what the settings are called, such as `resources.emr-prod`, for messages.
+        also: keys that may stand beside them, so that a misspelt one of these is told, too.
 
     Raises:
         ConfigurationError: a secret is not there, or settings do not fit; names all of it and shows no value.
@@ -48,20 +52,24 @@ def read_config(model: type[M], body: JsonObject, *, place: str, secrets: Mappin
     try:
         return model.model_validate(_filled(body, secrets))
     except ValidationError as error:
-        raise ConfigurationError("; ".join(faults_of(error, place=place, model=model))) from None
+        raise ConfigurationError("; ".join(faults_of(error, place=place, model=model, also=also))) from None
 
 
-def faults_of(error: ValidationError, *, place: str, model: type[BaseModel]) -> Iterator[str]:
+def faults_of(
+    error: ValidationError, *, place: str, model: type[BaseModel], also: Sequence[str] = ()
+) -> Iterator[str]:
     """What does not fit, each with its dotted key; never with a value.
 
     What the model's author says of a value (a `ValueError` of a validator) may hold it, and is left out
     where the settings were filled with secrets: only pydantic's own words are repeated.
     """
-    known = ", ".join(sorted(_keys(model)))
+    known = sorted(_keys(model))
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         key = ".".join([place, *(str(part) for part in fault["loc"])])
         if fault["type"] == "extra_forbidden":
-            yield f"{key}: no such setting; there are: {known or 'none'}"
+            near = get_close_matches(str(fault["loc"][-1]), [*known, *also], 1)
+            there = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+            yield f"{key}: no such setting ({there})"
         elif fault["type"] in {"value_error", "assertion_error"}:
             yield f"{key}: the plugin does not take this value"
         else:

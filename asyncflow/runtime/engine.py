@@ -24,6 +24,7 @@ from asyncflow.model.effects import RunAttempt
 from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
+from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
@@ -87,7 +88,7 @@ class EngineSettings:
     commands: CommandPolicy = field(default_factory=lambda: CommandPolicy(enabled=False, root=None))
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    resources: Mapping[str, ResourceLimit] = field(default_factory=dict)
+    resources: Mapping[str, ResourceSettings | ResourceLimit] = field(default_factory=dict)
     installation: str = ""
     keep_ended: int = 256
     payload_folder: Path | None = None
@@ -267,7 +268,7 @@ class Engine:
 
     def _set_limits(self) -> None:
         for name, limit in self.settings.resources.items():
-            self.carry.set_limit(name, limit)
+            self.carry.set_limit(name, limit if isinstance(limit, ResourceLimit) else limit.limit)
         for name in self.catalog.tasks:
             self.limits_changed(name)
 

@@ -10,6 +10,7 @@ import pytest
 from asyncflow.app.config import Config
 from asyncflow.app.config_sources import SETTINGS, configure
 from asyncflow.errors import ConfigurationError
+from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.runtime.demand import HandOutSettings
 from tests.cli.making import run_process
@@ -71,8 +72,8 @@ def test_a_file_sets_everything(tmp_path: Path) -> None:
     assert (config.server.port, config.store.durability) == (9000, "normal")
     assert settings.limits.fork_width == 500
     assert settings.resources == {
-        "emr-prod": ResourceLimit(8, 20, 60_000, 60_000),
-        "a.b": ResourceLimit(0, 3, 500, 5_000),
+        "emr-prod": ResourceSettings(limit=ResourceLimit(8, 20, 60_000, 60_000)),
+        "a.b": ResourceSettings(limit=ResourceLimit(0, 3, 500, 5_000)),
     }
     assert settings.scripts.mode == "process"
     assert settings.commands.enabled
@@ -123,7 +124,11 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         ("server = 1", "server: "),
         ("[store]\ndurability = 'none'", "store.durability: "),
         ("[resources.x]\nrate = 'often'", "resources.x.rate: a number, a slash and a time"),
-        ("[resources.x]\ntype = 'emr'", "resources.x.type: "),
+        ("[resources.x]\nidle_after = 'soon'", "resources.x.idle_after: a number of seconds"),
+        ("[resources.x]\npoll = {frist = 1}", "resources.x.poll.frist: "),
+        ("[resources.x]\ninstances = {max = 0}", "resources.x.instances.max: "),
+        ("[resources.x]\non_code_change = 'stop'", "resources.x.on_code_change: "),
+        ("[plugins]\ndisable = ['x']", "plugins.disable: no such setting (did you mean disabled?)"),
         ("[http]\nallow = ['300.1.1.1/8']", "http.allow: "),
         ("[commands]\nenabled = true", "commands: commands need a root"),
         ("[secrets.x]\nenv = 'A'\nfile = 'b'", "secrets.x: either env or file"),

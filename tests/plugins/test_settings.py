@@ -46,6 +46,6 @@ def test_faults_name_their_keys_and_show_no_value() -> None:
     said = str(caught.value)
     assert "resources.db.dsn: the plugin does not take this value" in said
     assert "resources.db.size: " in said
-    assert "resources.db.sise: no such setting; there are: dsn, size" in said
+    assert "resources.db.sise: no such setting (did you mean size?)" in said
     assert "s3cret" not in said
     assert "many" not in said
