@@ -24,6 +24,9 @@ from asyncflow.model.definition import (
 from asyncflow.model.graph import Graph
 from asyncflow.model.values import JsonObject
 
+CANCEL_GRACE_S = 300.0
+"""How long a record waits for its job to be cancelled, where the resource says nothing else."""
+
 
 class DefinitionCatalog:
     """Registered workflow and task definitions, functions of this process, compiled graphs.
@@ -34,6 +37,8 @@ class DefinitionCatalog:
     `complete` has the hashes of registered definitions whose sub-workflows are known to be there.
     `documents` are the named documents by kind, `times_ms` when something registered was made and last
     changed: by name and version, by ("task", name), or by ("<kind> document", name).
+    `job_types` are the types of tasks that are jobs, and of which type of resource; `cancel_graces` are the
+    resources whose jobs get another time than usual to be cancelled in, in seconds.
     `unreadable` are registered versions that are damaged in the database, by "name version n", and why.
     """
 
@@ -45,6 +50,8 @@ class DefinitionCatalog:
         self.functions: dict[str, str] = dict(functions or {})
         self.documents: dict[str, dict[str, JsonObject]] = {}
         self.times_ms: dict[tuple[str, str | int], tuple[int, int]] = {}
+        self.job_types: dict[str, str] = {}
+        self.cancel_graces: dict[str, float] = {}
         self.unreadable: dict[str, str] = {}
         self.downtimes = Downtimes()
         self.seq = 0
@@ -95,6 +102,10 @@ class DefinitionCatalog:
     def has_function(self, name: str) -> str | None:
         """Where a function of this name runs in this process, or None."""
         return self.functions.get(name)
+
+    def cancel_grace_s(self, resource: str) -> float:
+        """How long a record waits until the cancel of its job at this resource is confirmed."""
+        return self.cancel_graces.get(resource, CANCEL_GRACE_S)
 
     def forget_bound(self) -> None:
         """Bind anew from here on: what is registered has changed."""

@@ -12,6 +12,7 @@ from asyncflow.decide import ending
 from asyncflow.decide.ending import release_child
 from asyncflow.decide.flow import begin_list, complete, fail, take_up
 from asyncflow.decide.gather import output_of
+from asyncflow.decide.jobs import open_jobs_fault
 from asyncflow.decide.operators import variables_fault
 from asyncflow.decide.payloads import payload_fault
 from asyncflow.decide.repairing import repair
@@ -113,6 +114,9 @@ def remove(step: Step, command: inputs.RemoveExecution) -> None:
     state = step.state
     if not state.is_ended:
         raise Refused(f"execution {state.execution_id} is {state.status}: only an ended one can be deleted")
+    open_jobs = open_jobs_fault(state)
+    if open_jobs is not None:
+        raise Refused(f"execution {state.execution_id} cannot be deleted yet: {open_jobs}")
     if state.outbox or state.wanted or state.repairs:
         raise Refused(f"execution {state.execution_id} has still to tell others of its end: ask again")
     step.emit(ev.ExecutionRemoved(command.reason))
@@ -159,7 +163,7 @@ def reset_callbacks(step: Step, command: inputs.ResetCallbacks) -> None:
     state = step.state
     if state.is_ended:
         raise Refused(f"execution {state.execution_id} is {state.status}: nobody is called back")
-    for task in [state.tasks[number] for number in state.wanted if number]:
+    for task in [state.tasks[number] for number in state.wanted if number > 0]:
         if task.status == SCHEDULED and task.executor == "remote" and task.callback_after_s:
             step.emit(ev.TaskUpdated(task.number, status=SCHEDULED))
 

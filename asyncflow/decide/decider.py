@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncflow.decide import (
     commands,
+    jobs,
     joins,
     migrating,
     operators,
@@ -63,6 +64,12 @@ _HANDLERS: dict[type[inputs.Input], Handler] = {
     inputs.AttemptEnded: reports.attempt_ended,
     inputs.AttemptInterrupted: reports.attempt_interrupted,
     inputs.ReleaseAttempt: reports.release_attempt,
+    inputs.JobAccepted: jobs.accepted,
+    inputs.JobStuck: jobs.stuck,
+    inputs.JobSeen: jobs.seen,
+    inputs.JobOver: jobs.over,
+    inputs.StopJob: jobs.stop,
+    inputs.DecideJob: jobs.decide_job,
     inputs.ScriptEnded: reports.script_ended,
     inputs.TimerDue: reports.timer_due,
     inputs.ExtendLease: reports.extend_lease,

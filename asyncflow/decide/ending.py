@@ -107,7 +107,8 @@ def end_execution(  # noqa: PLR0913 - the ways an end differs, each named where 
     result = _output(step) if output is None else output
     compensation = _failure_workflow(step) if compensate and status != COMPLETED else None
     named = compensation if compensation is None or isinstance(compensation, str) else compensation[0]
-    step.emit(ExecutionEnded(status, reason, result, 0 if failed is None else failed.number, named))
+    number = 0 if failed is None else failed.number
+    step.emit(ExecutionEnded(status, reason, result, number, named, len(state.jobs)))
     step.pending.clear()
     cause = (
         f"Parent workflow has been terminated with reason: {reason}"

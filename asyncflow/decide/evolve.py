@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from asyncflow.decide import evolve_jobs as jobs
 from asyncflow.decide import evolve_resets as resets
 from asyncflow.decide import evolve_tasks as tasks
 from asyncflow.decide.evolve_migration import definition_migrated
@@ -130,6 +131,8 @@ def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int
     resets.give_up_repairs(state)
     if state.open_count:
         _cancel_open(state, at_ms)
+        if state.job_of:
+            jobs.give_up_all(state, event.reason or f"the execution is {event.status}", at_ms)
     refresh_execution(state)
 
 
@@ -212,6 +215,12 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.TaskUpdated: tasks.task_updated,
     ev.LeaseExtended: tasks.lease_extended,
     ev.TaskEnded: tasks.task_ended,
+    ev.JobSubmitted: jobs.job_submitted,
+    ev.JobUndecided: jobs.job_undecided,
+    ev.JobDecided: jobs.job_decided,
+    ev.JobCancelAsked: jobs.job_cancel_asked,
+    ev.JobNoted: jobs.job_noted,
+    ev.JobEnded: jobs.job_ended,
     ev.CaseChosen: tasks.case_chosen,
     ev.LoopAdvanced: tasks.loop_advanced,
     ev.ConditionAsked: tasks.condition_asked,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from asyncflow.decide import evolve_jobs as jobs
 from asyncflow.decide.counters import closed, rebuild, reopened
 from asyncflow.decide.shape import JOINS
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
@@ -41,6 +42,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
         forget(state, number)
         state.changed[number] = None
     state.tasks.clear()
+    state.past_jobs.clear()
     state.by_ref.clear()
     state.latest.clear()
     state.joins.clear()
@@ -106,6 +108,9 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
         state.counters_stale = True
     if task.is_ended:
         reopened(state, task)
+    elif state.job_of:
+        jobs.give_up(state, task.number, "its task is run again", at_ms)
+    state.past_jobs.pop(task.number, None)
     check_transition(TASK_RESETS, task.status, event.status, what=f"task {task.ref}")
     task.status = event.status
     task.epoch = state.epoch
@@ -175,7 +180,7 @@ def _count_forks(state: ExecutionState, gone: Iterable[TaskState]) -> None:
             state.dynamic_forks -= 1
 
 
-def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> None:  # noqa: ARG001 - as every handler
+def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> None:
     """The records are gone; an older attempt of the same reference is the newest one again.
 
     What counts on them is not made stale: a loop that forgets old iterations has nobody waiting
@@ -192,6 +197,9 @@ def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> 
         state.agenda.pop(number, None)
         state.changed[number] = None
         forget(state, number)
+        if state.next_job > 1:
+            jobs.give_up(state, number, "its task was removed", at_ms)
+            state.past_jobs.pop(number, None)
     _count_forks(state, gone)
     _unindex(state, gone)
     state.next_seq = event.next_seq

@@ -8,6 +8,7 @@ Every change of a task's status goes through `_move`, which holds it to the tabl
 
 from __future__ import annotations
 
+from asyncflow.decide import evolve_jobs as jobs
 from asyncflow.decide.counters import closed, count_settled, register_join
 from asyncflow.decide.forks import INPUTS as INPUTS_FORM
 from asyncflow.decide.forks import make_known, open_members
@@ -182,6 +183,8 @@ def attempt_started(state: ExecutionState, event: ev.AttemptStarted, at_ms: int)
     task.grants, task.fence = event.grants, event.fence
     task.input_bytes = event.input_bytes
     state.changed[event.number] = None
+    if task.executor == jobs.JOB:
+        jobs.job_begun(state, task, event, at_ms)
     refresh(state, task)
     if event.version and not state.worker_version:
         state.worker_version = event.version
@@ -240,6 +243,8 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
         state.failed_names[task.name or task.node.name] = None
     state.changed[number] = None
     forget(state, number)
+    if state.job_of:
+        jobs.give_up(state, number, event.reason or f"its task is {event.status}", at_ms)
     if event.settled:
         task.settled = True
         count_settled(state, task)

@@ -28,9 +28,17 @@ from asyncflow.model.values import JsonObject
 
 
 def retry_or_fail(
-    step: Step, task: TaskState, status: str, reason: str | None, *, output: JsonObject | None = None
+    step: Step,
+    task: TaskState,
+    status: str,
+    reason: str | None,
+    *,
+    output: JsonObject | None = None,
+    state: str | None = None,
 ) -> TaskState | None:
     """Record the end of an attempt that did not succeed, and what it means.
+
+    `state` is the true state of the record, where Conductor has no word for it.
 
     While the execution is paused only the attempt ends; what it means is deferred to the resume.
 
@@ -41,9 +49,9 @@ def retry_or_fail(
     output = {} if output is None else output
     tolerated = None if _may_be_tried_again(task, status) else _tolerated_status(step, task, status)
     if tolerated is not None:
-        step.emit(TaskEnded(task.number, tolerated, output, reason))
+        step.emit(TaskEnded(task.number, tolerated, output, reason, state=state))
         return task
-    step.emit(TaskEnded(task.number, status, output, reason, settled=False))
+    step.emit(TaskEnded(task.number, status, output, reason, settled=False, state=state))
     if step.state.status == PAUSED:
         step.emit(Deferred([task.number]))
         return None
@@ -75,6 +83,28 @@ def end_by_policy(step: Step, task: TaskState, reason: str) -> None:
     """A timeout with policy TIME_OUT_WF: the task and its execution are TIMED_OUT at once."""
     step.emit(TaskEnded(task.number, TIMED_OUT, {}, reason, settled=False))
     _end_with(step, task)
+
+
+def again(step: Step, task: TaskState, reason: str, *, state: str) -> None:
+    """End an attempt that is nobody's failure, and make a record with the same number of retries."""
+    step.emit(TaskEnded(task.number, CANCELED, {}, reason, settled=False, state=state))
+    step.emit(
+        TaskScheduled(
+            step.state.next_number,
+            task.ref.removesuffix(task.suffix),
+            task.suffix,
+            task.input,
+            task.executor,
+            task.iteration,
+            task.loop,
+            retry_of=task.number,
+            retry_count=task.retry_count,
+            name=task.name,
+            fork=task.fork,
+            fork_index=task.fork_index,
+            domain=task.domain,
+        )
+    )
 
 
 def schedule_retry(step: Step, task: TaskState) -> TaskState:

@@ -55,9 +55,20 @@ def complete(  # noqa: PLR0913 - what an end is told by; most callers give three
     step.pending.append(task)
 
 
-def fail(step: Step, task: TaskState, status: str, reason: str, output: JsonObject | None = None) -> None:
-    """Record that an attempt did not succeed: retried, tolerated, or the end of the execution."""
-    going_on = retry_or_fail(step, task, status, reason, output=output)
+def fail(
+    step: Step,
+    task: TaskState,
+    status: str,
+    reason: str,
+    output: JsonObject | None = None,
+    *,
+    state: str | None = None,
+) -> None:
+    """Record that an attempt did not succeed: retried, tolerated, or the end of the execution.
+
+    `state` is the true state of the record, where Conductor has no word for it.
+    """
+    going_on = retry_or_fail(step, task, status, reason, output=output, state=state)
     if going_on is not None:
         step.pending.append(going_on)
 
@@ -125,7 +136,7 @@ def _look_for_end(step: Step) -> None:
     state = step.state
     if not state.open_count:
         finish(step)
-    elif not any(state.wanted) and not state.ready_joins:
+    elif not any(number > 0 for number in state.wanted) and not state.ready_joins:
         stuck = _stuck(step)
         missing = [ref for ref in join_refs(state, stuck) if ref not in state.by_ref]
         end_execution(

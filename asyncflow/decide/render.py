@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic_core import from_json
 
+from asyncflow.decide import job_view
 from asyncflow.decide.gather import input_of, output_of
 from asyncflow.decide.policy import retry_delay_s
 from asyncflow.decide.scope import task_definition_name, task_type
@@ -65,8 +66,13 @@ def render_execution(
 
 
 def _ours_of_all(state: ExecutionState) -> JsonObject:
-    """What Conductor has no field for; `routing` is the rule that chose the version."""
+    """What Conductor has no field for; `routing` is the rule that chose the version.
+
+    `openJobs`: so many have still to come to an end outside, perhaps after the execution.
+    """
     body: JsonObject = {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash}
+    if state.jobs:
+        body["openJobs"] = len(state.jobs)
     return {**body, "routing": state.routing} if state.routing else body
 
 
@@ -117,7 +123,7 @@ def render_task(state: ExecutionState, task: TaskState) -> JsonObject:
         "runtimeMetadata": {},
         "subworkflowChanged": False,
         "queueWaitTime": max(0, task.started_ms - task.scheduled_ms) if task.started_ms else 0,
-        "asyncflow": _ours(task),
+        "asyncflow": _ours(state, task),
     }
     if task.retry_of:
         body["retriedTaskId"] = task_id(state.execution_id, task.retry_of)
@@ -148,8 +154,8 @@ def _delay_s(task: TaskState) -> int:
     return max(0, (task.due_ms - task.scheduled_ms) // 1000)
 
 
-def _ours(task: TaskState) -> JsonObject:
-    return {
+def _ours(state: ExecutionState, task: TaskState) -> JsonObject:
+    facts: JsonObject = {
         "number": task.number,
         "epoch": task.epoch,
         "executor": task.executor,
@@ -157,3 +163,6 @@ def _ours(task: TaskState) -> JsonObject:
         "inputBytes": task.input_bytes,
         "outputBytes": task.output_bytes,
     }
+    if state.next_job > 1:
+        facts.update(job_view.task_facts(state, task))
+    return facts

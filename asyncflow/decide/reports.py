@@ -6,22 +6,21 @@ again for something else, and changes nothing.
 
 from __future__ import annotations
 
-from asyncflow.decide import operators
+from asyncflow.decide import jobs, operators
 from asyncflow.decide.ending import end_execution, release_child
-from asyncflow.decide.failures import end_by_policy
+from asyncflow.decide.failures import again, end_by_policy
 from asyncflow.decide.flow import begin_task, complete, fail
 from asyncflow.decide.operators_child import child_ended as end_child_task
 from asyncflow.decide.operators_loop import condition_answered
 from asyncflow.decide.slots import slot_taken
 from asyncflow.decide.step import Step
-from asyncflow.decide.wanted import DUE, LOCAL_EXECUTORS, attempt_start, is_pinned, script_round
+from asyncflow.decide.wanted import DUE, GRACE, LOCAL_EXECUTORS, attempt_start, is_pinned, script_round
 from asyncflow.ids import task_id
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
 from asyncflow.model.effects import Timer
 from asyncflow.model.state import TaskState
 from asyncflow.model.statuses import (
-    CANCELED,
     COMPLETED,
     EXECUTION_ENDED,
     FAILED,
@@ -51,13 +50,20 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
     task = state.tasks.get(report.number)
     if task is None or task.status != SCHEDULED or state.is_ended:
         return
-    if state.status == PAUSED and task.executor in LOCAL_EXECUTORS:
+    if state.status == PAUSED and (task.executor in LOCAL_EXECUTORS or task.executor == jobs.JOB):
         return  # its grant goes back: nothing began
     version = report.version if is_pinned(state, task) else ""
     if version and state.worker_version not in {"", version}:
         return  # another task of the execution was taken by other code meanwhile
     started = ev.AttemptStarted(
-        report.number, report.worker_id, report.grants, report.fence, report.input_bytes, version
+        report.number,
+        report.worker_id,
+        report.grants,
+        report.fence,
+        report.input_bytes,
+        version,
+        report.resource,
+        report.instance,
     )
     step.emit(started)
 
@@ -85,7 +91,7 @@ def attempt_interrupted(step: Step, report: inputs.AttemptInterrupted) -> None:
     if task is None or task.status != IN_PROGRESS or task.executor not in LOCAL_EXECUTORS:
         return
     if not report.start or report.start == attempt_start(task):
-        _again(step, task, report.reason, state=INTERRUPTED)
+        again(step, task, report.reason, state=INTERRUPTED)
 
 
 def release_attempt(step: Step, report: inputs.ReleaseAttempt) -> None:
@@ -94,29 +100,7 @@ def release_attempt(step: Step, report: inputs.ReleaseAttempt) -> None:
     if task is None or task.status != IN_PROGRESS or task.executor != "remote":
         return
     if not report.start or report.start == attempt_start(task):
-        _again(step, task, report.reason, state=RELEASED)
-
-
-def _again(step: Step, task: TaskState, reason: str, *, state: str) -> None:
-    """End an attempt that is nobody's failure, and make a record with the same number of retries."""
-    step.emit(ev.TaskEnded(task.number, CANCELED, {}, reason, settled=False, state=state))
-    step.emit(
-        ev.TaskScheduled(
-            step.state.next_number,
-            task.ref.removesuffix(task.suffix),
-            task.suffix,
-            task.input,
-            task.executor,
-            task.iteration,
-            task.loop,
-            retry_of=task.number,
-            retry_count=task.retry_count,
-            name=task.name,
-            fork=task.fork,
-            fork_index=task.fork_index,
-            domain=task.domain,
-        )
-    )
+        again(step, task, report.reason, state=RELEASED)
 
 
 def script_ended(step: Step, report: inputs.ScriptEnded) -> None:
@@ -164,6 +148,8 @@ def timer_due(step: Step, report: inputs.TimerDue) -> None:
         begin_task(step, task)
     elif report.kind == "wait":
         complete(step, task, {})
+    elif report.kind == GRACE:
+        jobs.grace_over(step, task)
     else:
         _time_out(step, task, report.kind)
 
@@ -192,6 +178,9 @@ def _time_out(step: Step, task: TaskState, kind: str) -> None:
         f"{task.name or task.node.name}"
     )
     if kind != "response" and policy.timeout_policy == "ALERT_ONLY":
+        return
+    if task.number in step.state.job_of:
+        jobs.ask_cancel(step, task, reason, ends_as=TIMED_OUT)
         return
     release_child(step, task, reason)
     if kind == "response" or policy.timeout_policy == "RETRY":

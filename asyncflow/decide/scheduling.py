@@ -92,6 +92,8 @@ def executor_of(step: Step, node: Node, name: str) -> str:
     task = node.task
     plain = task.extension is None and task.task_definition is None
     asked = None if plain else setting(task, "executor")
+    if step.context.catalog.job_types and asked != "remote" and node.type in step.context.catalog.job_types:
+        return "job"  # whatever domains are asked for: those are of workers
     if asked == "remote" or (step.state.task_to_domain and domain_of(step, name) is not None):
         return "remote"
     here = step.context.catalog.has_function(name)

@@ -29,6 +29,13 @@ MAX_DEPTH = 100
 class Catalog(Protocol):
     """The definitions known at this moment, as data; a look-up changes nothing."""
 
+    @property
+    def job_types(self) -> Mapping[str, str]:
+        """The types of tasks that are jobs, and of which type of resource."""
+
+    def cancel_grace_s(self, resource: str) -> float:
+        """How long a record waits until the cancel of its job at this resource is confirmed."""
+
     def latest(self, name: str, version: int | None) -> Graph | None:
         """The graph of a registered version, of the highest if None, or None if there is none."""
 

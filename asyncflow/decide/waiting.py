@@ -12,6 +12,7 @@ from itertools import islice
 from asyncflow.decide.downtimes import Downtimes
 from asyncflow.decide.durations import wait_due
 from asyncflow.decide.gather import join_refs
+from asyncflow.decide.job_view import wait_of
 from asyncflow.decide.wanted import LOCAL_EXECUTORS, effects_of, is_pinned
 from asyncflow.ids import task_id
 from asyncflow.model.effects import Timer
@@ -30,6 +31,8 @@ _NAMED = 20  # members that an entry names
 #   turn         the deciding itself, in a later slice
 #   time         a point in time: retry delay, start delay, the end of a WAIT
 #   admission    a slot or lease, which the execution as a whole may wait for too; not before `notBeforeMs`
+#   job          what a resource was given: that it ends; also one whose task or execution has ended
+#   decision     a person, who has to say what became of a job
 #   attempt      an attempt that runs in this process
 #   worker       somebody elsewhere who takes tasks of this name
 #   report       the worker who took it
@@ -43,7 +46,7 @@ _NAMED = 20  # members that an entry names
 def waits_for(
     state: ExecutionState, downtimes: Downtimes | None = None, *, most: int | None = None
 ) -> list[JsonObject]:
-    """What each open record waits for, in order of records; empty for an execution that ended.
+    """What each open record waits for, in order of records, and jobs that outlived their records.
 
     An entry has `kind` and, except for what concerns the execution as a whole, `task` (the full
     reference name), `taskId` and `timeouts` (kind and time of each that would end the wait, put off
@@ -54,13 +57,16 @@ def waits_for(
 
     Cost: linear in the records; with `most`, in that.
     """
+    outlived = [
+        wait_of(state, job) for job in state.jobs.values() if job.serial != state.job_of.get(job.number)
+    ]
     if state.is_ended:
-        return []
+        return outlived
     known = downtimes or Downtimes()
     numbers = state.tasks if most is None or len(state.tasks) <= _SCANNED else state.wanted
-    found = (state.tasks[number] for number in numbers if number)  # 0 is the execution itself
+    found = (state.tasks[number] for number in numbers if number > 0)  # 0 is the execution, below are jobs
     tasks = islice((task for task in found if not task.is_ended), most)
-    return [*_of_execution(state), *(_of_record(state, task, known) for task in tasks)]
+    return [*_of_execution(state), *(_of_record(state, task, known) for task in tasks), *outlived]
 
 
 def _of_execution(state: ExecutionState) -> Iterator[JsonObject]:
@@ -84,8 +90,11 @@ def _of_record(state: ExecutionState, task: TaskState, downtimes: Downtimes) -> 
 
 
 def _wait_of(state: ExecutionState, task: TaskState) -> JsonObject:
-    if task.executor in LOCAL_EXECUTORS:
+    if task.executor in LOCAL_EXECUTORS or (task.executor == "job" and task.status == SCHEDULED):
         return _local(state, task)
+    job = state.jobs.get(state.job_of.get(task.number, 0))
+    if job is not None:
+        return wait_of(state, job)
     if task.executor == "remote":
         return _remote(state, task)
     if task.status == SCHEDULED and task.due_ms:

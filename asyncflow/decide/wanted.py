@@ -8,13 +8,29 @@ from __future__ import annotations
 
 from asyncflow.decide.durations import wait_due
 from asyncflow.decide.policy import setting
-from asyncflow.model.effects import Admit, Effect, Hold, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.model.effects import (
+    Admit,
+    CancelJob,
+    Effect,
+    Hold,
+    Lease,
+    Offer,
+    Proceed,
+    RunAttempt,
+    RunJob,
+    RunScript,
+    Timer,
+)
+from asyncflow.model.jobs import JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import EXECUTION_ENDED, PAUSED, SCHEDULED, TASK_ENDED
 
 LOCAL_EXECUTORS = frozenset({"loop", "thread", "process", "http", "command"})
 DUE = "due"
 """The kind of timer that begins a held-back task of the engine's own (retry delay, `startDelay`)."""
+
+GRACE = "grace"
+"""The kind of timer that ends a record whose job was to be cancelled, and nobody confirms it."""
 
 _NOTHING: tuple[Effect, ...] = ()
 
@@ -26,17 +42,22 @@ _NOTHING: tuple[Effect, ...] = ()
 #   SCHEDULED operator    a timer, where a delay holds it back; otherwise it began in its own step
 #   IN_PROGRESS           the attempt, the lease of a worker, the script, or the point in time; and the
 #                         timeouts that count
+#   a job                 RunJob or CancelJob, under minus its serial number: also when its record or the
+#                         execution has ended, until its own end is recorded. The record only wants its
+#                         timeouts, or the end of the grace once the job is to be cancelled.
 # An effect that is equal to the one before is the same thing still under way. That is why an attempt
 # and a question to a script carry the epoch: what was asked before a reset is not what is asked after.
 
 
 def wanted(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
-    """Everything that should be under way, by record number; 0 is the execution itself.
+    """Everything that should be under way, by record number; 0 is the execution, -n the job n.
 
     Cost: linear in the records. In running, `state.wanted` holds the same at no cost.
     """
     found = {task.number: effects_of(state, task) for task in state.tasks.values()}
     found[0] = execution_effects(state)
+    for job in state.jobs.values():
+        found[-job.serial] = job_effects(job)
     return {number: effects for number, effects in found.items() if effects}
 
 
@@ -48,6 +69,11 @@ def refresh(state: ExecutionState, task: TaskState) -> None:
 def refresh_execution(state: ExecutionState) -> None:
     """Bring `state.wanted` up to date for what belongs to no record."""
     _keep(state, 0, execution_effects(state))
+
+
+def refresh_job(state: ExecutionState, job: JobState) -> None:
+    """Bring `state.wanted` up to date for an open job that changed."""
+    _keep(state, -job.serial, job_effects(job))
 
 
 def forget(state: ExecutionState, number: int) -> None:
@@ -90,6 +116,8 @@ def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
     executor = task.executor
     if executor in LOCAL_EXECUTORS:
         return _attempt_effects(task, paused=state.status == PAUSED)
+    if executor == "job":
+        return _waiting_for_job(state, task)
     if task.status == SCHEDULED and task.due_ms and executor != "remote":
         held = Timer(task.number, DUE, task.due_ms)
         return _limits(task) if state.status == PAUSED else (*_limits(task), held)
@@ -101,6 +129,22 @@ def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
     if executor == "remote":
         return _remote_effects(state, task)
     return _limits(task) if executor in {"child", "external"} else _NOTHING
+
+
+def job_effects(job: JobState) -> tuple[Effect, ...]:
+    """What an open job wants, whatever became of its record."""
+    return (CancelJob(job.serial) if job.cancel else RunJob(job.serial),)
+
+
+def _waiting_for_job(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
+    """A record whose attempt is a job: to be admitted, unless paused; then its limits, or the grace."""
+    if task.status == SCHEDULED:
+        limits = _limits(task)
+        return limits if state.status == PAUSED else (Admit(task.number, task.due_ms), *limits)
+    job = state.jobs.get(state.job_of.get(task.number, 0))
+    if job is None or not job.grace_ms:
+        return _limits(task)
+    return (_while_running(task, GRACE, job.cancel_ms, job.grace_ms / 1000),)
 
 
 def attempt_start(task: TaskState) -> int:

@@ -50,7 +50,8 @@ class ExecutionEnded(NamedTuple):
     """The execution reached a terminal status; every task still open was cancelled with it.
 
     `failed_number` is the task that ended it, 0 for none; `failure_workflow` the id of the
-    execution started to compensate, or an error text in its place.
+    execution started to compensate, or an error text in its place. `open_jobs` is how many jobs have
+    still to come to an end; the last `JobEnded` says so.
     """
 
     status: str
@@ -58,6 +59,7 @@ class ExecutionEnded(NamedTuple):
     output: JsonObject
     failed_number: int = 0
     failure_workflow: str | None = None
+    open_jobs: int = 0
 
 
 class ExecutionRestarted(NamedTuple):

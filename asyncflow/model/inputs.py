@@ -16,6 +16,7 @@ from asyncflow.model.job_inputs import JobAccepted as JobAccepted
 from asyncflow.model.job_inputs import JobOver as JobOver
 from asyncflow.model.job_inputs import JobSeen as JobSeen
 from asyncflow.model.job_inputs import JobStuck as JobStuck
+from asyncflow.model.job_inputs import StopJob as StopJob
 from asyncflow.model.values import JsonObject, JsonValue
 
 # --- commands: what a caller asks, or one execution asks of another --------------------------
@@ -290,6 +291,7 @@ Input = (
     | JobStuck
     | JobSeen
     | JobOver
+    | StopJob
     | DecideJob
     | ScriptEnded
     | TimerDue

@@ -37,11 +37,16 @@ class JobDecided(NamedTuple):
 
 
 class JobCancelAsked(NamedTuple):
-    """The job is to be cancelled. Its record goes on until that is confirmed and then ends as `ends_as`."""
+    """The job is to be cancelled. Its record goes on until that is confirmed, or `grace_s` are over.
+
+    It then ends with the status `ends_as`; REPLACED is no status but says that another attempt takes its
+    place and no retry is used. A `grace_s` of 0 is for as long as it takes.
+    """
 
     serial: int
     reason: str
     ends_as: str = "CANCELED"
+    grace_s: float = 300
 
 
 class JobNoted(NamedTuple):
@@ -60,8 +65,9 @@ class JobNoted(NamedTuple):
 class JobEnded(NamedTuple):
     """The job is over, outside, and what it held is free.
 
-    `word` is succeeded, failed, cancelled, lost, absent (it was never there) or moved (its instance is
-    gone; another attempt goes on). `is_last`: nothing of an ended execution is open any more.
+    `word` is succeeded, failed, rejected (the service refused it), cancelled, lost, absent (it was never
+    there) or moved (its instance is gone; another attempt goes on). `is_last`: nothing of an ended
+    execution is open any more. `counts` are rows and bytes by direction, where known.
     """
 
     serial: int
@@ -69,3 +75,4 @@ class JobEnded(NamedTuple):
     reason: str = ""
     ended_ms: int = 0
     is_last: bool = False
+    counts: JsonObject | None = None

@@ -36,7 +36,7 @@ class JobSeen(NamedTuple):
 
 
 class JobOver(NamedTuple):
-    """The job is over; words as in `JobEnded`, and `rejected`: the service refused it, it never was there.
+    """The job is over; words as in `JobEnded`.
 
     `is_final`: a failure that no retry can mend. `counts` are rows and bytes by direction, where known.
     """
@@ -49,6 +49,14 @@ class JobOver(NamedTuple):
     ended_ms: int = 0
     output_bytes: int = 0
     counts: JsonObject | None = None
+
+
+class StopJob(NamedTuple):
+    """Have an open job cancelled while its record goes on, see `JobCancelAsked`; twice is as good as once."""
+
+    serial: int
+    reason: str
+    ends_as: str = "CANCELED"
 
 
 class DecideJob(NamedTuple):

@@ -32,8 +32,14 @@ class JobState:
         grants, fence: what it holds until its end is recorded.
         handle: what the service calls it; "" while it is not known.
         cancel: why it is to be cancelled; "" while it is not.
-        ends_as: the status its record gets when the cancel is confirmed; "" where the record has ended.
+        ends_as: what its record comes to when the cancel is confirmed, see `JobCancelAsked`; "" where the
+            record has ended.
+        grace_ms: how long the record waits for that, from `cancel_ms` on; 0 for as long as it takes.
         since_ms: of the present phase, on the elapsed clock.
+        code_version: `name@version` of the definition at the intent; a migration does not change it.
+        timeout_s: what the task might take in all, as the definition said at the intent; 0 for any.
+        notes: the last one of each kind, as `[reason, data]`.
+        word: how it ended; "" while that is not recorded.
     """
 
     serial: int
@@ -55,3 +61,10 @@ class JobState:
     reason: str = ""
     intent_ms: int = 0
     since_ms: int = 0
+    cancel_ms: int = 0
+    grace_ms: int = 0
+    ended_ms: int = 0
+    code_version: str = ""
+    timeout_s: float = 0
+    notes: dict[str, list[JsonValue]] = field(default_factory=dict)
+    word: str = ""

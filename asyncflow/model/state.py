@@ -132,7 +132,8 @@ class ExecutionState:
     nothing was scheduled before it waited. `slots` are those that the executions above it hold.
     `removed`: it was deleted, and leaves memory once that is durable. `applied` are the tokens of
     commands that are not done again. `routing` is the rule that chose the version, if one did. `jobs` are
-    those whose end is not recorded, by serial number; `job_of` finds the one of a record.
+    those whose end is not recorded, by serial number; `job_of` finds the one of an open record, and
+    `past_jobs` has the last of each record that came to its end.
     """
 
     execution_id: str
@@ -192,6 +193,7 @@ class ExecutionState:
     applied: set[str] = field(default_factory=set)
     jobs: dict[int, JobState] = field(default_factory=dict)
     job_of: dict[int, int] = field(default_factory=dict)
+    past_jobs: dict[int, JobState] = field(default_factory=dict)
     next_job: int = 1
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)

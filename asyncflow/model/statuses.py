@@ -76,6 +76,17 @@ TASK_RESETS: Final[dict[str, frozenset[str]]] = {
 """A record opens again only in an execution that was reopened (rerun, retry, revival)."""
 
 
+JOB_ENDED: Final = "ended"
+JOB_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
+    "intent": frozenset({"submitted", "undecided", JOB_ENDED}),
+    "submitted": frozenset({"undecided", JOB_ENDED}),
+    # Back to submitted: it was seen again, or is adopted. Back to intent: a person said it is not there.
+    "undecided": frozenset({"intent", "submitted", JOB_ENDED}),
+    JOB_ENDED: frozenset(),
+}
+"""A job outlives its record: whether it is to be cancelled is no phase of its own."""
+
+
 class IllegalTransition(RuntimeError):
     """A bug in the deciding core, never a user's mistake: report it with the execution's journal.
 
