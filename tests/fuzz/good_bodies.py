@@ -64,6 +64,7 @@ def bodies(known: Sequence[Json], ids: Sequence[str]) -> dict[str, list[object]]
     found: dict[str, list[object]] = {
         name: [body] for name, body in {**_about_executions(ids), **_about_definitions(known)}.items()
     }
+    found["PUT /api/event"] = [handler(f"spare{number}") for number in range(1, KINDS)]
     for method, what in _BULK:
         found[f"{method} /api/workflow/bulk/{what}"] = [list(ids[-at - 3 : -at]) for at in range(3, 300, 3)]
     return found
@@ -114,7 +115,6 @@ def _about_definitions(known: Sequence[Json]) -> Json:
         "PUT /api/metadata/taskdefs": task_definition("work2"),
         "POST /api/scheduler/schedules": schedule("spare1"),
         "POST /api/event": handler("fresh"),
-        "PUT /api/event": handler("spare1"),
         "PUT /api/asyncflow/routing/{name}": {"rules": rules, "default": 1},
     }
 
