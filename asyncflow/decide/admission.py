@@ -25,8 +25,8 @@ from asyncflow.decide.admission_granting import Granting
 from asyncflow.decide.admission_ledger import Ledger
 from asyncflow.decide.admission_places import Place
 from asyncflow.decide.admission_queues import Queues
-from asyncflow.decide.admission_why import describe, holding, usage_of
-from asyncflow.errors import InvalidInput, LimitExceeded
+from asyncflow.decide.admission_why import describe, holding, people_of, usage_of
+from asyncflow.errors import Conflict, InvalidInput, LimitExceeded
 from asyncflow.model.resources import AGING_STEP_MS, AttemptKey, Grant, Need, ResourceLimit, Waiter
 
 
@@ -186,6 +186,20 @@ class Admission:
         self._ledger.sweep()
         return []
 
+    def rename(self, old: AttemptKey, new: AttemptKey) -> None:
+        """Let who holds something go on under another key; nothing is given back, and nobody follows.
+
+        One who holds nothing is left alone, also if it waits.
+
+        Raises:
+            Conflict: the other key holds or waits already.
+        """
+        if old not in self._ledger.held or old == new:
+            return
+        if new in self._ledger.held or new in self._queues.parked:
+            raise Conflict(f"attempt {new[1]} of {new[0]} holds or waits already")
+        self._ledger.rename(old, new)
+
     def restore(self, key: AttemptKey, needs: tuple[Need, ...], fence: int, started_ms: int | None) -> None:
         """Recovery: an attempt that has begun and not ended holds its grants, whatever the limits say now.
 
@@ -241,6 +255,11 @@ class Admission:
         """Per resource: weight in use, holders, waiters, the limit, starts in the window."""
         places = self._ledger.resources.items()
         return {name: usage_of(place, self._now_ms) for name, place in places if place.demand is None}
+
+    def people(self, resource: str) -> dict[str, object]:
+        """Who holds something of a resource and who waits at it, the first of each; {} if nobody named it."""
+        place = self._ledger.resources.get(resource)
+        return {} if place is None else people_of(place, self._now_ms)
 
     def _at(self, now_ms: int) -> int:
         """The time of this call; claims that have fallen due by it are made."""

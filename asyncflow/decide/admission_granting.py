@@ -38,6 +38,8 @@ class Granting:
                 if resource.demand < weight and not as_wanted:
                     return resource
                 continue
+            if len(resource.holders) >= resource.most_holders:
+                return resource
             if limit and resource.in_use + weight > limit:
                 return resource
             if resource.window is not None and resource.window.is_full(now_ms):

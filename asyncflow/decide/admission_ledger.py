@@ -100,9 +100,28 @@ class Ledger:
             resources[name].locks[lock_key].give(key)
         return plan
 
+    def rename(self, old: AttemptKey, new: AttemptKey) -> None:
+        """Hold what `old` holds as `new` from here on; nothing is free in between."""
+        held = self.held.pop(old)
+        self.held[new] = held
+        plan = held[0]
+        for name, _ in plan.weights:
+            holders = self.resources[name].holders
+            weight = holders.pop(old, None)
+            if weight is not None:
+                holders[new] = weight
+        for lock in self.locks(plan):
+            is_exclusive = lock.exclusive == old
+            lock.give(old)
+            lock.take(new, exclusive=is_exclusive)
+
     def is_impossible(self, plan: Plan) -> bool:
-        """Whether a weight is above a limit in force, so that no release could ever admit it."""
-        return any(0 < self.resources[name].max_concurrent < weight for name, weight in plan.weights)
+        """Whether no release could ever admit it: a weight is above a limit in force, or one is closed."""
+        resources = self.resources
+        return any(
+            0 < resources[name].max_concurrent < weight or resources[name].is_closed
+            for name, weight in plan.weights
+        )
 
     def is_unwanted(self, plan: Plan) -> bool:
         """Whether it waits for somebody to want it, and so neither needs nor keeps anything else."""

@@ -6,6 +6,7 @@ They count what is held and keep the lanes parked at them. They must not choose:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
@@ -14,6 +15,7 @@ from asyncflow.decide.admission_plan import Shape
 from asyncflow.decide.rate_window import RateWindow
 from asyncflow.model.resources import RESERVE_AFTER_MS, AttemptKey, ResourceLimit
 
+ANY = sys.maxsize
 _TURNS_KEPT = 64
 Claim = tuple[int, int, Entry]
 
@@ -99,6 +101,7 @@ class Resource(Place):
         "limit",
         "locks",
         "max_concurrent",
+        "most_holders",
         "name",
         "refill_ms",
         "window",
@@ -109,6 +112,7 @@ class Resource(Place):
         self.name = name
         self.limit: ResourceLimit | None = None
         self.max_concurrent = 0
+        self.most_holders = ANY  # 0 while it is closed
         self.in_use = 0
         self.demand: int | None = None  # how many are wanted here now; None where nobody has to be
         self.companions: dict[str, None] = {}  # what those who wait for demand here need besides
@@ -124,6 +128,7 @@ class Resource(Place):
         self.limit = limit
         self.refill_ms = None  # of the old window; the visit that follows asks the new one
         self.max_concurrent = limit.max_concurrent if limit else 0
+        self.most_holders = _most_holders(limit)
         if limit is None or not limit.rate:
             self.window = None
         elif self.window is None:
@@ -151,7 +156,7 @@ class Resource(Place):
         if self.demand is not None:
             return self.demand < weight
         limit = self.max_concurrent
-        if limit and self.in_use + weight > limit:
+        if len(self.holders) >= self.most_holders or (limit and self.in_use + weight > limit):
             return True
         return self.window is not None and self.window.is_full(now_ms)
 
@@ -163,6 +168,11 @@ class Resource(Place):
             self.window.restore([*self.window.history(), *starts_ms])
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nobody begins here until another limit is set."""
+        return not self.most_holders
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost if it were forgotten."""
         return not self.is_used and self.limit is None
@@ -172,3 +182,9 @@ class Resource(Place):
         """Whether anyone holds or waits for it, or it remembers more than its limit."""
         anything = self.holders or self.demand or self.lanes or self.locks or self.fence
         return bool(anything) or self.first_claim() is not None
+
+
+def _most_holders(limit: ResourceLimit | None) -> int:
+    if limit is None:
+        return ANY
+    return (limit.max_holders or ANY) if limit.is_open else 0

@@ -68,6 +68,7 @@ def usage_of(resource: Resource, now_ms: int) -> dict[str, object]:
         "in_use": resource.in_use,
         "holders": len(resource.holders),
         "waiting": waiting,
+        "is_open": not resource.is_closed,
         "limit": resource.max_concurrent or None,
         "rate": limit.rate if limit and limit.rate else None,
         "rate_window_ms": limit.rate_window_ms if limit and limit.rate else None,
@@ -76,6 +77,32 @@ def usage_of(resource: Resource, now_ms: int) -> dict[str, object]:
         "keys_held": sum(lock.is_held for lock in resource.locks.values()),
         "fence": resource.fence,
     }
+
+
+def people_of(resource: Resource, now_ms: int) -> dict[str, object]:
+    """The first of those who hold something of a resource, and of those who wait at it, best ranked first."""
+    found = [
+        each
+        for lane in _lanes(resource)
+        for band in lane.bands.values()
+        for each in islice(band.ages.queue, _LOOKED_AT)
+        if each.alive
+    ]
+    first = sorted(found, key=lambda each: (-each.priority, each.age))[:HOLDERS_SHOWN]
+    waiting = [
+        {
+            **_named(each.waiter.key),
+            "priority": each.priority,
+            "waiting_ms": max(now_ms - each.waiter.since_ms, 0),
+            "weight": dict(each.plan.weights).get(resource.name, 0),
+        }
+        for each in first
+    ]
+    locks = [
+        {"key": lock.key, "held_by": _holders(lock)}
+        for lock in islice((lock for lock in resource.locks.values() if lock.is_held), HOLDERS_SHOWN)
+    ]
+    return {"held_by": _holders(resource), "waited_by": waiting, "keys": locks}
 
 
 def _resource_of(place: Place) -> Resource:
@@ -91,8 +118,12 @@ def _reason(place: Place, weight: int, now_ms: int) -> str:
     assert isinstance(place, Resource)
     if place.demand is not None:
         return "no_demand"
+    if place.is_closed:
+        return "closed"
     if 0 < place.max_concurrent < weight:
         return "weight_above_limit"
+    if len(place.holders) >= place.most_holders:
+        return "no_place"
     if place.max_concurrent and place.in_use + weight > place.max_concurrent:
         return "limit_reached"
     if place.window is not None and place.window.is_full(now_ms):

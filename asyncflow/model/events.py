@@ -37,6 +37,7 @@ from asyncflow.model.message_events import InputApplied as InputApplied
 from asyncflow.model.message_events import MessageDelivered as MessageDelivered
 from asyncflow.model.message_events import MessagePublished as MessagePublished
 from asyncflow.model.message_events import MessageQueued as MessageQueued
+from asyncflow.model.resource_events import ResourceEvent as ResourceEvent
 from asyncflow.model.slot_events import SlotAwaited as SlotAwaited
 from asyncflow.model.slot_events import SlotTaken as SlotTaken
 from asyncflow.model.values import JsonObject, JsonValue
@@ -309,6 +310,7 @@ Event = (
     | DocumentDeleted
     | EngineStarted
     | EngineStopped
+    | ResourceEvent
 )
 
 EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

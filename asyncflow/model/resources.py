@@ -30,6 +30,7 @@ class ResourceLimit(NamedTuple):
         rate: starts that may lie in any window of `rate_window_ms`; 0 for any.
         reserve_after_ms: waiting longer than this keeps everyone ranked below out until admitted.
         is_open: nobody begins while it is not, whatever else is free.
+        max_holders: how many may hold it at once, whatever their weights; 0 for any number.
     """
 
     max_concurrent: int = 0
@@ -37,6 +38,7 @@ class ResourceLimit(NamedTuple):
     rate_window_ms: int = 0
     reserve_after_ms: int = RESERVE_AFTER_MS
     is_open: bool = True
+    max_holders: int = 0
 
 
 class Need(NamedTuple):

@@ -1,0 +1,87 @@
+"""A resource and its instances, as the life cycle knows them: recorded facts, and what is reserved now.
+
+Nothing here judges. What changes the recorded part is `decide/lifecycle_evolve`; the rest, which begins
+anew with every process, is said to be so and is kept by `decide/lifecycle`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+InstancePhase = Literal["asked", "undecided", "created", "active", "draining", "destroying"]
+"""asked: it may or may not be there. undecided: a person has to say. created: it is there, not ready yet.
+active: it takes work. draining: it takes nothing new. destroying: it was or is being asked to end."""
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One instance from the intent to create it until it is gone.
+
+    Attributes:
+        number: counts the instances of the resource from 1; never used again.
+        since_ms: of the phase, on the elapsed clock.
+        cause, fence: of the draining or the destroying.
+        was_resent: its creation was asked for more than once, so that a double may come to light.
+        reserved: attempts and jobs on it (of this process).
+        idle_ms: since when nobody is on it, and not before this process began.
+        next_ms: when the next call about it is due; 0 for at once (of this process).
+        sent_ms: when its creation was last sent, or when this process began (of this process).
+        looked_ms: when a search for doubles is due, 0 for none (of this process).
+        is_free: the service was asked while it was draining, and has no work on it (of this process).
+        tries: calls in a row that failed (of this process).
+    """
+
+    number: int
+    token: str
+    phase: InstancePhase = "asked"
+    handle: str = ""
+    asked_ms: int = 0
+    ready_ms: int = 0
+    since_ms: int = 0
+    by: str = ""
+    cause: str = ""
+    reason: str = ""
+    fence: int = 0
+    was_resent: bool = False
+    reserved: int = 0
+    idle_ms: int = 0
+    next_ms: int = 0
+    sent_ms: int = 0
+    looked_ms: int = 0
+    is_free: bool = False
+    tries: int = 0
+    error: str = ""
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class ResourceState:
+    """One resource.
+
+    Attributes:
+        seq: events recorded of it.
+        drained: why somebody closed it; "" while it is open. `drained_by` and `drained_ms` tell who and when.
+        least, most: what somebody resized it to; None while the settings hold.
+        doubles: handles of instances that are one too many, with the number of the one they double.
+        tries, retry_ms: creations in a row that came to nothing, and when the next may be asked for.
+        demand: who waits for an instance (of this process); "" for nobody.
+    """
+
+    name: str
+    seq: int = 0
+    instances: dict[int, Instance] = field(default_factory=dict)
+    next_number: int = 1
+    fence: int = 0
+    drained: str = ""
+    drained_by: str = ""
+    drained_ms: int = 0
+    least: int | None = None
+    most: int | None = None
+    configured: tuple[str, dict[str, object]] | None = None
+    is_removed: bool = False
+    doubles: dict[str, int] = field(default_factory=dict)
+    tries: int = 0
+    retry_ms: int = 0
+    error: str = ""
+    demand: str = ""
