@@ -60,9 +60,13 @@ class RunJob(NamedTuple):
 
 
 class CancelJob(NamedTuple):
-    """A job is to be found if it is there, cancelled, and watched until its end is known."""
+    """A job is to be found if it is there, cancelled, and watched until its end is known.
+
+    `is_cancel` says nothing new: tuples are compared by what is in them, and it must not equal `RunJob`.
+    """
 
     serial: int
+    is_cancel: bool = True
 
 
 class RunScript(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from asyncflow.decide.wanted import LOCAL_EXECUTORS
-from asyncflow.model.effects import RunScript, Timer
+from asyncflow.model.effects import Admit, RunScript, Timer
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import IN_PROGRESS, SCHEDULED
 
@@ -65,4 +65,11 @@ def next_due_ms(states: Iterable[ExecutionState], now_ms: int) -> int | None:
     states = list(states)
     timers = [timer.due_ms for _, timer in open_timers(states)]
     held_back = [task.due_ms for _, task in open_attempts(states)]
-    return min((due for due in (*timers, *held_back) if due > now_ms), default=None)
+    admitted = [
+        effect.due_ms
+        for state in states
+        for effects in state.wanted.values()
+        for effect in effects
+        if isinstance(effect, Admit)  # of jobs too, whose attempts nobody ends by hand
+    ]
+    return min((due for due in (*timers, *held_back, *admitted) if due > now_ms), default=None)

@@ -142,3 +142,10 @@ def test_stuck_join_is_found_while_a_cancelled_job_is_open() -> None:
     assert state.status == "FAILED"
     assert "Nothing can proceed" in (state.reason or "")
     assert state.wanted == {-1: (CancelJob(1),)}
+
+
+def test_cancel_is_another_effect_than_the_job() -> None:
+    """Effects are tuples, and tuples of one content are equal: the change would not be seen."""
+    effects: set[object] = {RunJob(1), CancelJob(1)}
+
+    assert len(effects) == 2
