@@ -140,21 +140,6 @@ class Overview:
             )
         return {"totalHits": len(names), "lostSinceStart": roll.lost_count, "workers": shown}
 
-    def resources(self, *, start: int = 0, count: int = 100) -> JsonObject:
-        """Limits and who uses them: resources of the configuration, of tasks and of workflows, by name.
-
-        Raises:
-            InvalidInput: a number is out of its range.
-
-        Cost: in the resources.
-        """
-        _check_range(start, count, MOST_LISTED)
-        usage = sorted(self._engine.admission.usage().items())
-        return {
-            "totalHits": len(usage),
-            "resources": [{"name": name, **used} for name, used in usage[start : start + count]],
-        }
-
 
 def _check_range(start: int, count: int, most: int) -> None:
     if start < 0:

@@ -22,6 +22,8 @@ from asyncflow.app.meters import Meters
 from asyncflow.app.migrations import Migrations
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.overview import Overview
+from asyncflow.app.plugin_catalogue import PluginCatalogue
+from asyncflow.app.resources import Resources
 from asyncflow.app.routing import VersionRouting
 from asyncflow.app.schedules import Schedules
 from asyncflow.app.search import Search
@@ -51,6 +53,8 @@ class Services:
         streams: who watches committed events.
         overview: what runs, what waits and for what.
         migrations: running executions taken to another version.
+        resources: what is shared and limited.
+        plugins: what is installed besides.
         routing: which version a start gets that names none.
         versions: how the versions of a workflow do.
     """
@@ -69,6 +73,8 @@ class Services:
     streams: Streams
     overview: Overview
     migrations: Migrations
+    resources: Resources
+    plugins: PluginCatalogue
     routing: VersionRouting
     versions: VersionCounts
 
@@ -121,9 +127,12 @@ async def open_services(
             streams=Streams(engine, opened, opened),
             overview=Overview(service, opened),
             migrations=Migrations(engine),
+            resources=Resources(service, opened),
+            plugins=PluginCatalogue(engine.registry),
             routing=service.routing,
             versions=VersionCounts(engine, opened, service.routing),
         )
+        await services.resources.open()
         await services.schedules.open()
         await services.handlers.open()
         with services.meters:

@@ -247,6 +247,11 @@ class Workers(WorkerQueues):
         await self.engine.turns.settled(state.execution_id)
         return shown
 
+    async def locate(self, task_id: str) -> tuple[str, int]:
+        """The execution that a task is of, and its number there; raises NotFound."""
+        state, task = await self._find(task_id)
+        return state.execution_id, task.number
+
     async def _find(self, task_id: str) -> tuple[ExecutionState, TaskState]:
         check_texts(taskId=task_id)
         await self.engine.views_caught_up()

@@ -32,9 +32,10 @@ UNAUDITED: Final = frozenset(
         ("POST", "/api/tasks/{id}/log"),
         ("POST", "/api/asyncflow/tasks/{id}/heartbeat"),
         ("POST", "/api/asyncflow/tasks/{id}/release"),
+        ("POST", "/api/asyncflow/callback/{token}/{proof}"),
     }
 )
-"""What workers say of their tasks; the execution's own history has it."""
+"""What workers and services say of their tasks and jobs; the execution's own history has it."""
 
 ONLY_READING: Final = frozenset(
     {

@@ -58,10 +58,3 @@ async def get_workers(call: Call) -> Reply:
         start=call.integer("start"), count=call.integer("count"), lost_only=call.flag("lost")
     )
     return reply_json(found)
-
-
-@routes.get("/api/asyncflow/resources", role=VIEWER, query=(_START, _COUNT), answers=json_answer())
-async def get_resources(call: Call) -> Reply:
-    """Everything that limits tasks: how much there is, how much is in use, how many wait."""
-    found = call.services.overview.resources(start=call.integer("start"), count=call.integer("count"))
-    return reply_json(found)

@@ -17,6 +17,8 @@ from asyncflow.http import (
     metadata,
     metrics,
     overview,
+    plugins,
+    resources,
     scheduler,
     streams,
     task_queues,
@@ -50,6 +52,8 @@ ALL: tuple[Routes, ...] = (
     overview.routes,
     streams.routes,
     versions.routes,
+    plugins.routes,
+    resources.routes,
 )  # fmt: skip
 
 

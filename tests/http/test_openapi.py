@@ -16,6 +16,7 @@ from asyncflow.model.values import JsonObject
 from tests.http.conftest import Server
 
 EXEMPT = {
+    "/api/asyncflow/callback/{token}/{proof}",  # the proof is the credential
     "/ready",
     "/health",
     "/api/health",

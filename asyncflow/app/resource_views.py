@@ -1,0 +1,77 @@
+"""What is read of resources besides their state: settings as they may be shown, events, open jobs.
+
+It changes nothing. Who asks is `app/resources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from asyncflow.app.resource_config import shown_config
+from asyncflow.ids import task_id
+from asyncflow.model.jobs import JobState
+from asyncflow.model.resource_settings import ResourceSettings, settings_to_json
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.engine import Engine
+from asyncflow.store.journal import Journal
+
+STREAM = "resource:"
+"""Of the streams of resources; the name of the resource follows."""
+
+_SLICE = 2_000
+
+
+def shown_settings(settings: ResourceSettings) -> JsonObject:
+    """The settings, with nothing in them that may be a secret."""
+    return {**settings_to_json(settings), "config": shown_config(settings.config)}
+
+
+async def history_of(journal: Journal, name: str) -> list[JsonObject]:
+    """The events of a resource, the newest first."""
+    stream = f"{STREAM}{name}"
+    recorded = (await journal.read_streams([stream]))[stream]
+    return [
+        {"seq": each.seq, "event": type(each.event).__name__, **each.event._asdict()}
+        for each in reversed(recorded)
+    ]
+
+
+async def jobs_of(engine: Engine, name: str, *, start: int, count: int) -> tuple[int, list[JsonObject]]:
+    """How many open jobs a resource has, and a page of them; cost: in the executions in memory."""
+    total, found = 0, []
+    for number, (stream, job) in enumerate(_open_jobs(engine)):
+        if number % _SLICE == _SLICE - 1:
+            await breathe()
+        if job.resource == name:
+            if start <= total < start + count:
+                found.append(_shown(stream, job))
+            total += 1
+    return total, found
+
+
+def _open_jobs(engine: Engine) -> Iterator[tuple[str, JobState]]:
+    """The open jobs of all executions there were when it was asked for."""
+    states = [state for state in engine.turns.states.values() if state.jobs]
+    for state in states:
+        for job in [*islice(state.jobs.values(), len(state.jobs))]:
+            yield state.execution_id, job
+
+
+def _shown(stream: str, job: JobState) -> JsonObject:
+    return {
+        "workflowId": stream,
+        "taskId": task_id(stream, job.number),
+        "task": job.ref,
+        "taskType": job.task_type,
+        "serial": job.serial,
+        "attempt": job.attempt,
+        "phase": "NEEDS_DECISION" if job.phase == "undecided" else job.phase.upper(),
+        "handle": job.handle,
+        "instance": job.instance,
+        "cancel": job.cancel,
+        "reason": job.reason,
+        "intentMs": job.intent_ms,
+        "sinceMs": job.since_ms,
+    }

@@ -1,0 +1,239 @@
+"""Routes about resources: what is limited and shared, who holds it and who waits; drained, resized, decided.
+
+What is done is in `app/resources` and `app/jobs`. The address that services call when a job has ended is
+open to everybody, and believes nobody: it only has the job asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from asyncflow.app.job_decisions import decide_job
+from asyncflow.app.overview import MOST_LISTED
+from asyncflow.errors import InvalidInput
+from asyncflow.http.routing import (
+    ADMIN,
+    OPEN,
+    OPERATOR,
+    VIEWER,
+    Call,
+    HttpError,
+    Reply,
+    Routes,
+    json_answer,
+    json_body,
+    number,
+    reply_empty,
+    reply_json,
+    word,
+)
+from asyncflow.http.schemas import MAP, NUMBER, TEXT, listed, one_of, ref, shape
+
+_DECISIONS = ("resubmit", "adopt", "fail", "complete")
+_SIZES = {"maxConcurrent": "max_concurrent", "perInstance": "per_instance"}
+_COUNTS = {"min": "min_instances", "max": "max_instances"}
+
+routes = Routes(
+    "Resources",
+    schemas={
+        "Resource": shape(
+            {
+                "name": TEXT,
+                "type": TEXT,
+                "source": one_of("configuration", "document", "implicit", "undeclared"),
+                "state": TEXT,
+                "settings": MAP,
+                "in_use": NUMBER,
+                "holders": NUMBER,
+                "waiting": NUMBER,
+            },
+            "name",
+            "source",
+            "state",
+        ),
+        "Resources": shape(
+            {"totalHits": NUMBER, "resources": listed(ref("Resource"))}, "totalHits", "resources"
+        ),
+        "ResourceSettings": shape(
+            {"type": TEXT, "max_concurrent": NUMBER, "rate": TEXT},
+            about="As in [resources.NAME] of the configuration file, keys of the plugin included.",
+        ),
+        "ResourceSize": shape(
+            {
+                "maxConcurrent": NUMBER,
+                "instances": shape({"min": NUMBER, "max": NUMBER}, closed=True),
+                "perInstance": NUMBER,
+            },
+            closed=True,
+        ),
+        "ResourceEvents": shape({"totalHits": NUMBER, "events": listed(MAP)}, "totalHits", "events"),
+        "ResourceJobs": shape({"totalHits": NUMBER, "jobs": listed(MAP)}, "totalHits", "jobs"),
+        "JobDecision": shape(
+            {
+                "decision": one_of(*_DECISIONS),
+                "handle": TEXT,
+                "output": MAP,
+                "reason": TEXT,
+                "serial": NUMBER,
+            },
+            "decision",
+        ),
+    },
+)
+
+_START = number("start", default=0, minimum=0, about="How many to leave out.")
+_COUNT = number("count", default=100, minimum=1, maximum=MOST_LISTED, about="How many to show.")
+_PAGE = (_START, _COUNT)
+_REASON = word("reason", about="Why, for those who come after.")
+_NO_BODY = json_body("Map", optional=True)
+
+
+def _page(call: Call) -> dict[str, int]:
+    return {"start": call.integer("start"), "count": call.integer("count")}
+
+
+@routes.get("/api/asyncflow/resources", role=VIEWER, query=_PAGE, answers=json_answer("Resources"))
+async def get_resources(call: Call) -> Reply:
+    """Everything that limits tasks: how much there is, how much is in use, how many wait, in which state."""
+    return reply_json(call.services.resources.all(**_page(call)))
+
+
+@routes.get("/api/asyncflow/resources/{name}", role=VIEWER, answers=json_answer("Resource"), errors=(404,))
+async def get_resource(call: Call) -> Reply:
+    """A resource with its settings, its instances, those who hold it and those who wait for it."""
+    return reply_json(call.services.resources.get(call.path["name"]))
+
+
+@routes.get(
+    "/api/asyncflow/resources/{name}/history",
+    role=VIEWER,
+    query=_PAGE,
+    answers=json_answer("ResourceEvents"),
+    errors=(404,),
+)
+async def get_resource_history(call: Call) -> Reply:
+    """What became of a resource and why, the newest event first."""
+    return reply_json(await call.services.resources.history(call.path["name"], **_page(call)))
+
+
+@routes.get(
+    "/api/asyncflow/resources/{name}/jobs",
+    role=VIEWER,
+    query=_PAGE,
+    answers=json_answer("ResourceJobs"),
+    errors=(404,),
+)
+async def get_resource_jobs(call: Call) -> Reply:
+    """The open jobs of a resource: of which task, in which phase, under which handle."""
+    return reply_json(await call.services.resources.jobs(call.path["name"], **_page(call)))
+
+
+@routes.put(
+    "/api/asyncflow/resources/{name}",
+    role=ADMIN,
+    body=json_body("ResourceSettings"),
+    answers=json_answer("Resource"),
+    errors=(409,),
+)
+async def save_resource(call: Call) -> Reply:
+    """Make a resource, or change it; those of the configuration file are changed there."""
+    body = await call.json_object()
+    return reply_json(await call.services.resources.save(call.path["name"], body, by=call.caller.name))
+
+
+@routes.delete("/api/asyncflow/resources/{name}", role=ADMIN, body=_NO_BODY, errors=(404, 409))
+async def delete_resource(call: Call) -> Reply:
+    """Delete a resource that nobody uses."""
+    await call.services.resources.delete(call.path["name"])
+    return reply_empty()
+
+
+@routes.post(
+    "/api/asyncflow/resources/{name}/drain",
+    role=OPERATOR,
+    query=(_REASON,),
+    body=_NO_BODY,
+    answers=json_answer("Resource"),
+    errors=(404,),
+)
+async def drain_resource(call: Call) -> Reply:
+    """Begin nothing there any more until it is resumed; what is under way ends."""
+    name, reason = call.path["name"], call.word("reason")
+    return reply_json(await call.services.resources.drain(name, by=call.caller.name, reason=reason))
+
+
+@routes.post(
+    "/api/asyncflow/resources/{name}/resume",
+    role=OPERATOR,
+    query=(_REASON,),
+    body=_NO_BODY,
+    answers=json_answer("Resource"),
+    errors=(404,),
+)
+async def resume_resource(call: Call) -> Reply:
+    """Let tasks begin again after a drain."""
+    return reply_json(await call.services.resources.resume(call.path["name"]))
+
+
+@routes.post(
+    "/api/asyncflow/resources/{name}/resize",
+    role=OPERATOR,
+    query=(_REASON,),
+    body=json_body("ResourceSize"),
+    answers=json_answer("Resource"),
+    errors=(404,),
+)
+async def resize_resource(call: Call) -> Reply:
+    """Change how much there is, at once; that of the configuration file holds until the next start."""
+    sizes = _sizes(await call.json_object())
+    return reply_json(await call.services.resources.resize(call.path["name"], sizes, by=call.caller.name))
+
+
+def _sizes(body: Mapping[str, object]) -> dict[str, int]:
+    instances = body.get("instances", {})
+    if not isinstance(instances, dict):
+        raise InvalidInput("an object with min and max is expected", field="instances")
+    given = {key: value for key, value in body.items() if key != "instances"}
+    given |= {f"instances.{key}": value for key, value in instances.items()}
+    known = {**_SIZES, **{f"instances.{key}": name for key, name in _COUNTS.items()}}
+    found = {}
+    for key, value in given.items():
+        if key not in known:
+            raise InvalidInput(f"no such size; there are {', '.join(known)}", field=key)
+        if type(value) is not int:
+            raise InvalidInput("a whole number is expected", field=key)
+        found[known[key]] = value
+    return found
+
+
+# --- jobs -------------------------------------------------------------------------------------------
+
+
+@routes.post(
+    "/api/asyncflow/tasks/{id}/decide",
+    role=OPERATOR,
+    body=json_body("JobDecision"),
+    answers=json_answer("Task"),
+    errors=(404, 409),
+)
+async def decide(call: Call) -> Reply:
+    """Say what became of a job that nobody could tell about: NEEDS_DECISION.
+
+    `resubmit`: it is not there, hand it in again. `adopt`: it is there, under `handle`. `fail` and
+    `complete`: it ended so, with `output`.
+    """
+    body = await call.json_object()
+    services = call.services
+    found = await decide_job(
+        services.executions, services.workers, call.path["id"], body, by=call.caller.name
+    )
+    return reply_json(found)
+
+
+@routes.post("/api/asyncflow/callback/{token}/{proof}", role=OPEN, errors=(404,))
+async def call_back(call: Call) -> Reply:
+    """A service tells that something happened to a job; it is asked for at once, whatever the body says."""
+    token, proof = call.path["token"], call.path["proof"]
+    if not call.services.resources.called_back(token, proof):
+        raise HttpError(404, "No such callback")
+    return reply_empty()
