@@ -1,0 +1,8 @@
+"""Amazon EMR as a resource of asyncflow: clusters are its instances, steps its jobs.
+
+`manager` is the plugin, `names` how tokens are put into names, `answers` what EMR's answers mean.
+"""
+
+from asyncflow_emr.manager import EmrConfig, EmrManager, EmrStep
+
+__all__ = ["EmrConfig", "EmrManager", "EmrStep"]
