@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from asyncflow.runtime.context import TaskContext
     from asyncflow.sdk import operators as nodes
     from asyncflow.sdk.engine import Engine, Execution
+    from asyncflow.sdk.resources import Resource
     from asyncflow.sdk.tasks import task
     from asyncflow.sdk.workflow import Workflow
 
@@ -40,6 +41,7 @@ __all__ = [
     "LimitExceeded",
     "NotFound",
     "Refused",
+    "Resource",
     "ResourceLimit",
     "ShuttingDown",
     "StoreError",

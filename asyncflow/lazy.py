@@ -29,6 +29,7 @@ PUBLIC: Final[dict[str, str]] = {
     ),
     "Engine": "asyncflow.sdk.engine",
     "Execution": "asyncflow.sdk.engine",
+    "Resource": "asyncflow.sdk.resources",
     "ResourceLimit": "asyncflow.model.resources",
     "TaskContext": "asyncflow.runtime.context",
     "Workflow": "asyncflow.sdk.workflow",

@@ -14,7 +14,15 @@ from types import TracebackType
 from typing import Self, get_args
 
 from asyncflow.app.build import MEMORY, open_service
-from asyncflow.app.options import Clock, Durability, EngineSettings, LocalFunction, StoreSettings
+from asyncflow.app.options import (
+    Clock,
+    Durability,
+    EngineSettings,
+    LocalFunction,
+    Registry,
+    ResourceSettings,
+    StoreSettings,
+)
 from asyncflow.app.service import Service, StartRequest
 from asyncflow.errors import ExecutionFailed, InvalidInput
 from asyncflow.model.definition import WorkflowDefinition, parse_workflow
@@ -23,6 +31,7 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
+from asyncflow.sdk.resources import Plugins, Resource, Resources, resource_settings, with_plugins
 from asyncflow.sdk.tasks import TaskFunction
 from asyncflow.sdk.workflow import Workflow
 
@@ -138,7 +147,8 @@ class Engine:
         *,
         tasks: Iterable[TaskFunction[..., object]] = (),
         durability: Durability = "full",
-        resources: Mapping[str, ResourceLimit] | None = None,
+        resources: Resources | None = None,
+        plugins: Plugins = (),
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
         payloads: str | Path | None = None,
@@ -149,7 +159,8 @@ class Engine:
             database: the file; it is made if it does not exist.
             tasks: functions for workflows that only name them; those of a `Workflow` come with it.
             durability: "full" survives a power cut, "normal" a crash of the process.
-            resources: named limits that tasks may ask for.
+            resources: what tasks may ask for by name: `Resource`s, or limits by name.
+            plugins: classes of types of task, or of any plugins by name; those that are built in are there.
             settings: limits and policies, where the defaults do not suit.
             clock: for tests.
             payloads: a folder for inputs and outputs over the limit, which are refused without one.
@@ -163,8 +174,10 @@ class Engine:
         self._database = database
         self._functions = _functions(tasks, "tasks")
         chosen = settings or EngineSettings()
+        if plugins != ():
+            chosen = replace(chosen, registry=with_plugins(chosen.registry or Registry.built_in(), plugins))
         if resources is not None:
-            chosen = replace(chosen, resources=_limits(resources))
+            chosen = replace(chosen, resources=_resources(resources, chosen))
         self._settings = chosen if payloads is None else replace(chosen, payload_folder=Path(payloads))
         self._store = StoreSettings(durability=durability)
         self._clock = clock
@@ -303,21 +316,15 @@ def _refuse_no_file(database: object) -> None:
         raise InvalidInput(f"{database!r} is no file name", field="database")
 
 
-def _limits(resources: object) -> dict[str, ResourceLimit]:
-    if not isinstance(resources, Mapping):
-        raise InvalidInput("must be a mapping from names to ResourceLimit", field="resources")
-    for name, limit in resources.items():
-        if not isinstance(limit, ResourceLimit) or not _is_limit(limit):
-            raise InvalidInput(
-                f"must be a ResourceLimit of whole numbers from 0, such as ResourceLimit(8), not {limit!r}",
-                field=f"resources.{name}",
-            )
-    return dict(resources)
-
-
-def _is_limit(limit: ResourceLimit) -> bool:
-    *numbers, is_open = limit
-    return all(type(part) is int and part >= 0 for part in numbers) and isinstance(is_open, bool)
+def _resources(given: Resources, settings: EngineSettings) -> dict[str, ResourceSettings | ResourceLimit]:
+    """What is said of resources, looked at by their plugins."""
+    listed = given if isinstance(given, Mapping) else [*given]
+    found = resource_settings(listed)
+    registry = settings.registry or Registry.built_in()
+    for each in listed:
+        if isinstance(each, Resource):
+            each.check(registry, settings.secrets)
+    return found
 
 
 def _definition(workflow: Workflow | WorkflowDefinition | JsonObject) -> WorkflowDefinition:
