@@ -17,7 +17,9 @@ from asyncflow.model.limits import Limits
 from asyncflow.model.resources import Grant, Need, ResourceLimit, Waiter
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED_TERMINALLY, IN_PROGRESS
+from asyncflow.model.values import JsonValue
 from asyncflow.runtime.clock import Clock
+from asyncflow.runtime.jobs.seams import ResourcePool
 from asyncflow.runtime.needs import (
     function_name,
     granted_needs,
@@ -26,6 +28,7 @@ from asyncflow.runtime.needs import (
     needs_of,
     priority_of,
 )
+from asyncflow.runtime.placing import JOB, NOWHERE, Placing
 
 _FUNCTIONS = frozenset({"loop", "thread", "process"})
 _KEPT_BYTES = 64 << 10  # an input above is encoded again when its attempt starts
@@ -38,15 +41,25 @@ class Admitting:
 
     Attributes:
         unloaded: the tasks that wait for a function of this name to be loaded, by key.
+        placing: who has reserved which instance.
         hand_over: gives a task that waited for a worker elsewhere to one.
         is_draining: nothing is admitted any more; what waits asks again after the next start.
     """
 
     def __init__(
-        self, clock: Clock, admission: Admission, *, functions: Container[str], limits: Limits
+        self,
+        clock: Clock,
+        admission: Admission,
+        *,
+        functions: Container[str],
+        limits: Limits,
+        pool: ResourcePool,
+        states: Mapping[str, ExecutionState],
     ) -> None:
         """Nobody asked yet; `functions` are the names that can be performed in this process."""
         self.admission = admission
+        self.placing = Placing(pool)
+        self._states = states
         self.unloaded: dict[Key, str] = {}
         self.is_draining = False
         self.hand_over: Callable[[Grant], Iterable[Message]] = lambda _grant: ()
@@ -123,14 +136,17 @@ class Admitting:
             self._payloads[key] = payload
         self._know_limit(task)
         try:
-            needs = needs_of(state, task, is_limited=name in self._limited)
+            needs = self.placing.needs(task, needs_of(state, task, is_limited=name in self._limited))
             if not needs:
                 return (Message(key[0], AttemptAdmitted(number, input_bytes=size)),)
             grant = self._ask(key, needs, state, task)
         except AsyncflowError as refusal:
             self._requested.discard(key)
             return (refusal_of(key, refusal),)
-        return () if grant is None else (self._admitted(grant, size),)
+        if grant is None:
+            self.placing.refused(needs)
+            return ()
+        return (self._admitted(grant, size),)
 
     def offer(self, state: ExecutionState, number: int, demand: str) -> Iterable[Message]:
         """Have a record wait until a worker elsewhere wants it, and its limits let it begin.
@@ -195,7 +211,22 @@ class Admitting:
         grants: list[list[object]] = [[n.resource, n.weight, n.mode, n.key] for n in grant.waiter.needs]
         if size is None:
             size = len(self._payloads.get((stream, number), b""))
-        return Message(stream, AttemptAdmitted(number, grants, grant.fence, input_bytes=size))
+        place = self._placed(grant)
+        return Message(
+            stream,
+            AttemptAdmitted(
+                number, grants, grant.fence, input_bytes=size, resource=place[0], instance=place[1]
+            ),
+        )
+
+    def _placed(self, grant: Grant) -> tuple[str, str]:
+        """Where an attempt goes that was granted what it needs."""
+        stream, number = grant.waiter.key
+        state = self._states.get(stream)
+        task = None if state is None else state.tasks.get(number)
+        if task is None:
+            return NOWHERE
+        return self.placing.place(grant.waiter.key, grant.waiter.needs, is_job=task.executor == JOB)
 
     def holds(self, key: Key) -> bool:
         """Whether a grant that is on its way is still good: it may have been given back meanwhile."""
@@ -237,19 +268,35 @@ class Admitting:
         if key not in self._requested:
             return ()
         self._requested.discard(key)
+        self.placing.release(key)
         now_ms = self._clock.now().elapsed_ms
         return self._begun(self.admission.release(key, now_ms) + self.admission.withdraw(key, now_ms))
+
+    def begun(self, key: Key, job_key: Key) -> None:
+        """The attempt is a job from here on, which holds what was granted until its own end."""
+        self._payloads.pop(key, None)
+        self.placing.rename(key, job_key)
+        if key in self._requested:
+            self._requested.discard(key)
+            self._requested.add(job_key)
+            self.admission.rename(key, job_key)
 
     def restore(self, state: ExecutionState) -> None:
         """What an execution held when its process ended, it holds until its attempts are ended."""
         for task in state.tasks.values():
             if task.grants and not task.is_ended:
-                key = (state.execution_id, task.number)
-                needs = granted_needs(task.grants)
-                for need in needs:
-                    self._meet(need.resource)
-                self._requested.add(key)
-                self.admission.restore(key, needs, task.fence, None)
+                self._restore((state.execution_id, task.number), task.grants, task.fence)
+        for job in state.jobs.values():
+            key = (state.execution_id, -job.serial)
+            self.placing.restore(key, job.resource, job.instance)
+            self._restore(key, job.grants or [], job.fence)
+
+    def _restore(self, key: Key, grants: list[list[JsonValue]], fence: int) -> None:
+        needs = granted_needs(grants)
+        for need in needs:
+            self._meet(need.resource)
+        self._requested.add(key)
+        self.admission.restore(key, needs, fence, None)
 
     def refilled(self, now_ms: int) -> Iterable[Message]:
         """Who may begin because a rate allows it again."""

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 
 from asyncflow.decide.admission import Admission
-from asyncflow.model.effects import Admit, Effect, Hold, Lease, Offer, Proceed, RunAttempt, RunScript, Timer
+from asyncflow.model.effects import (
+    Admit,
+    CancelJob,
+    Effect,
+    Hold,
+    Lease,
+    Offer,
+    Proceed,
+    RunAttempt,
+    RunJob,
+    RunScript,
+    Timer,
+)
 from asyncflow.model.events import Event, WorkflowRegistered, WorkflowUnregistered
 from asyncflow.model.inputs import AttemptAdmitted, Message, TimerDue
 from asyncflow.model.limits import Limits
@@ -21,6 +33,8 @@ from asyncflow.runtime.admitting import Admitting
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.hand_out import HandOut
+from asyncflow.runtime.jobs import Jobs
+from asyncflow.runtime.jobs.seams import ResourcePool
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.slots import Slots
 from asyncflow.runtime.starting import Performer, Starting
@@ -54,12 +68,17 @@ class Carry:
         functions: Container[str],
         limits: Limits,
         hand_out: HandOutSettings,
+        pool: ResourcePool,
+        jobs: Jobs,
     ) -> None:
         """Carry nothing yet; `functions` are the names that can be performed in this process."""
         self.errands = 0
         self.timetable = Timetable()
         self.admission = admission
-        self.admitting = Admitting(clock, admission, functions=functions, limits=limits)
+        self.jobs = jobs
+        self.admitting = Admitting(
+            clock, admission, functions=functions, limits=limits, pool=pool, states=turns.states
+        )
         self.slots = Slots(self.admitting, turns.catalog)
         self.hand_out = HandOut(clock, self.admitting, self.timetable, turns=turns, settings=hand_out)
         self._clock, self._performer = clock, performer
@@ -67,7 +86,7 @@ class Carry:
         self._projection = projection
         self._carried: dict[str, dict[int, tuple[Effect, ...]]] = {}
         self._scripts: dict[str, int] = {}
-        self._starting = Starting(performer, self.admitting, turns)
+        self._starting = Starting(performer, self.admitting, turns, jobs=jobs)
 
     def perform_by(self, performer: Performer) -> None:
         """Have somebody else perform attempts and scripts from here on."""
@@ -87,6 +106,8 @@ class Carry:
             new = wanted.get(number, ())
             old = carried.get(number, ())
             if new == old:
+                if number < 0 and new:
+                    self._starting.job_changed(stream, new)
                 continue
             if new:
                 carried[number] = new
@@ -117,7 +138,7 @@ class Carry:
                 return self.hand_out.offered(state, effect)
             case Lease():
                 self.hand_out.leased(state, effect)
-            case RunAttempt():
+            case RunAttempt() | RunJob() | CancelJob():
                 self._starting.wanted.append((stream, effect))
             case RunScript(number, iteration):
                 self._scripts[stream] = self._scripts.get(stream, 0) + 1
@@ -142,6 +163,10 @@ class Carry:
                 if due_ms:
                     self.timetable.cancel(TimerKey(stream, number, _ADMIT))
                 state = self._states.get(stream)
+                serial = 0 if state is None else state.job_of.get(number, 0)
+                if serial:
+                    self.admitting.begun((stream, number), (stream, -serial))
+                    return ()
                 return self.admitting.withdraw(
                     (stream, number), None if state is None else state.tasks.get(number)
                 )
@@ -152,6 +177,11 @@ class Carry:
             case RunAttempt(number, _):
                 self._starting.unwanted.append((stream, number))
                 return self.admitting.release((stream, number))
+            case RunJob(serial) | CancelJob(serial):
+                state = self._states.get(stream)
+                if state is None or serial not in state.jobs:
+                    self.jobs.forget(stream, serial)
+                    return self.admitting.release((stream, -serial))
             case Timer(number, kind):
                 self.timetable.cancel(TimerKey(stream, number, kind))
             case RunScript():
@@ -174,7 +204,9 @@ class Carry:
         key = (stream, admitted.number)
         if admitted.ticket:
             return self.hand_out.holds(key, admitted.ticket)
-        return not admitted.grants or self.admitting.holds(key)
+        if admitted.grants and not self.admitting.holds(key):
+            return False
+        return not admitted.instance or self.admitting.placing.has(key, admitted.resource, admitted.instance)
 
     def check_room(self, state: ExecutionState) -> None:
         """Return if a start that is not recorded yet may be. Raises Refused, see `Slots.check_room`."""
@@ -205,10 +237,8 @@ class Carry:
 
     def next_due(self) -> int | None:
         """When time has to be looked at again, on the elapsed clock."""
-        timer, refill = self.timetable.next_due(), self.admission.next_due_ms()
-        if timer is None or refill is None:
-            return timer if refill is None else refill
-        return min(timer, refill)
+        dues = self.timetable.next_due(), self.admission.next_due_ms(), self.jobs.next_due()
+        return min((due for due in dues if due is not None), default=None)
 
     def on_time(self, now: Moment) -> None:
         """Report what has come due."""
@@ -221,6 +251,7 @@ class Carry:
             else:
                 self._report(key.stream, TimerDue(key.number, key.kind))
         self._report_all(self.admitting.refilled(now.elapsed_ms))
+        self.jobs.on_time(now.elapsed_ms)
 
     def _ask_again(self, key: Key) -> None:
         state = self._states.get(key[0])
@@ -272,12 +303,15 @@ class Carry:
         self.slots.restore(state)
         running: dict[int, tuple[Effect, ...]] = {}
         for number, effects in state.wanted.items():
-            attempts = tuple(effect for effect in effects if isinstance(effect, RunAttempt | Hold))
-            if attempts:
-                running[number] = attempts
+            kept = tuple(each for each in effects if isinstance(each, RunAttempt | Hold | RunJob | CancelJob))
+            if kept:
+                running[number] = kept
+            if number < 0:
+                for effect in kept:
+                    self._starting.see_to(state, effect, is_recovered=True)
         if running:
             self._carried[state.execution_id] = running
-        state.dirty[:] = list(state.wanted)
+        state.dirty[:] = [number for number in state.wanted if number >= 0]  # jobs go on already
 
     def forget(self, stream: str) -> None:
         """The execution left memory; what it still had under way is stopped."""
@@ -291,3 +325,8 @@ class Carry:
     def waiting(self) -> int:
         """Attempts admitted that have not begun: not durable yet, or too many; and errands."""
         return len(self._starting) + self.errands
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way of which nobody knows when it ends."""
+        return self.waiting > 0 or self.jobs.calls > 0

@@ -167,12 +167,12 @@ class Compaction:
             yield Segment(stream, part[0].seq, part[-1].seq, part, self._is_open(stream))
 
     def _is_open(self, stream: str) -> bool:
-        """Whether a start has to load it: not if its end is durable and it has nothing left to send."""
+        """Whether a start has to load it: not if its end is durable and nothing of it is left to do."""
         if stream == CATALOG_STREAM or stream in self._turns.quarantined:
             return True
         state = self._turns.states.get(stream)
         return state is not None and (
-            not state.is_ended or bool(state.outbox) or self._turns.is_unsettled(stream)
+            not state.is_ended or bool(state.outbox or state.jobs) or self._turns.is_unsettled(stream)
         )
 
     async def _trim(self, below: int) -> None:

@@ -40,6 +40,10 @@ from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
 from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.downtime import record_start, record_stop
+from asyncflow.runtime.jobs import Jobs
+from asyncflow.runtime.jobs.callbacks import Callbacks
+from asyncflow.runtime.jobs.preparing import Preparing
+from asyncflow.runtime.jobs.seams import NoResources, ResourcePool
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.log_writer import LogWriter
 from asyncflow.runtime.needs import implicit_resource, registered_limit
@@ -79,7 +83,8 @@ class EngineSettings:
     `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
     after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Turns
     of more than `turn_log_bytes` are made into segments. Idempotency keys count for `idempotency_life_s`.
-    Without a `registry` there are only the plugins that are built in.
+    Without a `registry` there are only the plugins that are built in. Services are given addresses below
+    `callback_address` to call when a job has ended, with a proof under `callback_key`; see `jobs/callbacks`.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -96,6 +101,8 @@ class EngineSettings:
     hand_out: HandOutSettings = field(default_factory=HandOutSettings)
     idempotency_life_s: float = 7 * 86_400
     registry: Registry | None = None
+    callback_address: str = ""
+    callback_key: bytes = field(default=b"", repr=False)
 
 
 class Engine:
@@ -114,6 +121,7 @@ class Engine:
         functions: Mapping[str, LocalFunction] | None = None,
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
+        pool: ResourcePool | None = None,
     ) -> None:
         """Nothing is opened before the context is entered; the store is open already."""
         self._store = store
@@ -143,6 +151,16 @@ class Engine:
         )
         self.turns.committed = self.compaction.committed
         self.logs = LogWriter(store, redactor=Redactor(self.settings.secrets))
+        self.resources: ResourcePool = pool or NoResources()
+        self.jobs = Jobs(
+            self.resources,
+            clock=self.clock,
+            report=self.turns.report,
+            state_of=self.turns.states.get,
+            preparing=_preparing(self.settings, self.payloads),
+            woken=self.turns.wake,
+            is_stopped=lambda: self.turns.failure is not None,
+        )
         self._task_logs = TaskLogs(self.logs, lambda: self.clock.now().wall_ms)
         self.turns.recorded = self._task_logs.committed
         self.admission = Admission()
@@ -195,8 +213,10 @@ class Engine:
             functions=self.functions,
             limits=settings.limits,
             hand_out=settings.hand_out,
+            pool=self.resources,
+            jobs=self.jobs,
         )
-        self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.waiting > 0)
+        self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.is_busy)
         stack.enter_context(garbage.unfrozen_afterwards())
         with garbage.without_collections():
             await self._recover()
@@ -223,6 +243,7 @@ class Engine:
             raise self.turns.failure
 
     async def _close(self) -> None:
+        await self.jobs.close()
         await self.attempts.close()
         await self.compaction.close()
         await self.turns.close()
@@ -234,10 +255,12 @@ class Engine:
     async def drain(self, timeout_s: float) -> bool:
         """Begin no attempt any more and give those under way so many seconds to end; whether all did.
 
+        Jobs are handed in no more; those that are just being handed in may learn their handles.
         Everything else goes on: what ends is recorded, and what follows waits for the next start.
         """
         self.carry.drain()
-        return await self.attempts.rested(timeout_s)
+        rested = await asyncio.gather(self.attempts.rested(timeout_s), self.jobs.drain(timeout_s))
+        return all(rested)
 
     # --- recovery -----------------------------------------------------------------------------------
 
@@ -250,6 +273,7 @@ class Engine:
         for stream, why in found.quarantined.items():
             log.error("execution quarantined", extra={"execution": stream, "reason": why})
         self.clock.start_from(position.elapsed_ms)
+        self.jobs.begin()
         self.compaction.begin(position)
         self.carry.admitting.remember(position.elapsed_ms, found.starts)
         self._set_limits()
@@ -364,6 +388,16 @@ def _payloads(settings: EngineSettings) -> Payloads:
     folder = settings.payload_folder
     stored = None if folder is None else PayloadFolder(folder, installation=settings.installation)
     return Payloads(stored, settings.limits)
+
+
+def _preparing(settings: EngineSettings, payloads: Payloads) -> Preparing:
+    return Preparing(
+        settings.installation,
+        secrets=settings.secrets,
+        payloads=payloads,
+        limits=settings.limits,
+        callbacks=Callbacks(settings.callback_address, settings.callback_key),
+    )
 
 
 def _bounded_scripts(settings: EngineSettings) -> ScriptSettings:

@@ -15,6 +15,11 @@ AFTER_RELEASE = "after_release"
 BEFORE_SEGMENTS = "before_segments"
 BEFORE_TRIM = "before_trim"
 AFTER_TRIM = "after_trim"
+BEFORE_SEND = "before_send"
+AFTER_SEND = "after_send"
+AFTER_POLL = "after_poll"
+BEFORE_CANCEL = "before_cancel"
+AFTER_CANCEL = "after_cancel"
 
 POINTS = (
     AFTER_DECIDE,
@@ -27,6 +32,10 @@ POINTS = (
 )
 """Every point: decided but not handed to the journal, about to be committed, committed but nobody
 told, and all told; then around the steps of a compaction."""
+
+JOB_POINTS = (BEFORE_SEND, AFTER_SEND, AFTER_POLL, BEFORE_CANCEL, AFTER_CANCEL)
+"""Around the calls to a service: about to be made, and answered with nothing of it recorded. They are
+reached only where an execution has jobs."""
 
 _hook: Callable[[str], None] | None = None
 

@@ -77,7 +77,7 @@ class _Gathered:
                     self.incomplete.add(stream)
             self._count(events, at_ms)
             history += [Recorded(first_seq + i, at_ms, event) for i, event in enumerate(events)]
-            if is_shown and isinstance(events[-1], ev.ExecutionEnded):
+            if is_shown and _closes(events[-1]):
                 del self.histories[stream]
                 self.over.add(stream)
 
@@ -271,4 +271,11 @@ async def fold(stream: str, history: Sequence[Recorded], known: Known) -> Execut
 
 
 def _ended(history: Sequence[Recorded]) -> bool:
-    return isinstance(history[-1].event, ev.ExecutionEnded)
+    return _closes(history[-1].event)
+
+
+def _closes(event: ev.Event) -> bool:
+    """Whether an execution has ended with this, and nothing that it started outside is left."""
+    if type(event) is ev.ExecutionEnded:
+        return not event.open_jobs
+    return type(event) is ev.JobEnded and event.is_last

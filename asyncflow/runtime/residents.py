@@ -62,7 +62,7 @@ class Residents:
             if stream in self._pins or stream in unsettled:
                 continue
             del self._ended[stream]
-            if state.is_ended and not state.outbox and self.states.get(stream) is state:
+            if state.is_ended and not state.outbox and not state.jobs and self.states.get(stream) is state:
                 del self.states[stream]
                 left(stream)
 

@@ -11,7 +11,8 @@ from collections import deque
 from typing import Protocol
 
 from asyncflow.errors import LimitExceeded
-from asyncflow.model.effects import RunAttempt
+from asyncflow.model.effects import CancelJob, Effect, RunAttempt, RunJob
+from asyncflow.model.jobs import JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.runtime.admitting import Admitting, refusal_of
 from asyncflow.runtime.turns import Turns
@@ -34,26 +35,44 @@ class Performer(Protocol):
         """Evaluate a script; its value comes back as a report."""
 
 
+class JobTaker(Protocol):
+    """Who sees to jobs."""
+
+    def start(self, state: ExecutionState, job: JobState, *, is_recovered: bool = False) -> None:
+        """Have a job handed in and watched, or go on with it."""
+
+    def cancel(self, state: ExecutionState, job: JobState, *, is_recovered: bool = False) -> None:
+        """Have a job cancelled, and watched until its end."""
+
+
+Beginning = RunAttempt | RunJob | CancelJob
+"""What begins when the turn that wants it is durable."""
+
+
 class Starting:
     """What the open turn starts and stops, and what the one being committed does.
 
     Attributes:
-        wanted: attempts that the open turn admitted.
+        wanted: attempts that the open turn admitted, and jobs of which it wants something else than before.
         unwanted: attempts that the open turn gave up.
         performer: who performs them.
     """
 
-    def __init__(self, performer: Performer, admitting: Admitting, turns: Turns) -> None:
+    def __init__(self, performer: Performer, admitting: Admitting, turns: Turns, *, jobs: JobTaker) -> None:
         """Nothing is to be started."""
-        self.wanted: list[tuple[str, RunAttempt]] = []
+        self.wanted: list[tuple[str, Beginning]] = []
         self.unwanted: list[Key] = []
-        self.performer, self._admitting, self._turns = performer, admitting, turns
-        self._closed: tuple[list[tuple[str, RunAttempt]], list[Key]] = ([], [])
-        self._queue: deque[tuple[str, RunAttempt]] = deque()
+        self.performer, self._admitting, self._turns, self._jobs = performer, admitting, turns, jobs
+        self._closed: tuple[list[tuple[str, Beginning]], list[Key]] = ([], [])
+        self._queue: deque[tuple[str, Beginning]] = deque()
 
     def __len__(self) -> int:
         """How many attempts were admitted and have not begun."""
         return len(self.wanted) + len(self._closed[0]) + len(self._queue)
+
+    def job_changed(self, stream: str, effects: tuple[Effect, ...]) -> None:
+        """A job of which the same is wanted as before is in another phase."""
+        self.wanted += [(stream, each) for each in effects if isinstance(each, RunJob | CancelJob)]
 
     def close_turn(self) -> None:
         """The turn is complete: what it wants started belongs to its commit."""
@@ -77,23 +96,43 @@ class Starting:
         for _ in range(min(_STARTS, len(starting))):
             stream, effect = starting.popleft()
             state = self._turns.states.get(stream)
-            if state is None or effect not in state.wanted.get(effect.number, ()):
+            if state is None:
                 continue
-            if self._admitting.is_draining:
-                continue  # the next start finds it begun and not ended
-            task = state.tasks[effect.number]
-            key = (stream, effect.number)
-            try:
-                payload = self._admitting.take_payload(key, task)
-            except LimitExceeded as limit:
-                refusal = refusal_of(key, limit)
-                self._turns.report(refusal.to, refusal.input)
+            if type(effect) is RunAttempt:
+                self._start_attempt(state, effect)
             else:
-                self.performer.start(state, task, payload)
+                self.see_to(state, effect)
         if starting:
             asyncio.get_running_loop().call_soon(self._start_more)
         else:
             self._turns.wake()
+
+    def _start_attempt(self, state: ExecutionState, effect: RunAttempt) -> None:
+        if effect not in state.wanted.get(effect.number, ()) or self._admitting.is_draining:
+            return  # not wanted any more; or the next start finds it begun and not ended
+        task = state.tasks[effect.number]
+        key = (state.execution_id, effect.number)
+        try:
+            payload = self._admitting.take_payload(key, task)
+        except LimitExceeded as limit:
+            refusal = refusal_of(key, limit)
+            self._turns.report(refusal.to, refusal.input)
+        else:
+            self.performer.start(state, task, payload)
+
+    def see_to(self, state: ExecutionState, effect: Effect, *, is_recovered: bool = False) -> None:
+        """Have a job handed in, watched or cancelled, as is wanted now; a drain lets it wait.
+
+        Args:
+            is_recovered: an earlier process may have handed it in.
+        """
+        if not isinstance(effect, RunJob | CancelJob):
+            return
+        job = state.jobs.get(effect.serial)
+        if job is None:
+            return
+        begin = self._jobs.cancel if job.cancel else self._jobs.start
+        begin(state, job, is_recovered=is_recovered)
 
     def _start_more(self) -> None:
         """In a round of its own, where the loop would only log what breaks, and the rest never began."""

@@ -165,7 +165,8 @@ class VirtualClock:
         engine = self._engine
         if engine is None:
             return False
-        is_so = engine.attempts.count > self._sleeping or engine.carry.waiting > 0
+        under_way = engine.attempts.count + engine.jobs.calls
+        is_so = under_way > self._sleeping or engine.carry.waiting > 0
         if is_so and self._look_again is None:
             # An attempt that was broken off ends without a report, so nobody would look again.
             self._look_again = asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._wake)

@@ -1,0 +1,88 @@
+"""On which resource and which of its instances an attempt is: chosen with its grant, kept until its end.
+
+A reservation belongs to the same key as what the attempt holds in admission, so the two are given back
+together. Which instance it is decides `runtime/resources`; nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from asyncflow.model.resources import Need
+from asyncflow.model.state import TaskState
+from asyncflow.runtime.jobs.seams import ResourcePool
+
+JOB = "job"
+"""The executor of tasks that a resource performs."""
+
+Key = tuple[str, int]
+Place = tuple[str, str]
+"""A resource, and the name of one of its instances; "" where it has none."""
+
+NOWHERE: Place = ("", "")
+
+
+class Placing:
+    """The reservations of this engine, by who has them."""
+
+    def __init__(self, pool: ResourcePool) -> None:
+        """Nobody has any."""
+        self._pool = pool
+        self._places: dict[Key, tuple[Place, ...]] = {}
+
+    def needs(self, task: TaskState, needs: tuple[Need, ...]) -> tuple[Need, ...]:
+        """What a record needs, with the resource that its job goes to as the last one.
+
+        Raises:
+            InvalidInput: no resource takes it, or it is not said which one does.
+        """
+        if task.executor != JOB:
+            return needs
+        known = self._pool.settings
+        name = self._pool.for_task(task.node.type, [n.resource for n in needs if n.resource in known])
+        named = [need for need in needs if need.resource == name]
+        return (*(need for need in needs if need.resource != name), *(named or [Need(name)]))
+
+    def refused(self, needs: Iterable[Need]) -> None:
+        """Somebody has to wait: where an instance is missing, it may be made."""
+        for need in needs:
+            if need.resource in self._pool.settings:
+                self._pool.wanted(need.resource)
+
+    def place(self, key: Key, needs: tuple[Need, ...], *, is_job: bool) -> Place:
+        """Reserve an instance of each resource that has some; what the attempt's event says of it."""
+        known = self._pool.settings
+        if not known:
+            return NOWHERE
+        if is_job:
+            needs = needs[-1:]
+        places = [(n.resource, self._pool.place(n.resource)) for n in needs if n.resource in known]
+        kept = tuple(place for place in places if place[1])
+        if kept:
+            self._places[key] = kept
+        return places[0] if is_job else kept[0] if kept else NOWHERE
+
+    def restore(self, key: Key, resource: str, instance: str) -> None:
+        """Recovery: an open job of an earlier process is on this instance."""
+        if instance:
+            self._places[key] = ((resource, instance),)
+            self._pool.restore_place(resource, instance)
+
+    def rename(self, old: Key, new: Key) -> None:
+        """From here on somebody else has what this one had."""
+        places = self._places.pop(old, None)
+        if places is not None:
+            self._places[new] = places
+
+    def release(self, key: Key) -> None:
+        """The attempt or job is over, or nothing came of its grant."""
+        for resource, instance in self._places.pop(key, ()) if self._places else ():
+            self._pool.unplace(resource, instance)
+
+    def has(self, key: Key, resource: str, instance: str) -> bool:
+        """Whether this is still what was reserved with a grant: it may have been given back meanwhile."""
+        return (resource, instance) in self._places.get(key, ())
+
+    def of(self, key: Key) -> dict[str, str]:
+        """The instances an attempt has reserved, by resource."""
+        return dict(self._places.get(key, ()))
