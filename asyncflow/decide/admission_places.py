@@ -6,7 +6,6 @@ They count what is held and keep the lanes parked at them. They must not choose:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
@@ -15,7 +14,7 @@ from asyncflow.decide.admission_plan import Shape
 from asyncflow.decide.rate_window import RateWindow
 from asyncflow.model.resources import RESERVE_AFTER_MS, AttemptKey, ResourceLimit
 
-ANY = sys.maxsize
+ANY = 1 << 62
 _TURNS_KEPT = 64
 Claim = tuple[int, int, Entry]
 

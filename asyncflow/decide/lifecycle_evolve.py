@@ -12,6 +12,9 @@ from asyncflow.model import resource_events as ev
 from asyncflow.model.resource_events import ResourceEvent
 from asyncflow.model.resource_state import Instance, InstancePhase, ResourceState
 
+FIRST_DELAY_MS = 5_000
+MOST_DELAY_MS = 300_000
+
 
 def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> None:
     """Make an event true, in place."""
@@ -35,8 +38,11 @@ def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> N
         case ev.InstanceRefused(number, reason, tries, retry_ms):
             state.instances.pop(number, None)
             state.tries, state.retry_ms, state.error = tries, retry_ms, reason
-        case ev.InstanceGone(number):
-            state.instances.pop(number, None)
+        case ev.InstanceGone(number, reason):
+            gone = state.instances.pop(number, None)
+            if gone is not None and not gone.ready_ms and gone.cause in {"", "broken"}:
+                state.tries += 1
+                state.retry_ms, state.error = at_ms + creation_delay_ms(state.tries), reason
         case ev.DoubleDestroyed(_, handle):
             state.doubles.pop(handle, None)
         case ev.InstanceDoubled(number, handle):
@@ -47,10 +53,16 @@ def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> N
                 _evolve(state, instance, event, at_ms)
 
 
+def creation_delay_ms(tries: int) -> int:
+    """How long after so many creations in a row that came to nothing the next one is asked for."""
+    return min(MOST_DELAY_MS, int(FIRST_DELAY_MS) << min(tries - 1, 10)) if tries > 0 else 0
+
+
 def _evolve(state: ResourceState, instance: Instance, event: ResourceEvent, at_ms: int) -> None:
     match event:
         case ev.InstanceAskedAgain():
-            instance.was_resent, instance.sent_ms, instance.phase = True, at_ms, "asked"
+            instance.was_resent, instance.is_unsure = True, False
+            _enter(instance, "asked", at_ms)
         case ev.InstanceCreated(_, handle):
             instance.handle = handle
             _enter(instance, "created", at_ms)
@@ -79,3 +91,4 @@ def _evolve(state: ResourceState, instance: Instance, event: ResourceEvent, at_m
 def _enter(instance: Instance, phase: str, at_ms: int) -> None:
     instance.phase, instance.since_ms = cast("InstancePhase", phase), at_ms
     instance.next_ms, instance.tries, instance.is_free = 0, 0, False
+    instance.change += 1

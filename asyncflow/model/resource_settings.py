@@ -35,7 +35,7 @@ class ResourceSettings:
         type: of the plugin; `limit` for none.
         config: the plugin's own settings; may hold secrets, and is recorded and shown nowhere.
         min_instances: kept also while nobody wants any.
-        max_instances: that there may be at once, those that are going included.
+        max_instances: that there may be at once; those being destroyed take no work and do not count.
         per_instance: holders that one instance has at once; 0 for any, so that one instance is enough.
         idle_after_s: an instance without holders is destroyed after so long.
         max_age_s: an instance takes nothing new after so long, and is replaced; 0 for any.

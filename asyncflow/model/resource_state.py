@@ -29,6 +29,9 @@ class Instance:
         sent_ms: when its creation was last sent, or when this process began (of this process).
         looked_ms: when a search for doubles is due, 0 for none (of this process).
         is_free: the service was asked while it was draining, and has no work on it (of this process).
+        is_unsure: nobody knows whether its creation was done (of this process).
+        change: rises with its phase and with what is reserved, so that an answer to an older question shows.
+        ended_ms: when the service last took the order to destroy it; 0 for never (of this process).
         tries: calls in a row that failed (of this process).
     """
 
@@ -50,6 +53,9 @@ class Instance:
     sent_ms: int = 0
     looked_ms: int = 0
     is_free: bool = False
+    is_unsure: bool = False
+    change: int = 0
+    ended_ms: int = 0
     tries: int = 0
     error: str = ""
     facts: dict[str, object] = field(default_factory=dict)
@@ -65,7 +71,7 @@ class ResourceState:
         least, most: what somebody resized it to; None while the settings hold.
         doubles: handles of instances that are one too many, with the number of the one they double.
         tries, retry_ms: creations in a row that came to nothing, and when the next may be asked for.
-        demand: who waits for an instance (of this process); "" for nobody.
+        waiting, demand: how many wait for an instance, and the first of them (of this process).
     """
 
     name: str
@@ -84,4 +90,5 @@ class ResourceState:
     tries: int = 0
     retry_ms: int = 0
     error: str = ""
+    waiting: int = 0
     demand: str = ""
