@@ -28,7 +28,10 @@ log = logging.getLogger("asyncflow.projection")
 _EVERY_S = 0.1
 _AGAIN_S = 1.0  # after the views could not be written
 _ROWS = 2_000  # rows made at a time: some 10 ms of the loop
-_UNWRITTEN = 4  # batches; no rows are made for more
+_WRITTEN = (
+    200  # executions, or rows of tasks, written at a time: turns wait no longer than some 5 ms for them
+)
+_UNWRITTEN = 40  # batches; no rows are made for more
 
 
 class Projection:
@@ -52,7 +55,7 @@ class Projection:
         self._alarm: asyncio.Handle | None = None
         self._changed: dict[str, ExecutionState] = {}
         self._anew: set[str] = set()  # executions whose rows may be of a state long gone
-        self._closed: ViewBatch | None = None
+        self._closed: list[ViewBatch] = []
         self._ready: deque[ViewBatch] = deque()
         self._turn_open = 0  # the newest turn whose changes are all known here
         self._covered = 0  # the newest turn whose changes have all become rows
@@ -94,8 +97,8 @@ class Projection:
         if not self._changed:
             return
         loop = asyncio.get_running_loop()
-        if self._is_idle() and len(self._ready) < _UNWRITTEN:
-            self._hand_over(self._batch(self._turn_open))
+        if self._is_idle() and self._has_room:
+            self._hand_over(self._batches(self._turn_open))
             if self._changed:
                 self._alarm = loop.call_soon(self._look)
         else:
@@ -104,12 +107,27 @@ class Projection:
     def close_turn(self, number: int) -> None:
         """Make rows of what changed, if it is time to."""
         self._turn_open = number
-        if not self._changed or len(self._ready) >= _UNWRITTEN:
+        if not self._changed or not self._has_room:
             return
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._next_s or self._force:
-            self._closed = self._batch(number)
+            self._closed = self._batches(number)
             self._next_s = 0.0 if self._changed else now_s + _EVERY_S
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether more rows may be made: not many are waiting to be written."""
+        return len(self._ready) < _UNWRITTEN
+
+    def _batches(self, number: int) -> list[ViewBatch]:
+        """Rows of what changed, up to the bound; only the last batch may show this turn."""
+        batches: list[ViewBatch] = []
+        made = 0
+        while not batches or (self._changed and made < _ROWS):
+            batch = self._batch(number)
+            made += max(len(batch.executions), len(batch.tasks))
+            batches.append(batch)
+        return batches
 
     def _batch(self, number: int) -> ViewBatch:
         """Rows of what changed, up to the bound; of this turn only if nothing is left over."""
@@ -118,8 +136,8 @@ class Projection:
         removed: list[str] = []
         anew: list[str] = []
         # Not `next(iter(...))` with `del`: a dict passes over all its deleted entries each time.
-        for stream in list(islice(self._changed, _ROWS)):
-            if len(tasks) >= _ROWS:
+        for stream in list(islice(self._changed, _WRITTEN)):
+            if len(tasks) >= _WRITTEN:
                 break
             state = self._changed[stream]
             if state.removed:
@@ -147,14 +165,14 @@ class Projection:
 
     def committed(self) -> None:
         """What the closed turn made true may be written now."""
-        if self._closed is not None:
+        if self._closed:
             self._hand_over(self._closed)
-            self._closed = None
+            self._closed = []
         elif self._force:
             self._tell()
 
-    def _hand_over(self, batch: ViewBatch) -> None:
-        self._ready.append(batch)
+    def _hand_over(self, batches: list[ViewBatch]) -> None:
+        self._ready += batches
         self._wake.set()
 
     def _tell(self) -> None:
@@ -178,8 +196,8 @@ class Projection:
             if self.trouble:
                 raise StoreError(f"the views cannot be written now: {self.trouble}")
             self._force = True
-            if self._changed and self._is_idle() and len(self._ready) < _UNWRITTEN:
-                self._hand_over(self._batch(self._turn_open))
+            if self._changed and self._is_idle() and self._has_room:
+                self._hand_over(self._batches(self._turn_open))
             await comes_within(self._moved, _EVERY_S)
         self._force = False
 
@@ -217,6 +235,6 @@ class Projection:
         if self._alarm is not None:
             self._alarm.cancel()
         while self.is_behind and not self.trouble:
-            if self._changed and len(self._ready) < _UNWRITTEN:
-                self._hand_over(self._batch(number))
+            if self._changed and self._has_room:
+                self._hand_over(self._batches(number))
             await self._moved.wait()

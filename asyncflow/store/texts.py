@@ -31,7 +31,7 @@ DELETE FROM execution_text WHERE rowid IN
 )
 """What takes executions, a bound JSON array of ids, out of the index, in this order."""
 
-_PASS = 500  # executions
+_PASS = 200  # executions: some 2 ms in which no turn is committed
 _PASS_BYTES = 1 << 20  # of text: some 50 ms in which no turn is committed
 _CHARACTERS = 100_000  # of one input or output
 _OLDEST = f"""
