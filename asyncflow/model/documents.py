@@ -6,6 +6,7 @@ It knows no shape: what the values mean is for `model/definition.py` and the wir
 
 from __future__ import annotations
 
+import codecs
 from typing import Literal, NamedTuple
 
 from asyncflow.errors import InvalidInput, LimitExceeded
@@ -79,7 +80,7 @@ def _decoded(text: str | bytes, size: _Size) -> str:
         raise LimitExceeded(size.limit, allowed=size.allowed, actual=length)
     try:
         if isinstance(text, bytes):
-            return text.decode("utf-8-sig")
+            return text.removeprefix(codecs.BOM_UTF8).decode()
         length = length if text.isascii() else len(text.encode())
     except UnicodeDecodeError as error:
         raise InvalidInput(f"not UTF-8 at byte {error.start}") from None

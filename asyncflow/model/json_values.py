@@ -88,6 +88,9 @@ def _is_plain(value: Container, depth: int, *, nul: bool) -> bool:
             elif kind is str:
                 if not each.isascii() or (not nul and "\0" in each):  # type: ignore[attr-defined, operator]
                     return False
+            elif kind is int:
+                if not -_TOO_LONG < each < _TOO_LONG:  # type: ignore[operator]  # just compared
+                    return False
             elif kind not in _CONSTANTS and _fault_of(each, 0, 1, nul=nul) is not None:
                 return False
     return True
