@@ -78,9 +78,9 @@ class Connection:
         return len(self._calls)
 
     @property
-    def submits(self) -> int:
-        """How many of them are no polls."""
-        return len(self._calls) - self._polls
+    def unended(self) -> int:
+        """How many coroutines of plugins run, those included that were given up and told to stop."""
+        return len(self._calls) + len(self._left)
 
     def has_room(self, most: int, *, poll: bool = False) -> bool:
         """Whether another call may begin now; polls have places of their own, a quarter as many."""

@@ -185,7 +185,7 @@ class Jobs:
     @property
     def calls(self) -> int:
         """Calls to services and other work under way."""
-        return sum(desk.connection.calls for desk in self.desks.values()) + len(self._works)
+        return sum(desk.connection.unended for desk in self.desks.values()) + len(self._works)
 
     def next_due(self) -> int | None:
         """When `on_time` has something to do."""
@@ -230,6 +230,10 @@ class Jobs:
             row.desk.pump()
             self._woken()
         return True
+
+    def callback_proof(self, token: str) -> str:
+        """What has to come with a token, so that a callback counts."""
+        return self._around.preparing.callbacks.proof(token)
 
     def why(self, stream: str, serial: int) -> dict[str, object] | None:
         """What a job waits for; None if it is not open here."""
