@@ -16,7 +16,7 @@ from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import CredentialsRefused, Rejected, ServiceError, Throttled
 from asyncflow.plugins.jobs import InstanceOrder, Job, JobWord
 from asyncflow.plugins.resources import ResourceManager, has_instances, takes_jobs
-from asyncflow.testing.faults import ALL_FAULTS, FakeService, Fault
+from asyncflow.testing.faults import ALL_FAULTS, Call, FakeService, Fault
 
 NOTHING_DONE: tuple[Fault, ...] = ("cut_before", "throttled", "denied", "refused", "broken")
 DONE: tuple[Fault, ...] = ("cut_after", "garbage")
@@ -32,6 +32,7 @@ class ContractSetting:
 
     Attributes:
         faults: what the fake can do; tests of others are skipped.
+        offline: calls that the manager answers by itself; their faults are skipped.
         input: of the jobs that are submitted.
         task_type: of these jobs; the manager's only one by default.
         secrets: texts of the settings that may be in no error and no `repr`.
@@ -41,6 +42,7 @@ class ContractSetting:
     """
 
     faults: ClassVar[frozenset[Fault]] = ALL_FAULTS
+    offline: ClassVar[frozenset[Call]] = frozenset()
     input: ClassVar[JsonObject] = {}
     task_type: ClassVar[str] = ""
     secrets: ClassVar[Sequence[str]] = ()
@@ -104,9 +106,9 @@ class ContractSetting:
         job = self.a_job(number, await self.an_instance(manager, service))
         return job, await manager.submit(job)
 
-    def can(self, fault: Fault) -> None:
-        """Skip the test where the fake does not know the fault."""
-        if fault not in self.faults:
+    def can(self, fault: Fault, call: Call) -> None:
+        """Skip the test where the fake does not know the fault, or the call goes nowhere."""
+        if fault not in self.faults or call in self.offline:
             pytest.skip(f"this service knows no fault {fault!r}")
 
     def keeps_secrets(self, error: ServiceError) -> None:

@@ -35,7 +35,7 @@ class InstancePromises(ContractSetting):
         self, manager: ResourceManager, service: FakeService, fault: Fault
     ) -> None:
         """An instance made by a request without an answer is found, and no second one is made."""
-        self.can(fault)
+        self.can(fault, "create")
         needs_instances(manager)
         order = self.an_order(1)
         service.fail("create", fault)
@@ -51,7 +51,7 @@ class InstancePromises(ContractSetting):
         self, manager: ResourceManager, service: FakeService, fault: Fault
     ) -> None:
         """A refused creation leaves nothing, says what it was, and can be repeated."""
-        self.can(fault)
+        self.can(fault, "create")
         needs_instances(manager)
         order = self.an_order(1)
         service.fail("create", fault)
@@ -93,7 +93,7 @@ class InstancePromises(ContractSetting):
         self, manager: ResourceManager, service: FakeService, call: Call, fault: Fault
     ) -> None:
         """A failed look says nothing of the instance."""
-        self.can(fault)
+        self.can(fault, call)
         needs_instances(manager)
         order = self.an_order(1)
         handle = await manager.create(order)

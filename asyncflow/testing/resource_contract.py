@@ -7,16 +7,31 @@ the fake is `testing/faults.FakeService`, what may be set is in `testing/contrac
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
+import contextlib
+from time import perf_counter, thread_time
+from typing import NamedTuple
 
+from asyncflow.plugins.errors import Rejected
 from asyncflow.plugins.resources import CONTRACT_VERSION, ResourceManager, has_instances, takes_jobs
 from asyncflow.testing.contract_setting import ContractSetting
 from asyncflow.testing.faults import FakeService
 from asyncflow.testing.instance_promises import InstancePromises
 from asyncflow.testing.job_promises import PollPromises, SubmitPromises
 
-_MOST_BLOCKED_S = 0.05
+_MOST_COMPUTED_S = 0.05
+_MOST_PASSED_S = 0.3
 _TRIES = 5
+
+
+class _Hold(NamedTuple):
+    """How long a thread computed, and how much time passed."""
+
+    computed_s: float
+    passed_s: float
+
+    @property
+    def is_short(self) -> bool:
+        return self.computed_s < _MOST_COMPUTED_S and self.passed_s < _MOST_PASSED_S
 
 
 class ClassPromises(ContractSetting):
@@ -54,24 +69,30 @@ class ClassPromises(ContractSetting):
         assert [one for one in self.secrets if one in shown] == []
 
     async def test_loop_is_never_held_up(self, service: FakeService) -> None:
-        """No call keeps the loop from others for 50 ms; the best of a few tries counts, on a busy machine."""
-        held: list[float] = []
-        while len(held) < _TRIES and min(held, default=1.0) >= _MOST_BLOCKED_S:
+        """No call computes for 50 ms at a stretch or waits without letting others have a turn.
+
+        What the loop's thread computes is measured exactly; that it waits only so far as a busy machine
+        allows. The best of a few tries counts.
+        """
+        held: list[_Hold] = []
+        while len(held) < _TRIES and not any(each.is_short for each in held):
             held.append(await self._longest_hold(service, len(held)))
 
-        assert min(held) < _MOST_BLOCKED_S
+        assert any(each.is_short for each in held), held
 
-    async def _longest_hold(self, service: FakeService, number: int) -> float:
-        """The longest time that nobody else had a turn, from opening to closing, in seconds."""
-        longest, is_over = 0.0, False
+    async def _longest_hold(self, service: FakeService, number: int) -> _Hold:
+        """The longest time that nobody else had a turn, from opening to closing."""
+        longest, is_over = _Hold(0.0, 0.0), False
 
         async def beat() -> None:
             nonlocal longest
-            last = perf_counter()
+            last = _Hold(thread_time(), perf_counter())
             while not is_over:
                 await asyncio.sleep(0)  # noqa: TID251 - a turn for everybody else, no waiting
-                now = perf_counter()
-                longest, last = max(longest, now - last), now
+                now = _Hold(thread_time(), perf_counter())
+                computed, passed = now.computed_s - last.computed_s, now.passed_s - last.passed_s
+                longest = _Hold(max(longest.computed_s, computed), max(longest.passed_s, passed))
+                last = now
 
         beating = asyncio.ensure_future(beat())  # noqa: TID251 - ends with this function
         try:
@@ -92,7 +113,8 @@ class ClassPromises(ContractSetting):
             job = self.a_job(100 + number, handle)
             accepted = await manager.submit(job)
             await manager.poll(handle, [accepted])
-            await manager.cancel(handle, accepted)
+            with contextlib.suppress(Rejected):
+                await manager.cancel(handle, accepted)
 
 
 class ResourceManagerContract(SubmitPromises, PollPromises, InstancePromises, ClassPromises):
