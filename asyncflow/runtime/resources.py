@@ -1,0 +1,289 @@
+"""All resources of an engine: which there are, where a job goes, who is on which instance, and why nobody is.
+
+It decides nothing itself: the life of one resource is `decide/lifecycle`, kept by `runtime/resource_keeper`;
+who may begin is `decide/admission`. Nothing here awaits a service inside a turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from asyncflow.decide import lifecycle, lifecycle_calls
+from asyncflow.decide.lifecycle_evolve import evolve_resource
+from asyncflow.errors import InvalidInput, NotFound
+from asyncflow.model import resource_events as ev
+from asyncflow.model.resource_events import RESOURCE_STREAMS, ResourceEvent
+from asyncflow.model.resource_settings import LIMIT, ResourceSettings, check_resource_name
+from asyncflow.model.resource_state import ResourceState
+from asyncflow.model.resources import ResourceLimit
+from asyncflow.model.turn import Recorded
+from asyncflow.model.values import JsonObject
+from asyncflow.plugins.resources import ResourceManager
+from asyncflow.runtime.resource_keeper import Keeper
+from asyncflow.runtime.resource_shown import settings_shown, shown
+from asyncflow.runtime.resource_surroundings import Surroundings
+
+Read = Callable[[str], Awaitable[Sequence[Recorded]]]
+
+
+class Resources:
+    """The resources of one engine.
+
+    Attributes:
+        keepers: by name; also those that were removed, until their instances are gone.
+    """
+
+    def __init__(self, configured: Mapping[str, ResourceSettings], around: Surroundings) -> None:
+        """Keep what is configured; nothing is opened before `begin`.
+
+        Raises:
+            InvalidInput: a resource cannot be called so.
+        """
+        for name in configured:
+            check_resource_name(name)
+        self.around = around
+        self.keepers = {name: Keeper(name, each, around) for name, each in configured.items()}
+        self._former: dict[str, ResourceState] = {}
+        self._has_begun = False
+
+    # --- which there are --------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Mapping[str, ResourceSettings]:
+        """The resources there are, and what is configured of them now."""
+        return {name: each.settings for name, each in self.keepers.items() if not each.state.is_removed}
+
+    def manager(self, name: str) -> ResourceManager | None:
+        """Its manager, open; None while there is none, see `trouble`."""
+        keeper = self.keepers.get(name)
+        return None if keeper is None else keeper.manager
+
+    def trouble(self, name: str) -> str:
+        """Why nothing begins there now; "" where nothing is wrong."""
+        keeper = self.keepers.get(name)
+        return f"no resource is named {name}" if keeper is None else keeper.trouble
+
+    def job_types(self) -> dict[str, str]:
+        """By type of task that a configured resource takes, the type of that resource."""
+        kinds = {each.settings.type: each.kind for each in self._present()}
+        return {task: kind for kind, found in kinds.items() if found is not None for task in found.tasks}
+
+    def for_task(self, task_type: str, named: Sequence[str]) -> str:
+        """The resource that a job goes to: the first named that takes it, else the only one that does.
+
+        Raises:
+            InvalidInput: none takes it, or several and none is named.
+        """
+        fitting = [each.name for each in self._present() if each.kind and task_type in each.kind.tasks]
+        chosen = [name for name in named if name in fitting]
+        if chosen:
+            return chosen[0]
+        if len(fitting) == 1 and not any(self._takes_jobs(name) for name in named):
+            return fitting[0]
+        said = f"name one of {', '.join(sorted(fitting))}" if fitting else "none is configured that does"
+        raise InvalidInput(
+            f"no resource named takes tasks of type {task_type}: {said}", field="asyncflow.resources"
+        )
+
+    def _present(self) -> list[Keeper]:
+        return [each for each in self.keepers.values() if not each.state.is_removed]
+
+    def _takes_jobs(self, name: str) -> bool:
+        keeper = self.keepers.get(name)
+        return keeper is not None and keeper.kind is not None and bool(keeper.kind.tasks)
+
+    # --- who is on what ---------------------------------------------------------------------------
+
+    def place(self, name: str) -> str:
+        """An instance for a grant, `<resource>/<n>`, reserved at once; "" where there are none."""
+        keeper = self.keepers.get(name)
+        return "" if keeper is None else keeper.place()
+
+    def unplace(self, name: str, instance: str) -> None:
+        """The reservation is over: the job ended, or nothing came of the grant."""
+        keeper, number = self._found(name, instance)
+        if keeper is not None:
+            keeper.unplace(number)
+
+    def restore_place(self, name: str, instance: str) -> None:
+        """Recovery, before `begin`: an open job is on this instance."""
+        keeper, number = self._found(name, instance)
+        if keeper is not None and number:
+            keeper.restore_place(number)
+
+    def handle_of(self, name: str, instance: str) -> str:
+        """What the service calls an instance; "" where it is not known, or there are none."""
+        keeper, number = self._found(name, instance)
+        found = None if keeper is None else keeper.state.instances.get(number)
+        return "" if found is None else found.handle
+
+    def instance_gone(self, name: str, instance: str, reason: str) -> None:
+        """A call said that the instance is gone: who is on it is told, and nobody comes any more."""
+        keeper, number = self._found(name, instance)
+        if keeper is not None and not self.around.is_stopped():
+            keeper.record(lifecycle_calls.lost(keeper.state, number, reason))
+            keeper.stir()
+
+    def wanted(self, name: str) -> None:
+        """Somebody was refused by the gate: where an instance is missing, it is made."""
+        keeper = self.keepers.get(name)
+        if keeper is not None and keeper.has_instances and self._has_begun:
+            keeper.stir()
+
+    def _found(self, name: str, instance: str) -> tuple[Keeper | None, int]:
+        number = instance.rpartition("/")[2]
+        return self.keepers.get(name), int(number) if number.isdecimal() else 0
+
+    def code_changed(self, name: str, instance: str, reason: str) -> str:
+        """The definition of a job there was exchanged: what becomes of it; see `OnCodeChange`.
+
+        Where the policy is `drain`, the instance takes nothing new from here on, and is replaced.
+        """
+        keeper, number = self._found(name, instance)
+        if keeper is None:
+            return "keep"
+        policy = keeper.settings.on_code_change
+        if policy == "drain" and number in keeper.state.instances:
+            keeper.record(lifecycle.drain_instance(keeper.state, number, cause="code", reason=reason))
+            keeper.stir()
+        return policy
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def restore(self, histories: Mapping[str, Sequence[Recorded]]) -> None:
+        """Recovery: fold what is recorded, by stream; before executions are taken up."""
+        now_ms = self.around.now().elapsed_ms
+        for stream, history in histories.items():
+            name = stream.removeprefix(RESOURCE_STREAMS)
+            state = ResourceState(name)
+            for recorded in history:
+                assert isinstance(recorded.event, ResourceEvent)
+                evolve_resource(state, recorded.event, recorded.at_ms)
+            lifecycle_calls.begin(state, now_ms)
+            keeper = self.keepers.get(name)
+            if keeper is None:
+                self._former[name] = state
+            else:
+                keeper.state = state
+        for keeper in self.keepers.values():
+            self.around.set_limit(keeper.name, keeper.limit())
+
+    def begin(self) -> None:
+        """Open managers and go on with what was under way; executions are taken up."""
+        self._has_begun = True
+        for keeper in self.keepers.values():
+            self._note_settings(keeper, by="configuration")
+            keeper.begin()
+
+    def on_time(self, name: str) -> None:
+        """Something of a resource has come due."""
+        keeper = self.keepers.get(name)
+        if keeper is not None:
+            keeper.stir()
+            self._forget_removed(keeper)
+
+    async def close(self) -> None:
+        """Break off calls and close managers, all at once; what is outside goes on."""
+        await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
+
+    def _note_settings(self, keeper: Keeper, *, by: str) -> None:
+        now = (keeper.settings.type, settings_shown(keeper.settings))
+        is_bare = keeper.settings.type == LIMIT and by == "configuration" and not keeper.state.seq
+        if keeper.state.configured != now and not is_bare:
+            keeper.record([ev.ResourceConfigured(*now, by)])
+
+    # --- changes ----------------------------------------------------------------------------------
+
+    async def configure(self, name: str, settings: ResourceSettings | None, *, by: str = "") -> None:
+        """Add, change or remove a resource while the engine runs; durable at return.
+
+        One that is removed lets nobody begin; its instances end, and its manager closes after them.
+
+        Raises:
+            InvalidInput: it cannot be called so.
+            NotFound: there is none to be removed.
+        """
+        check_resource_name(name)
+        keeper = self.keepers.get(name)
+        if settings is None:
+            if keeper is None:
+                raise NotFound("resource", name)
+            await self._changed(keeper, [ev.ResourceRemoved(by)])
+            self._forget_removed(keeper)
+            return
+        if keeper is None:
+            keeper = Keeper(name, settings, self.around, self._former.pop(name, None))
+            self.keepers[name] = keeper
+            self._note_settings(keeper, by=by)
+            keeper.begin()
+        else:
+            await keeper.configure(settings)
+            self._note_settings(keeper, by=by)
+            keeper.stir()
+        await keeper.durable()
+
+    def _forget_removed(self, keeper: Keeper) -> None:
+        """Close the manager of a resource that was removed, once nothing of it is left outside."""
+        if keeper.state.is_removed and not keeper.state.instances:
+            keeper.retire()
+
+    async def drain(self, name: str, *, by: str = "", reason: str = "") -> None:
+        """Let nobody begin there; its instances end when they are free. Raises NotFound."""
+        await self._changed(self._keeper(name), [ev.ResourceDrained(by, reason)])
+
+    async def resume(self, name: str, *, by: str = "", reason: str = "") -> None:
+        """Open it again. Raises NotFound."""
+        await self._changed(self._keeper(name), [ev.ResourceResumed(by, reason)])
+
+    async def resize(self, name: str, least: int, most: int, *, by: str = "", reason: str = "") -> None:
+        """Have so many instances until it is configured anew. Raises NotFound, InvalidInput."""
+        keeper = self._keeper(name)
+        await self._changed(keeper, lifecycle.resize(least, most, by=by, reason=reason))
+
+    async def decide_instance(
+        self, name: str, number: int, decision: str, *, handle: str = "", by: str = ""
+    ) -> None:
+        """Say whether an undecided instance is there. Raises as `lifecycle.decide_instance`."""
+        keeper = self._keeper(name)
+        await self._changed(
+            keeper, lifecycle.decide_instance(keeper.state, number, decision, handle=handle, by=by)
+        )
+
+    async def _changed(self, keeper: Keeper, events: Sequence[ResourceEvent]) -> None:
+        keeper.record(events)
+        keeper.stir()
+        await keeper.durable()
+
+    def _keeper(self, name: str) -> Keeper:
+        keeper = self.keepers.get(name)
+        if keeper is None:
+            raise NotFound("resource", name)
+        return keeper
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def limits(self) -> dict[str, ResourceLimit]:
+        """What admission is held to now, by resource."""
+        return {name: keeper.limit() for name, keeper in self.keepers.items()}
+
+    def usage(self, name: str) -> JsonObject:
+        """How a resource and its instances stand. Raises NotFound."""
+        return shown(self._keeper(name))
+
+    def why(self, name: str) -> JsonObject:
+        """Why nobody begins there, and what can open it next; {} while its gate is open."""
+        keeper = self.keepers.get(name)
+        return {} if keeper is None or keeper.limit().is_open else shown(keeper)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """What happened since this process began: by resource, kinds of events, of calls and of failures."""
+        return {name: dict(keeper.counts) for name, keeper in self.keepers.items()}
+
+    async def history(self, name: str, read: Read) -> list[JsonObject]:
+        """What is recorded of it, newest last: who made and ended what, when and why."""
+        found = await read(RESOURCE_STREAMS + name)
+        return [
+            {"seq": each.seq, "atMs": each.at_ms, "event": type(each.event).__name__, **each.event._asdict()}
+            for each in found
+        ]
