@@ -1,4 +1,4 @@
-"""The logbook of an engine: task logs, the audit, and firings of schedules.
+"""The logbook of an engine: logs of tasks and resources, the audit, and firings of schedules.
 
 Nothing is decided by what stands in it. Rows are durable when a call returns; callers that come
 together share a commit, see `runtime/log_writer`. It never gets a secret value to keep.
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from asyncflow.errors import InvalidInput, LimitExceeded
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
-from asyncflow.store.log_records import AuditEntry, Firing, Logs, TaskLine
+from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, Logs, TaskLine
 from asyncflow.store.records import Condition, Found, Page, Where
 
-__all__ = ["AuditEntry", "AuditFilter", "Firing", "Logbook"]
+__all__ = ["AuditEntry", "AuditFilter", "Firing", "LogEntry", "LogFilter", "Logbook"]
 
 _LINES = 1_000  # of one call
 _PAGE = 5_000
@@ -42,6 +42,32 @@ class AuditFilter:
         found: list[Where] = [
             Condition(name, "=", (value,)) for name in names if (value := str(getattr(self, name)))
         ]
+        if self.from_ms:
+            found.append(Condition("at_ms", ">=", (self.from_ms,)))
+        if self.to_ms:
+            found.append(Condition("at_ms", "<=", (self.to_ms,)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which lines are asked for; empty and 0 mean any. Times include both ends."""
+
+    resource: str = ""
+    execution_id: str = ""
+    task_id: str = ""
+    text: str = ""
+    from_ms: int = 0
+    to_ms: int = 0
+
+    def conditions(self) -> list[Where]:
+        """The same as conditions on the lines."""
+        names = ("resource", "execution_id", "task_id")
+        found: list[Where] = [
+            Condition(name, "=", (value,)) for name in names if (value := str(getattr(self, name)))
+        ]
+        if self.text:
+            found.append(Condition("line", "contains", (self.text,)))
         if self.from_ms:
             found.append(Condition("at_ms", ">=", (self.from_ms,)))
         if self.to_ms:
@@ -84,6 +110,17 @@ class Logbook:
         conditions = [Condition("task_id", "=", (task_id,))]
         found = await self._logs.find_lines(conditions, _page(start, size))
         return [{"log": row.line, "taskId": row.task_id, "createdTime": row.at_ms} for row in found.rows]
+
+    async def entries(
+        self, chosen: LogFilter | None = None, *, start: int = 0, size: int = 100
+    ) -> Found[LogEntry]:
+        """How many lines of tasks and resources there are, and a page of them, newest first.
+
+        Raises:
+            InvalidInput: a number is out of its range.
+        """
+        await self._engine.logs.flushed()
+        return await self._logs.find_entries((chosen or LogFilter()).conditions(), _page(start, size))
 
     # --- the audit --------------------------------------------------------------------------------
 

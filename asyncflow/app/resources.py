@@ -77,10 +77,11 @@ class Resources:
         return None if body is None else settings_from_json(body)
 
     def names(self) -> list[str]:
-        """Every resource by name: configured, stored, and those that limits of tasks and workflows make."""
-        return sorted(
-            {*self._engine.settings.resources, *self._documents.all(), *self._engine.admission.usage()}
-        )
+        """Every resource by name: configured, stored, made by limits of definitions, or named by a task now."""
+        said = {*self._engine.settings.resources, *self._documents.all()}
+        usage = self._engine.admission.usage()
+        named = (name for name, used in usage.items() if name.startswith(_IMPLICIT) or _is_used(used))
+        return sorted({*said, *named})
 
     def all(self, *, start: int = 0, count: int = 100) -> JsonObject:
         """Resources by name, each with its use and state; cost: in the resources."""
@@ -257,6 +258,10 @@ class Resources:
             life.configure(name, said)
         else:
             self._engine.carry.set_limit(name, None if said is None else said.limit)
+
+
+def _is_used(usage: Mapping[str, object]) -> bool:
+    return any(usage.get(key) for key in ("holders", "waiting", "keys_held", "limit", "rate"))
 
 
 def _resized(before: ResourceSettings, sizes: Mapping[str, int]) -> ResourceSettings:

@@ -1,7 +1,7 @@
 """`asyncflow overview`, `resource` and `worker`: what goes on, what is limited and held, who takes tasks.
 
-It only reads. Workers are those that asyncflow has seen; another server of Conductor's API knows of each
-when it polled last, and that is shown instead.
+Verbs for one resource are in `resource_verbs`. Workers are those that asyncflow has seen; another server
+of Conductor's API knows of each when it polled last, and that is shown instead.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from asyncflow.cli.output import (
     write_rows,
 )
 from asyncflow.cli.remote import as_object, as_rows, fetch, server_option, tell_of_more, when
-from asyncflow.errors import NotFound, ServerRefused
+from asyncflow.cli.resource_verbs import VERBS
+from asyncflow.errors import ServerRefused
 from asyncflow.model.values import JsonObject
 
 _MOST = 1_000
-_RESOURCES = {"name": "RESOURCE", "facts": "FACTS"}
+_RESOURCES = {"name": "RESOURCE", "type": "TYPE", "state": "STATE", "facts": "FACTS"}
+_OWN = {"name", "type", "state", "source", "settings"}
 _POLLS = {"workerId": "WORKER", "queueName": "QUEUE", "domain": "DOMAIN", "polled": "LAST POLL (UTC)"}
 _WORKERS = {
     "workerId": "WORKER",
@@ -100,9 +102,9 @@ def _execution(row: JsonObject) -> dict[str, object]:
 # --- resources ------------------------------------------------------------------------------------
 
 
-@click.group(short_help="Look at what is limited, and who holds and awaits it.")
+@click.group(short_help="Look at what is shared and limited; drain and resize it.")
 def resource() -> None:
-    """Look at what is limited, and who holds and awaits it."""
+    """Look at what is shared and limited, who holds and awaits it; drain it, resize it, make it."""
 
 
 @resource.command(name="list")
@@ -117,7 +119,7 @@ def list_(*, limit: int, offset: int, server: str, output: Format) -> None:
     found = fetch(server, "api", "asyncflow", "resources", count=limit, start=offset)
     rows = as_rows(found, "resources")
     if output == "table":
-        shown: list[dict[str, object]] = [{"name": row.get("name"), "facts": _facts(row)} for row in rows]
+        shown = [{**row, "facts": _facts(row)} for row in rows]
         write_rows(shown, _RESOURCES, output)
     else:
         write_rows(rows, _RESOURCES, output)
@@ -128,35 +130,13 @@ def _facts(row: JsonObject) -> str:
     told = {
         key: len(value) if isinstance(value, list) else value
         for key, value in row.items()
-        if key != "name" and value not in (None, "", [], {})
+        if key not in _OWN and value not in (None, "", [], {})
     }
     return ", ".join(f"{key} {cell(value)}" for key, value in told.items())
 
 
-@resource.command()
-@click.argument("name")
-@server_option
-@format_option
-def get(*, name: str, server: str, output: Format) -> None:
-    """Show one resource, with those who hold it and those who wait for it."""
-    found = _named(server, name)
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
-
-
-def _named(server: str, name: str) -> JsonObject:
-    """The resource of this name, looked for page by page."""
-    start = 0
-    while True:
-        rows = as_rows(fetch(server, "api", "asyncflow", "resources", count=_MOST, start=start), "resources")
-        for row in rows:
-            if row.get("name") == name:
-                return row
-        start += len(rows)
-        if len(rows) < _MOST:
-            raise NotFound("resource", name)
+for _verb in VERBS:
+    resource.add_command(_verb)
 
 
 # --- workers --------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "overview": ("asyncflow.cli.resource:overview", "Show what runs, what waits and for what."),
     "resource": (
         "asyncflow.cli.resource:resource",
-        "Look at what is limited, and who holds and awaits it.",
+        "Look at what is shared and limited; drain and resize it.",
     ),
     "worker": ("asyncflow.cli.resource:worker", "Look at who takes tasks from the server."),
     "server": (
@@ -49,6 +49,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "api": ("asyncflow.cli.server:api", "Send any request to a server."),
     "key": ("asyncflow.cli.keys:key", "Make, list and revoke API keys."),
     "db": ("asyncflow.cli.db:db", "Look after a database file."),
+    "plugin": ("asyncflow.cli.plugin:plugin", "List, make and check plugins."),
+    "log": ("asyncflow.cli.log:log", "Search the logs of tasks and resources."),
     "config": ("asyncflow.cli.config:config", "Show and check settings."),
     "completion": ("asyncflow.cli.completion:completion", "Print what lets a shell complete commands."),
     "doctor": ("asyncflow.cli.doctor:doctor", "Say whether this installation is complete and sound."),

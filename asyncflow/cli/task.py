@@ -40,6 +40,7 @@ from asyncflow.cli.remote import (
     tell_of_more,
     when,
 )
+from asyncflow.cli.task_decide import decide
 from asyncflow.errors import NotFound, ServerRefused
 from asyncflow.model.statuses import TASK_ENDED
 from asyncflow.model.values import JsonObject
@@ -285,6 +286,9 @@ def _say(server: str, named: tuple[str, str], status: str, output: JsonObject, r
             }
             client.send("POST", "/api/tasks", body=body)
     said(f"{cell(reference or identity)} is {status}")
+
+
+task.add_command(decide)
 
 
 @task.command()

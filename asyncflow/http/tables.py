@@ -14,6 +14,7 @@ from asyncflow.http import (
     bulk_start,
     events,
     health,
+    logs,
     metadata,
     metrics,
     overview,
@@ -54,6 +55,7 @@ ALL: tuple[Routes, ...] = (
     versions.routes,
     plugins.routes,
     resources.routes,
+    logs.routes,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from asyncflow.errors import AsyncflowError, InvalidInput, ShuttingDown
 from asyncflow.runtime.secrets_in_use import Redactor
-from asyncflow.store.log_records import LogBound, LogRow, Logs, TaskLine
+from asyncflow.store.log_records import LogBound, LogRow, Logs, ResourceLine, TaskLine
 
 log = logging.getLogger("asyncflow.logs")
 
@@ -90,7 +90,9 @@ class LogWriter:
             await asyncio.shield(batch.done)
 
     def _redacted(self, row: LogRow) -> LogRow:
-        return row._replace(line=self.redactor.text(row.line)) if isinstance(row, TaskLine) else row
+        if isinstance(row, TaskLine | ResourceLine):
+            return row._replace(line=self.redactor.text(row.line))
+        return row
 
     def _batch(self) -> _Batch:
         if self._open is None:

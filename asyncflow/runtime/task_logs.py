@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pydantic_core import to_json
 
 from asyncflow.ids import task_id
-from asyncflow.model.events import TaskReset
+from asyncflow.model.events import AttemptStarted, TaskReset
+from asyncflow.model.resource_events import RESOURCE_STREAMS
 from asyncflow.model.turn import Turn
 from asyncflow.runtime.attempt_records import LogLine
 from asyncflow.runtime.log_writer import LogWriter
+from asyncflow.runtime.resource_lines import begun_line, resource_line
 from asyncflow.store.log_records import TaskLine
 
 
@@ -30,11 +32,17 @@ class TaskLogs:
         self._put(execution_id, number, line.message + fields, self._now_ms())
 
     def committed(self, turn: Turn) -> None:
-        """A turn is durable: the notes of its resets belong to the logs of their tasks."""
+        """A turn is durable: notes of resets belong to logs of tasks, lives to those of resources."""
+        at_ms = turn.moment.wall_ms
         for stream, _, events in turn.entries:
+            if stream.startswith(RESOURCE_STREAMS):
+                self._writer.put(*(resource_line(stream, event, at_ms) for event in events))
+                continue
             for event in events:
                 if type(event) is TaskReset and event.note:
-                    self._put(stream, event.number, event.note, turn.moment.wall_ms)
+                    self._put(stream, event.number, event.note, at_ms)
+                elif type(event) is AttemptStarted and event.resource:
+                    self._writer.put(begun_line(stream, event, at_ms))
 
     def _put(self, execution_id: str, number: int, text: str, at_ms: int) -> None:
         self._writer.put(TaskLine(task_id(execution_id, number), at_ms, text, "INFO", execution_id))

@@ -1,4 +1,4 @@
-"""What stands beside the journal: lines of task logs, the audit, firings of schedules; and their promises.
+"""What stands beside the journal: logs of tasks and resources, the audit, firings; and their promises.
 
 Nothing is decided by them and no recovery reads them; losing them loses no execution. The statements
 are in `logbook`, what gathers them is `runtime/log_writer`.
@@ -20,6 +20,29 @@ class TaskLine(NamedTuple):
     line: str
     level: str = "INFO"
     execution_id: str = ""
+
+
+class ResourceLine(NamedTuple):
+    """Something that became of a resource or was done with it, and the task that it was for, if any."""
+
+    resource: str
+    at_ms: int
+    line: str
+    level: str = "INFO"
+    execution_id: str = ""
+    task_id: str = ""
+
+
+class LogEntry(NamedTuple):
+    """A line of the log of a task, or of a resource: `source` says of which."""
+
+    at_ms: int
+    source: str
+    execution_id: str
+    task_id: str
+    resource: str
+    level: str
+    line: str
 
 
 class AuditEntry(NamedTuple):
@@ -49,7 +72,7 @@ class Firing(NamedTuple):
     reason: str = ""
 
 
-LogRow = TaskLine | AuditEntry | Firing
+LogRow = TaskLine | ResourceLine | AuditEntry | Firing
 
 
 class LogBound(NamedTuple):
@@ -71,6 +94,9 @@ class Logs(Protocol):
 
     async def find_lines(self, conditions: Sequence[Where], page: Page) -> Found[TaskLine]:
         """Lines of task logs, in the order of their numbers; columns are those of the table."""
+
+    async def find_entries(self, conditions: Sequence[Where], page: Page) -> Found[LogEntry]:
+        """Lines of tasks and resources, the newest first; columns are those of `LogEntry`."""
 
     async def find_audit(self, conditions: Sequence[Where], page: Page) -> Found[AuditEntry]:
         """Entries of the audit, newest first."""

@@ -1,4 +1,4 @@
-"""The statements of the side tables: lines of task logs, the audit, firings.
+"""The statements of the side tables: logs of tasks and resources, the audit, firings.
 
 A batch is one transaction, and one JSON text per table that SQLite takes apart, as for the views. The
 promises are in `log_records`.
@@ -11,11 +11,28 @@ from collections.abc import Iterator, Sequence
 
 from asyncflow.store.codec import encode_json
 from asyncflow.store.connection import transaction
-from asyncflow.store.log_records import AuditEntry, Firing, LogBound, LogRow, TaskLine
+from asyncflow.store.log_records import (
+    AuditEntry,
+    Firing,
+    LogBound,
+    LogEntry,
+    LogRow,
+    ResourceLine,
+    TaskLine,
+)
 from asyncflow.store.views import View
 
 LINES = View(TaskLine._fields, TaskLine, source="task_log", order="task_id, number")
 """Lines of task logs."""
+
+_ENTRIES = """(
+SELECT at_ms, 'task' AS source, execution_id, task_id, '' AS resource, level, line FROM task_log
+UNION ALL
+SELECT at_ms, 'resource' AS source, execution_id, task_id, resource, level, line FROM resource_log
+) AS entry"""
+
+ENTRIES = View(LogEntry._fields, LogEntry, source=_ENTRIES, order="at_ms DESC")
+"""Lines of tasks and of resources."""
 
 AUDIT = View(
     AuditEntry._fields, AuditEntry, source="audit", order="number DESC", expressions={"number": "number"}
@@ -49,6 +66,10 @@ def _put(table: str, columns: Sequence[str], conflict: str = "") -> str:
     )
 
 
+_PUT_RESOURCE_LINES = _put("resource_log", ResourceLine._fields)
+_MOST_RESOURCE_LINES = 1_000_000
+_TRIM_RESOURCE_LINES = f"""
+DELETE FROM resource_log WHERE number <= (SELECT max(number) FROM resource_log) - {_MOST_RESOURCE_LINES}"""
 _PUT_AUDIT = _put("audit", AuditEntry._fields)
 _PUT_FIRINGS = _put(
     "schedule_firing",
@@ -65,6 +86,7 @@ def write(db: sqlite3.Connection, rows: Sequence[LogRow], bound: LogBound) -> No
     firings = {row[:2]: row for row in rows if isinstance(row, Firing)}
     statements: list[tuple[str, Sequence[object]]] = [
         (_PUT_LINES, lines),
+        (_PUT_RESOURCE_LINES, [row for row in rows if isinstance(row, ResourceLine)]),
         (_PUT_AUDIT, [row for row in rows if isinstance(row, AuditEntry)]),
         (_PUT_FIRINGS, [*firings.values()]),
     ]
@@ -72,6 +94,8 @@ def write(db: sqlite3.Connection, rows: Sequence[LogRow], bound: LogBound) -> No
     with transaction(db):
         for sql, text in bound_texts:
             db.execute(sql, (text,))
+            if sql is _PUT_RESOURCE_LINES:
+                db.execute(_TRIM_RESOURCE_LINES)
 
 
 def _bounded(

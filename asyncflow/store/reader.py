@@ -19,7 +19,7 @@ from asyncflow.model.turn import Recorded, Turn
 from asyncflow.store import audit, checks, logbook, reading, schema, texts, views, wal
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target
-from asyncflow.store.log_records import AuditEntry, Firing, TaskLine
+from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, TaskLine
 from asyncflow.store.records import (
     FIRST_PAGE,
     Condition,
@@ -186,6 +186,10 @@ class SqliteReader:
     async def find_lines(self, conditions: Sequence[Where], page: Page) -> Found[TaskLine]:
         """Lines of task logs; see `Logs.find_lines`."""
         return await self._query(partial(logbook.LINES.find, conditions=conditions, page=page))
+
+    async def find_entries(self, conditions: Sequence[Where], page: Page) -> Found[LogEntry]:
+        """Lines of tasks and resources; see `Logs.find_entries`."""
+        return await self._query(partial(logbook.ENTRIES.find, conditions=conditions, page=page))
 
     async def find_audit(self, conditions: Sequence[Where], page: Page) -> Found[AuditEntry]:
         """Entries of the audit; see `Logs.find_audit`."""

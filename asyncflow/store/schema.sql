@@ -4,7 +4,8 @@
 -- Tables `execution` and `task` are views: anyone may read them with plain SQL, at any time;
 -- they lag behind the truth by as much as `reader_cursor` says and can be rebuilt from it.
 -- Columns added by a migration are empty for executions of before, until `asyncflow db rebuild`.
--- Tables `task_log`, `audit` and `schedule_firing` stand beside the journal: nothing is decided by them.
+-- Tables `task_log`, `resource_log`, `audit` and `schedule_firing` stand beside the journal: nothing is
+-- decided by them.
 
 -- One row: which installation this file is, and how the last stop was. Writer: start and stop.
 CREATE TABLE installation (
@@ -183,6 +184,23 @@ CREATE TABLE task_log (
 ) WITHOUT ROWID;
 -- Logs go with their execution.
 CREATE INDEX task_log_execution ON task_log (execution_id);
+-- "What was logged in this hour".
+CREATE INDEX task_log_time ON task_log (at_ms);
+
+-- What became of resources and was done with them; the last million lines. Writer: the engine, in bulk.
+CREATE TABLE resource_log (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of writing, never reused
+  resource TEXT NOT NULL,       -- name of the resource
+  at_ms INTEGER NOT NULL,       -- wall clock
+  level TEXT NOT NULL,          -- INFO, WARN, …
+  line TEXT NOT NULL,           -- the text
+  execution_id TEXT NOT NULL,   -- execution that it was for, '' if none
+  task_id TEXT NOT NULL         -- task that it was for, '' if none
+);
+-- "Who destroyed this cluster, when, and why".
+CREATE INDEX resource_log_resource ON resource_log (resource, at_ms);
+CREATE INDEX resource_log_execution ON resource_log (execution_id) WHERE execution_id <> '';
+CREATE INDEX resource_log_time ON resource_log (at_ms);
 
 -- Who asked for what, and what came of it; append-only, without secret values. Writer: the surfaces.
 CREATE TABLE audit (
