@@ -135,6 +135,13 @@ class Admission:
             return 0
         return sum(band.live for lane in place.lanes.values() for band in lane.bands.values())
 
+    def first_waiting(self, resource: str) -> AttemptKey | None:
+        """Who of those that `waiting_at` counts waits longest; None for nobody."""
+        place = self._ledger.resources.get(resource)
+        lanes = [] if place is None else place.lanes.values()
+        oldest = [band.oldest() for lane in lanes for band in lane.bands.values()]
+        return min(oldest, key=lambda entry: entry.age).waiter.key if oldest else None
+
     def request(self, waiter: Waiter, now_ms: int) -> Grant | None:
         """Grant everything the waiter needs at once, or park it and return None.
 
@@ -199,6 +206,22 @@ class Admission:
         if new in self._ledger.held or new in self._queues.parked:
             raise Conflict(f"attempt {new[1]} of {new[0]} holds or waits already")
         self._ledger.rename(old, new)
+
+    def split(
+        self, old: AttemptKey, new: AttemptKey, rest: tuple[Need, ...], moved: tuple[Need, ...], fence: int
+    ) -> None:
+        """Have part of what somebody holds be held under another key; nothing is free in between.
+
+        Args:
+            rest: what stays under the old key; all else that it held goes.
+            moved: what is held under the new one; nothing changes where that holds already.
+        """
+        if new in self._ledger.held:
+            return
+        self._ledger.give(old)
+        for key, needs in ((old, rest), (new, moved)):
+            if needs:
+                self._ledger.restore(key, self._ledger.plan(needs), fence, None)
 
     def restore(self, key: AttemptKey, needs: tuple[Need, ...], fence: int, started_ms: int | None) -> None:
         """Recovery: an attempt that has begun and not ended holds its grants, whatever the limits say now.

@@ -29,16 +29,16 @@ class ResourceLimit(NamedTuple):
         max_concurrent: the sum of weights that may be held at once; 0 for any.
         rate: starts that may lie in any window of `rate_window_ms`; 0 for any.
         reserve_after_ms: waiting longer than this keeps everyone ranked below out until admitted.
-        is_open: nobody begins while it is not, whatever else is free.
         max_holders: how many may hold it at once, whatever their weights; 0 for any number.
+        is_open: nobody begins while it is not, whatever else is free.
     """
 
     max_concurrent: int = 0
     rate: int = 0
     rate_window_ms: int = 0
     reserve_after_ms: int = RESERVE_AFTER_MS
-    is_open: bool = True
     max_holders: int = 0
+    is_open: bool = True
 
 
 class Need(NamedTuple):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from asyncflow.errors import StoreError
+from asyncflow.model.resource_events import RESOURCE_STREAMS
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.runtime import points
 from asyncflow.runtime.clock import breathe, comes_within
@@ -168,7 +169,8 @@ class Compaction:
 
     def _is_open(self, stream: str) -> bool:
         """Whether a start has to load it: not if its end is durable and nothing of it is left to do."""
-        if stream == CATALOG_STREAM or stream in self._turns.quarantined:
+        is_kept = stream == CATALOG_STREAM or stream.startswith(RESOURCE_STREAMS)
+        if is_kept or stream in self._turns.quarantined:
             return True
         state = self._turns.states.get(stream)
         return state is not None and (

@@ -30,7 +30,7 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.registry import Registry
-from asyncflow.runtime import garbage, recovery, removing
+from asyncflow.runtime import garbage, recovery, removing, resource_wiring
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import Attempts, LocalFunction
 from asyncflow.runtime.carry import Carry
@@ -151,7 +151,8 @@ class Engine:
         )
         self.turns.committed = self.compaction.committed
         self.logs = LogWriter(store, redactor=Redactor(self.settings.secrets))
-        self.resources: ResourcePool = pool or NoResources()
+        self.kept_resources = resource_wiring.resources_of(self) if pool is None else None
+        self.resources: ResourcePool = pool or self.kept_resources or NoResources()
         self.jobs = Jobs(
             self.resources,
             clock=self.clock,
@@ -216,6 +217,8 @@ class Engine:
             pool=self.resources,
             jobs=self.jobs,
         )
+        if self.kept_resources is not None:
+            resource_wiring.attach(self, self.kept_resources)
         self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.is_busy)
         stack.enter_context(garbage.unfrozen_afterwards())
         with garbage.without_collections():
@@ -225,6 +228,8 @@ class Engine:
         runs = (self.projection.run, self.compaction.run, self.texts.run, self.logs.run)
         for name, run in zip(("views", "compaction", "texts", "logs"), runs, strict=True):
             self.supervisor.start(name, run)
+        if self.kept_resources is not None:
+            self.kept_resources.begin()
         self.turns.start(self.supervisor, next_due=self.carry.next_due, on_time=self.carry.on_time)
         stack.push_async_callback(self._close)
 
@@ -244,6 +249,8 @@ class Engine:
 
     async def _close(self) -> None:
         await self.jobs.close()
+        if self.kept_resources is not None:
+            await self.kept_resources.close()
         await self.attempts.close()
         await self.compaction.close()
         await self.turns.close()
@@ -277,6 +284,8 @@ class Engine:
         self.compaction.begin(position)
         self.carry.admitting.remember(position.elapsed_ms, found.starts)
         self._set_limits()
+        if self.kept_resources is not None:
+            self.kept_resources.restore(found.resources)
         if found.removed:
             await self._store.write_views(ViewBatch(position.projected_turn, [], [], [], found.removed))
         self.projection.begin(position.projected_turn, position.last_turn)

@@ -15,6 +15,7 @@ from asyncflow.decide.evolve import evolve, new_state
 from asyncflow.errors import AsyncflowError, NotFound, StoreError
 from asyncflow.model import events as ev
 from asyncflow.model.inputs import StartExecution
+from asyncflow.model.resource_events import RESOURCE_STREAMS
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.runtime.clock import breathe
@@ -39,6 +40,7 @@ class Recovered:
     `states` go on; `behind` are those whose rows in the views are behind; `quarantined` could not
     be read or folded. `removed` were deleted and may have rows in the views still. `starts` are the
     times at which attempts took something of a resource, as far back as turns are held, oldest first.
+    `resources` are the whole histories of resources, by stream.
     """
 
     position: Recovery
@@ -47,6 +49,7 @@ class Recovered:
     removed: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     starts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    resources: dict[str, History] = field(default_factory=dict)
 
 
 class _Gathered:
@@ -68,7 +71,7 @@ class _Gathered:
             if type(events[-1]) is ev.ExecutionRemoved:
                 self._pass_over(stream, is_shown=is_shown)
                 continue
-            if not is_shown:
+            if not is_shown and not stream.startswith(RESOURCE_STREAMS):
                 self.behind.add(stream)
             history = self.histories.get(stream)
             if history is None:
@@ -139,6 +142,8 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
         for stream, older in (await _read(journal, chunk, found, segments_only=True)).items():
             histories[stream] = _joined(older, histories.get(stream, []))
     await _complete(journal, histories, found)
+    for stream in [name for name in histories if name.startswith(RESOURCE_STREAMS)]:
+        found.resources[stream] = histories.pop(stream)
     known = await know_definitions(journal, catalog, histories.values())
     for stream, history in histories.items():
         if not history or stream in found.quarantined or (stream not in gathered.behind and _ended(history)):

@@ -1,0 +1,93 @@
+"""The resources of an engine tied to its turns, admission, jobs and timers.
+
+The one place that knows both sides; it decides nothing. See `runtime/resources` for what they do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncflow.errors import InvalidInput
+from asyncflow.model.resource_events import RESOURCE_STREAMS
+from asyncflow.model.resource_settings import ResourceSettings, check_resource_name, settings_of
+from asyncflow.model.resources import ResourceLimit
+from asyncflow.runtime.resource_surroundings import Surroundings
+from asyncflow.runtime.resources import Resources
+from asyncflow.runtime.timers import TimerKey
+
+if TYPE_CHECKING:
+    from asyncflow.runtime.engine import Engine
+
+TIMER = "resource"
+"""The kind of the timers of resources."""
+
+
+def resources_of(engine: Engine) -> Resources:
+    """The resources that an engine is configured with; nothing is opened."""
+    settings, turns = engine.settings, engine.turns
+
+    def set_timer(name: str, due_ms: int | None) -> None:
+        key = TimerKey(RESOURCE_STREAMS + name, 0, TIMER)
+        if due_ms is None:
+            engine.carry.timetable.cancel(key)
+        else:
+            engine.carry.timetable.set(key, due_ms)
+            turns.wake()
+
+    def set_limit(name: str, limit: ResourceLimit | None) -> None:
+        engine.carry.set_limit(name, limit)
+
+    def lost(name: str, instance: str, reason: str) -> None:
+        engine.jobs.instance_lost(name, instance, reason)
+
+    def busy(by: int) -> None:
+        engine.carry.errands += by
+        turns.wake()
+
+    around = Surroundings(
+        kinds=engine.registry.resources,
+        now=engine.clock.now,
+        moment=turns.moment,
+        record=turns.record_catalog,
+        is_stopped=lambda: turns.failure is not None or turns.inbox.is_closed,
+        set_limit=set_limit,
+        waiting=lambda name: _waiting(engine, name),
+        lost=lost,
+        set_timer=set_timer,
+        busy=busy,
+        installation=settings.installation,
+        secrets=settings.secrets,
+        http_allow=settings.http_allow,
+    )
+    return Resources(_configured(engine), around)
+
+
+def attach(engine: Engine, resources: Resources) -> None:
+    """Have the timers of resources come to them; the engine carries from here on."""
+    engine.carry.hand_out.on_due[TIMER] = lambda key: resources.on_time(
+        key.stream.removeprefix(RESOURCE_STREAMS)
+    )
+
+
+def _configured(engine: Engine) -> dict[str, ResourceSettings]:
+    """Those with a usable name; limits of `task:` and `workflow:` are set by themselves."""
+    found: dict[str, ResourceSettings] = {}
+    for name, each in engine.settings.resources.items():
+        try:
+            check_resource_name(name)
+        except InvalidInput:
+            if isinstance(each, ResourceSettings):
+                raise
+        else:
+            found[name] = settings_of(each)
+    return found
+
+
+def _waiting(engine: Engine, name: str) -> tuple[int, str]:
+    """How many wait at a resource, and the first of them as `execution/task`."""
+    count, first = engine.admission.waiting_at(name), engine.admission.first_waiting(name)
+    if first is None:
+        return count, ""
+    state = engine.turns.states.get(first[0])
+    task = None if state is None else state.tasks.get(first[1])
+    return count, f"{first[0]}/{first[1] if task is None else task.ref}"
