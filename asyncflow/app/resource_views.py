@@ -1,11 +1,11 @@
-"""What is read of resources besides their state: settings as they may be shown, events, open jobs.
+"""What is read of resources besides their state: settings as they may be shown, its use, open jobs.
 
 It changes nothing. Who asks is `app/resources`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from asyncflow.app.resource_config import shown_config
@@ -15,10 +15,6 @@ from asyncflow.model.resource_settings import ResourceSettings, settings_to_json
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.engine import Engine
-from asyncflow.store.journal import Journal
-
-STREAM = "resource:"
-"""Of the streams of resources; the name of the resource follows."""
 
 _SLICE = 2_000
 
@@ -28,14 +24,9 @@ def shown_settings(settings: ResourceSettings) -> JsonObject:
     return {**settings_to_json(settings), "config": shown_config(settings.config)}
 
 
-async def history_of(journal: Journal, name: str) -> list[JsonObject]:
-    """The events of a resource, the newest first."""
-    stream = f"{STREAM}{name}"
-    recorded = (await journal.read_streams([stream]))[stream]
-    return [
-        {"seq": each.seq, "event": type(each.event).__name__, **each.event._asdict()}
-        for each in reversed(recorded)
-    ]
+def is_used(usage: Mapping[str, object]) -> bool:
+    """Whether anything limits a resource, or anybody holds it or waits for it."""
+    return any(usage.get(key) for key in ("holders", "waiting", "keys_held", "limit", "rate"))
 
 
 async def jobs_of(engine: Engine, name: str, *, start: int, count: int) -> tuple[int, list[JsonObject]]:

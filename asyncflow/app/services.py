@@ -17,6 +17,7 @@ from asyncflow.app.event_handlers import EventHandlers
 from asyncflow.app.executing import Executing
 from asyncflow.app.health import Health
 from asyncflow.app.keys import Keys
+from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.meters import Meters
 from asyncflow.app.migrations import Migrations
@@ -55,6 +56,7 @@ class Services:
         migrations: running executions taken to another version.
         resources: what is shared and limited.
         plugins: what is installed besides.
+        listeners: who is told of committed events.
         routing: which version a start gets that names none.
         versions: how the versions of a workflow do.
     """
@@ -75,6 +77,7 @@ class Services:
     migrations: Migrations
     resources: Resources
     plugins: PluginCatalogue
+    listeners: Listeners
     routing: VersionRouting
     versions: VersionCounts
 
@@ -110,6 +113,7 @@ async def open_services(
     ):
         facts = await opened.facts()
         logbook = Logbook(engine, opened)
+        listeners = Listeners(engine, opened, logbook)
         service = Service(engine)
         workers = Workers(engine, opened, logbook)
         services = Services(
@@ -129,11 +133,12 @@ async def open_services(
             migrations=Migrations(engine),
             resources=Resources(service, opened),
             plugins=PluginCatalogue(engine.registry),
+            listeners=listeners,
             routing=service.routing,
             versions=VersionCounts(engine, opened, service.routing),
         )
-        await services.resources.open()
         await services.schedules.open()
         await services.handlers.open()
-        with services.meters:
-            yield services
+        async with listening(listeners):
+            with services.meters:
+                yield services

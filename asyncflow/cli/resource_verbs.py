@@ -98,7 +98,7 @@ def resize(  # noqa: PLR0913 - one parameter per option
     reason: str,
     server: str,
 ) -> None:
-    """Change how much there is, at once; of one in the configuration file until the next start."""
+    """Change how much there is, at once; limits of one in the configuration file until the next start."""
     counts = {"min": min_instances, "max": max_instances}
     instances = {key: value for key, value in counts.items() if value is not None}
     given = {"maxConcurrent": max_concurrent, "perInstance": per_instance, "instances": instances or None}
@@ -106,8 +106,8 @@ def resize(  # noqa: PLR0913 - one parameter per option
     if not body:
         raise CommandFailed("say what to change, such as --max-concurrent 4")
     found = as_object(send(server, "POST", *_path(name, "resize"), body=body, reason=reason).json)
-    until = " until the next start" if found.get("resized") else ""
-    said(f"{name} is resized{until}")
+    is_kept = found.get("source") == "document" or set(body) == {"instances"}
+    said(f"{name} is resized{'' if is_kept else ' until the next start'}")
 
 
 @click.command()
@@ -125,9 +125,9 @@ def history(*, name: str, limit: int, offset: int, server: str, output: Format) 
 
 
 def _event(row: JsonObject) -> dict[str, object]:
-    known = {"seq", "event", "at_ms"}
+    known = {"seq", "event", "atMs"}
     facts = ", ".join(f"{key} {cell(value)}" for key, value in row.items() if key not in known and value)
-    return {**row, "time": when(row.get("at_ms")), "facts": facts}
+    return {**row, "time": when(row.get("atMs")), "facts": facts}
 
 
 @click.command()

@@ -144,7 +144,7 @@ async def save_resource(call: Call) -> Reply:
 @routes.delete("/api/asyncflow/resources/{name}", role=ADMIN, body=_NO_BODY, errors=(404, 409))
 async def delete_resource(call: Call) -> Reply:
     """Delete a resource that nobody uses."""
-    await call.services.resources.delete(call.path["name"])
+    await call.services.resources.delete(call.path["name"], by=call.caller.name)
     return reply_empty()
 
 
@@ -172,7 +172,8 @@ async def drain_resource(call: Call) -> Reply:
 )
 async def resume_resource(call: Call) -> Reply:
     """Let tasks begin again after a drain."""
-    return reply_json(await call.services.resources.resume(call.path["name"]))
+    name, reason = call.path["name"], call.word("reason")
+    return reply_json(await call.services.resources.resume(name, by=call.caller.name, reason=reason))
 
 
 @routes.post(
@@ -185,8 +186,9 @@ async def resume_resource(call: Call) -> Reply:
 )
 async def resize_resource(call: Call) -> Reply:
     """Change how much there is, at once; that of the configuration file holds until the next start."""
-    sizes = _sizes(await call.json_object())
-    return reply_json(await call.services.resources.resize(call.path["name"], sizes, by=call.caller.name))
+    name, sizes = call.path["name"], _sizes(await call.json_object())
+    by, reason = call.caller.name, call.word("reason")
+    return reply_json(await call.services.resources.resize(name, sizes, by=by, reason=reason))
 
 
 def _sizes(body: Mapping[str, object]) -> dict[str, int]:
