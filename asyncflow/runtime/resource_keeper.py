@@ -312,14 +312,13 @@ class Keeper:
 
     # --- changes ----------------------------------------------------------------------------------
 
-    async def configure(self, settings: ResourceSettings) -> None:
+    def configure(self, settings: ResourceSettings) -> None:
         """Hold to other settings from here on; another type or other plugin settings open a new manager."""
         is_same = (settings.type, settings.config) == (self.settings.type, self.settings.config)
         self.settings = settings
         if not is_same:
             old, self._holder = self._holder, self._made(settings)
-            self.stir()
-            await old.close()
+            self._spawn(old.close(), self._opening.add, self._opening.discard)
         self.stir()
 
     async def durable(self) -> None:

@@ -54,6 +54,11 @@ class Resources:
         """The resources there are, and what is configured of them now."""
         return {name: each.settings for name, each in self.keepers.items() if not each.state.is_removed}
 
+    def settings_of(self, name: str) -> ResourceSettings | None:
+        """What is configured of a resource now; None if there is none of this name."""
+        keeper = self.keepers.get(name)
+        return None if keeper is None or keeper.state.is_removed else keeper.settings
+
     def manager(self, name: str) -> ResourceManager | None:
         """Its manager, open; None while there is none, see `trouble`."""
         keeper = self.keepers.get(name)
@@ -195,10 +200,13 @@ class Resources:
 
     # --- changes ----------------------------------------------------------------------------------
 
-    async def configure(self, name: str, settings: ResourceSettings | None, *, by: str = "") -> None:
-        """Add, change or remove a resource while the engine runs; durable at return.
+    def configure(
+        self, name: str, settings: ResourceSettings | None, *, by: str = "", reason: str = ""
+    ) -> None:
+        """Add, change or remove a resource while the engine runs; `durable` waits until that is recorded.
 
-        One that is removed lets nobody begin; its instances end, and its manager closes after them.
+        One that is removed lets nobody begin; its instances end, and its manager closes after them. A limit
+        that is not open drains it, and one that is open resumes it.
 
         Raises:
             InvalidInput: it cannot be called so.
@@ -207,21 +215,29 @@ class Resources:
         check_resource_name(name)
         keeper = self.keepers.get(name)
         if settings is None:
-            if keeper is None:
-                raise NotFound("resource", name)
-            await self._changed(keeper, [ev.ResourceRemoved(by)])
+            keeper = self._keeper(name)
+            keeper.record([] if keeper.state.is_removed else [ev.ResourceRemoved(by)])
+            keeper.stir()
             self._forget_removed(keeper)
             return
+        is_new = keeper is None
         if keeper is None:
             keeper = Keeper(name, settings, self.around, self._former.pop(name, None))
             self.keepers[name] = keeper
-            self._note_settings(keeper, by=by)
-            keeper.begin()
         else:
-            await keeper.configure(settings)
-            self._note_settings(keeper, by=by)
-            keeper.stir()
-        await keeper.durable()
+            keeper.configure(settings)
+        self._note_settings(keeper, by=by)
+        if not settings.limit.is_open and not keeper.state.drained:
+            keeper.record([ev.ResourceDrained(by, reason)])
+        elif settings.limit.is_open and keeper.state.drained:
+            keeper.record([ev.ResourceResumed(by, reason)])
+        if is_new:
+            keeper.begin()
+        keeper.stir()
+
+    async def durable(self, name: str) -> None:
+        """Wait until what is recorded of a resource is durable. Raises StoreError: it will not be."""
+        await self._keeper(name).durable()
 
     def _forget_removed(self, keeper: Keeper) -> None:
         """Close the manager of a resource that was removed, once nothing of it is left outside."""
@@ -267,7 +283,7 @@ class Resources:
         """What admission is held to now, by resource."""
         return {name: keeper.limit() for name, keeper in self.keepers.items()}
 
-    def usage(self, name: str) -> JsonObject:
+    def describe(self, name: str) -> JsonObject:
         """How a resource and its instances stand. Raises NotFound."""
         return shown(self._keeper(name))
 
