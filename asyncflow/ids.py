@@ -78,7 +78,7 @@ def _name_uuid(name: str) -> ExecutionId:
 def attempt_token(installation: str, execution_id: str, ref: str, *, attempt: int, epoch: int) -> str:
     """The token given to outside services for one attempt: 32 characters of `[a-z2-7]`."""
     text = f"{installation}:{execution_id}:{ref}:{attempt}:{epoch}"
-    return base64.b32encode(hashlib.sha256(text.encode()).digest())[:32].decode().lower()
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:20]).decode().lower()
 
 
 def content_hash(canonical_json: bytes) -> str:

@@ -38,29 +38,29 @@ class Placing:
         """
         if task.executor != JOB:
             return needs
-        known = self._pool.settings
-        name = self._pool.for_task(task.node.type, [n.resource for n in needs if n.resource in known])
+        known = self._pool.settings_of
+        names = [need.resource for need in needs if known(need.resource) is not None]
+        name = self._pool.for_task(task.node.type, names)
         named = [need for need in needs if need.resource == name]
         return (*(need for need in needs if need.resource != name), *(named or [Need(name)]))
 
     def refused(self, needs: Iterable[Need]) -> None:
         """Somebody has to wait: where an instance is missing, it may be made."""
         for need in needs:
-            if need.resource in self._pool.settings:
+            if self._pool.settings_of(need.resource) is not None:
                 self._pool.wanted(need.resource)
 
     def place(self, key: Key, needs: tuple[Need, ...], *, is_job: bool) -> Place:
         """Reserve an instance of each resource that has some; what the attempt's event says of it."""
-        known = self._pool.settings
-        if not known:
-            return NOWHERE
+        pool = self._pool
         if is_job:
             needs = needs[-1:]
-        places = [(n.resource, self._pool.place(n.resource)) for n in needs if n.resource in known]
-        kept = tuple(place for place in places if place[1])
+        names = [need.resource for need in needs if pool.settings_of(need.resource) is not None]
+        kept = tuple((name, instance) for name in names if (instance := pool.place(name)))
         if kept:
             self._places[key] = kept
-        return places[0] if is_job else kept[0] if kept else NOWHERE
+            return kept[0]
+        return (needs[0].resource, "") if is_job else NOWHERE
 
     def restore(self, key: Key, resource: str, instance: str) -> None:
         """Recovery: an open job of an earlier process is on this instance."""

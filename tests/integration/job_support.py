@@ -35,6 +35,9 @@ class OnePool:
     asked: list[str] = field(default_factory=list)
     troubles: dict[str, str] = field(default_factory=dict)
 
+    def settings_of(self, name: str) -> ResourceSettings | None:
+        return self.settings.get(name)
+
     def manager(self, name: str) -> ResourceManager | None:
         return None if name in self.troubles else self.managers.get(name)
 

@@ -76,6 +76,7 @@ async def test_another_payload_under_our_token_is_never_adopted(tmp_path: Path) 
     bench.service.fail("submit", "cut_after")
     async with bench.engine() as service:
         execution = await bench.start(service, workflow("w", [job()]))
+        await bench.clock.rest()
         made = next(iter(bench.service.made.values()))
         made.mark = f"{made.token}-00000000"
         await bench.clock.advance(120)
@@ -154,6 +155,7 @@ async def test_a_handle_that_another_open_job_has_is_never_shared(tmp_path: Path
         await bench.clock.rest()
         shared = bench.service.made.pop("job-1")
         second = await bench.start(service, workflow("v", [job()]))
+        await bench.clock.rest()
         bench.service.made["job-1"] = shared
         await bench.clock.advance(3)
         states = service.engine.turns.states

@@ -6,6 +6,7 @@ so that each of them reports in the same words. A desk never waits: it is told w
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
@@ -79,6 +80,7 @@ class Desk:
     Attributes:
         stages: how many rows stand where.
         handles: who owns which handle; one handle is never two jobs'.
+        is_stirred: whether it pumps in the next round of the loop.
         blocked: why nobody can be called though the connection would; "" where that is not so.
     """
 
@@ -96,13 +98,14 @@ class Desk:
         self.cancelling = Cancelling(self)
         self.blocked, self._blocked_until_ms = "", 0
         self._is_pumping = False
+        self.is_stirred = False
 
     # --- whose turn it is -------------------------------------------------------------------------
 
     def open(self) -> Open | None:
         """The manager and its settings, while it can be asked."""
         pool = self.around.pool
-        settings = pool.settings.get(self.name)
+        settings = pool.settings_of(self.name)
         manager = None if settings is None else pool.manager(self.name)
         if manager is None or settings is None:
             return None
@@ -134,9 +137,19 @@ class Desk:
         self.blocked = reason
         self._blocked_until_ms = self.around.now_ms() + LOOK_AGAIN_MS
 
-    def _settled(self) -> None:
+    def stir(self) -> None:
+        """Pump in the next round of the loop: once, however many answers or jobs came in this one."""
+        if not self.is_stirred:
+            self.is_stirred = True
+            asyncio.get_running_loop().call_soon(self._stirred)
+
+    def _stirred(self) -> None:
+        self.is_stirred = False
         self.pump()
         self.around.woken()
+
+    def _settled(self) -> None:
+        self.stir()
 
     def on_time(self, now_ms: int) -> None:
         """Give up on calls that take too long, and make those that are due."""
@@ -159,7 +172,7 @@ class Desk:
         """When the next call may and should be made; those for which there is no room wait for an answer."""
         if self.around.is_stopped():
             return None
-        settings = self.around.pool.settings.get(self.name)
+        settings = self.around.pool.settings_of(self.name)
         most = 1 if settings is None else settings.connections
         connection = self.connection
         if connection.held_by and connection.calls:

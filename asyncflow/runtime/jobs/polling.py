@@ -129,7 +129,7 @@ class Polling:
         return sweep
 
     def _intervals(self) -> tuple[int, int]:
-        settings = self._desk.around.pool.settings.get(self._desk.name)
+        settings = self._desk.around.pool.settings_of(self._desk.name)
         if settings is None:
             return 5_000, 60_000
         return int(settings.poll_first_s * 1000), int(settings.poll_max_s * 1000)
@@ -236,7 +236,7 @@ class Polling:
     def _unheard(self, row: Row, now_ms: int) -> None:
         """Nothing usable was said of a job; after very long a person is asked."""
         since_ms = self._silent.setdefault(row, now_ms)
-        settings = self._desk.around.pool.settings.get(self._desk.name)
+        settings = self._desk.around.pool.settings_of(self._desk.name)
         if settings is not None and now_ms - since_ms >= settings.poll_blackout_s * 1000:
             self._silent.pop(row)
             self._desk.stuck(row, f"nothing usable was heard of it for {settings.poll_blackout_s:g} s")

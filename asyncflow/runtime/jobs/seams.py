@@ -5,8 +5,7 @@ Only types are here. The resources themselves are `runtime/resources`; the repor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from asyncflow.errors import InvalidInput
@@ -26,9 +25,8 @@ StateOf = Callable[[str], ExecutionState | None]
 class ResourcePool(Protocol):
     """Who keeps the resources and their instances."""
 
-    @property
-    def settings(self) -> Mapping[str, ResourceSettings]:
-        """The resources there are, and what is said of them now."""
+    def settings_of(self, name: str) -> ResourceSettings | None:
+        """What is said of a resource now; None if there is none of this name."""
 
     def manager(self, name: str) -> ResourceManager | None:
         """Its manager, open; None while it is not."""
@@ -61,7 +59,10 @@ class ResourcePool(Protocol):
 class NoResources:
     """The pool of an engine that has no resources with managers."""
 
-    settings: Mapping[str, ResourceSettings] = MappingProxyType({})
+    def settings_of(self, name: str) -> ResourceSettings | None:
+        """There is none."""
+        del name
+        return None
 
     def manager(self, name: str) -> ResourceManager | None:
         """There is none."""

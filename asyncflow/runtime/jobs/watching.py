@@ -160,7 +160,7 @@ class Jobs:
         else:
             desk.submitting.add(row)
         if not is_recovered:
-            desk.pump()
+            desk.stir()
 
     def _follow(self, row: Row, job: JobState) -> None:
         """A person decided about it: it is not there, or it is, under this handle."""
@@ -178,14 +178,15 @@ class Jobs:
             desk.resolving.again(row)
         elif row.handle and row.stage in (Stage.WATCHED, Stage.ASKED):
             desk.cancelling.ask(row)
-        desk.pump()
+        desk.stir()
 
     # --- time -------------------------------------------------------------------------------------
 
     @property
     def calls(self) -> int:
         """Calls to services and other work under way."""
-        return sum(desk.connection.unended for desk in self.desks.values()) + len(self._works)
+        desks = self.desks.values()
+        return sum(desk.connection.unended + desk.is_stirred for desk in desks) + len(self._works)
 
     def next_due(self) -> int | None:
         """When `on_time` has something to do."""
