@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import Literal, NamedTuple, Self, cast
 
 from asyncflow.errors import PluginError
@@ -29,12 +28,12 @@ GROUPS: Mapping[str, Kind] = {
 """Groups of entry points, and what is found in each."""
 
 BUILT_IN: Mapping[str, str] = {
-    "limit": "asyncflow.managers.limit",
-    "http-service": "asyncflow.managers.http_service",
-    "command": "asyncflow.managers.command",
-    "workflow-server": "asyncflow.managers.workflow_server",
+    "limit": "asyncflow.managers.limit:LimitManager",
+    "http-service": "asyncflow.managers.http_service:HttpServiceManager",
+    "command": "asyncflow.managers.command:CommandManager",
+    "workflow-server": "asyncflow.managers.workflow_server:WorkflowServerManager",
 }
-"""Types of resource that asyncflow brings itself: each is the manager that its module defines."""
+"""Types of resource that asyncflow brings itself, as entry points would name them."""
 
 _GROUP_OF = {kind: group for group, kind in GROUPS.items()}
 _MOST_REASON = 1_000
@@ -221,19 +220,9 @@ def _is_fault(plugin: Plugin, added: set[tuple[Kind, str]]) -> bool:
 
 def _built_in() -> list[_Candidate]:
     return [
-        _Candidate(Plugin("resource", name, module, "asyncflow"), partial(_manager_in, module))
-        for name, module in BUILT_IN.items()
+        _Candidate(Plugin("resource", name, target, "asyncflow"), metadata.EntryPoint(name, target, "").load)
+        for name, target in BUILT_IN.items()
     ]
-
-
-def _manager_in(module: str) -> object:
-    """The one manager that a module of asyncflow defines."""
-    found = import_module(module)
-    return next(
-        each
-        for each in vars(found).values()
-        if isinstance(each, type) and issubclass(each, ResourceManager) and each.__module__ == module
-    )
 
 
 def _installed() -> Iterator[_Candidate]:

@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING
 
 from asyncflow.errors import InvalidInput
 from asyncflow.model.resource_events import RESOURCE_STREAMS
-from asyncflow.model.resource_settings import ResourceSettings, check_resource_name, settings_of
+from asyncflow.model.resource_settings import (
+    ResourceSettings,
+    check_resource_name,
+    settings_from_json,
+    settings_of,
+)
 from asyncflow.model.resources import ResourceLimit
+from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_surroundings import Surroundings
 from asyncflow.runtime.resources import Resources
 from asyncflow.runtime.timers import TimerKey
 
 if TYPE_CHECKING:
     from asyncflow.runtime.engine import Engine
+
+DOCUMENT = "resource"
+"""The kind of the documents that resources are stored as."""
 
 TIMER = "resource"
 """The kind of the timers of resources."""
@@ -67,6 +76,7 @@ def attach(engine: Engine, resources: Resources) -> None:
     engine.carry.hand_out.on_due[TIMER] = lambda key: resources.on_time(
         key.stream.removeprefix(RESOURCE_STREAMS)
     )
+    engine.catalog.job_types.update(engine.registry.job_types)
 
 
 def _configured(engine: Engine) -> dict[str, ResourceSettings]:
@@ -81,6 +91,16 @@ def _configured(engine: Engine) -> dict[str, ResourceSettings]:
         else:
             found[name] = settings_of(each)
     return found
+
+
+def add_stored(engine: Engine, resources: Resources) -> None:
+    """Recovery, before the resources are restored: those made while an engine ran; see `app/resources`.
+
+    One that is configured now is as it is configured.
+    """
+    for name, body in engine.catalog.documents.get(DOCUMENT, {}).items():
+        if name not in engine.settings.resources:
+            resources.keepers[name] = Keeper(name, settings_from_json(body), resources.around)
 
 
 def _waiting(engine: Engine, name: str) -> tuple[int, str]:
