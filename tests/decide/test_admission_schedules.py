@@ -47,6 +47,9 @@ class World:
     def used(self, name: str) -> int:
         return sum(n.weight for needs, _, _ in self.held.values() for n in needs if n.resource == name)
 
+    def holders(self, name: str) -> int:
+        return sum(any(n.resource == name for n in needs) for needs, _, _ in self.held.values())
+
     def window(self, name: str) -> list[int]:
         limit = self.limits.get(name)
         if limit is None or not limit.rate:
@@ -61,6 +64,8 @@ class World:
                 return False
             if limit and limit.rate and len(self.window(name)) >= limit.rate:
                 return False
+            if limit and (not limit.is_open or 0 < limit.max_holders <= self.holders(name)):
+                return False
         return not any(
             excludes(mine, theirs)
             for mine in needs
@@ -69,6 +74,11 @@ class World:
         )
 
     def is_possible(self, needs: tuple[Need, ...]) -> bool:
+        """Whether a release or time could let it in: its weights can fit, and no gate is closed."""
+        named = [self.limits.get(need.resource) for need in needs]
+        return self.can_fit(needs) and all(limit is None or limit.is_open for limit in named)
+
+    def can_fit(self, needs: tuple[Need, ...]) -> bool:
         for name in {need.resource for need in needs}:
             limit = self.limits.get(name)
             weight = sum(need.weight for need in needs if need.resource == name)
@@ -91,9 +101,9 @@ class World:
         try:
             grant = self.admission.request(waiter, self.now)
         except LimitExceeded:
-            assert not self.is_possible(waiter.needs)
+            assert not self.can_fit(waiter.needs)
             return
-        assert self.is_possible(waiter.needs)
+        assert self.can_fit(waiter.needs)
         self.parked[waiter.key] = waiter
         self.take([grant] if grant else [])
 
@@ -104,6 +114,15 @@ class World:
     def withdraw(self, key: AttemptKey) -> None:
         self.parked.pop(key, None)
         self.take(self.admission.withdraw(key, self.now))
+
+    def rename(self, key: AttemptKey) -> None:
+        """Who holds goes on as somebody else; nobody may begin because of that."""
+        self.count += 1
+        other = (key[0], -self.count)
+        self.admission.rename(key, other)
+        self.held[other] = self.held.pop(key)
+        assert self.admission.release(key, self.now) == []
+        assert self.admission.why(other, self.now)["state"] == "holding"
 
     def change(self, name: str) -> None:
         limit = draw_limit(self.draw, self.reserve_after_ms)
@@ -128,7 +147,7 @@ class World:
         waiting = list(self.parked.values())
         self.draw.shuffle(waiting)
         for waiter in waiting:
-            if not self.is_possible(waiter.needs):
+            if not self.can_fit(waiter.needs):
                 del self.parked[waiter.key]
                 continue
             grant = self.admission.request(waiter, self.now)
@@ -198,6 +217,8 @@ class World:
             self.change(draw.choice(NAMES))
         elif choice < 0.90:
             self.crash()
+        elif choice < 0.93 and self.held:
+            self.rename(draw.choice(list(self.held)))
         else:
             self.pass_time(draw.choice((1, 50, 1_000, 40_000, 70_000)))
 
@@ -221,7 +242,8 @@ def draw_needs(draw: Random) -> tuple[Need, ...]:
 def draw_limit(draw: Random, reserve_after_ms: int) -> ResourceLimit:
     rate = draw.choice((0, 0, 1, 3))
     window = draw.choice((100, 1_000)) if rate else 0
-    return ResourceLimit(draw.choice((0, 1, 2, 4, 6)), rate, window, reserve_after_ms)
+    weight, holders, is_open = draw.choice((0, 1, 2, 4, 6)), draw.choice((0, 0, 1, 3)), draw.random() > 0.15
+    return ResourceLimit(weight, rate, window, reserve_after_ms, holders, is_open)
 
 
 def run(seed: int) -> list[tuple[object, ...]]:
