@@ -7,7 +7,7 @@ is read by every other module here.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from asyncflow.decide.expressions import compile_template
@@ -20,6 +20,7 @@ from asyncflow.model.definition import (
     depends_on,
     predecessors,
 )
+from asyncflow.model.extension import ResourceUse
 from asyncflow.model.graph import CompiledTemplate, Graph, ListKind, Node, NodeList, Policy
 
 # A worker task that nobody described: Conductor's defaults. Any other type is tried once.
@@ -51,13 +52,15 @@ def compile_definition(definition: WorkflowDefinition, content_hash: str) -> Gra
 
 
 def _own_expressions(definition: WorkflowDefinition) -> dict[str, CompiledTemplate]:
-    """What the definition as a whole says in expressions: the key of its limit, and its priority."""
+    """What the definition says as a whole, in expressions: the key of its limit, priority, what it holds."""
     found: dict[str, CompiledTemplate] = {}
     limited, extension = definition.rate_limit_config, definition.extension
     if limited is not None and limited.rate_limit_key is not None:
         found["rateLimitKey"] = compile_template(limited.rate_limit_key)
     if extension is not None and isinstance(extension.priority, str):
         found["priority"] = compile_template(extension.priority)
+    if extension is not None and extension.resources:
+        found["resources"] = _uses(extension.resources)
     return found
 
 
@@ -196,6 +199,11 @@ def _with_template(task: WorkflowTask, policy: Policy) -> CompiledTemplate:
     return compile_template(with_input_template(given, policy.input_template))
 
 
+def _uses(resources: Iterable[ResourceUse]) -> CompiledTemplate:
+    uses = [{"name": r.name, "weight": r.weight, "mode": r.mode, "key": r.key} for r in resources]
+    return compile_template(uses)
+
+
 def _extra_templates(task: WorkflowTask) -> Mapping[str, CompiledTemplate]:
     """Fields outside the input parameters that may hold expressions."""
     extra: dict[str, CompiledTemplate] = {}
@@ -216,8 +224,7 @@ def _extra_templates(task: WorkflowTask) -> Mapping[str, CompiledTemplate]:
             extra["definition"] = compile_template(param.workflow_definition)
     resources, priority = setting(task, "resources"), setting(task, "priority")
     if isinstance(resources, list) and resources:
-        uses = [{"name": r.name, "weight": r.weight, "mode": r.mode, "key": r.key} for r in resources]
-        extra["resources"] = compile_template(uses)
+        extra["resources"] = _uses(resources)
     if priority is not None:
         extra["priority"] = compile_template(priority)
     return extra

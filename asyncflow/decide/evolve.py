@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
 from asyncflow.decide import evolve_resets as resets
 from asyncflow.decide import evolve_tasks as tasks
@@ -90,11 +91,14 @@ def _move(state: ExecutionState, status: str) -> None:
 def _slot_awaited(state: ExecutionState, event: ev.SlotAwaited, at_ms: int) -> None:
     state.slot, state.awaits_slot, state.begins = event.resource, True, event.begins
     state.awaits_since_ms = at_ms
+    state.slot_needs = event.needs or []
     _refresh_waiting(state)
 
 
 def _slot_taken(state: ExecutionState, event: ev.SlotTaken, at_ms: int) -> None:
     state.awaits_slot = state.begins = False
+    if state.slot_needs:
+        holds.execution_begun(state, state.slot_needs, event.fence, at_ms)
     _refresh_waiting(state)
 
 
@@ -133,6 +137,8 @@ def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int
         _cancel_open(state, at_ms)
         if state.job_of:
             jobs.give_up_all(state, event.reason or f"the execution is {event.status}", at_ms)
+    if state.holds:
+        holds.execution_ended(state)
     refresh_execution(state)
 
 

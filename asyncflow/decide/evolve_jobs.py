@@ -9,6 +9,7 @@ who decides about it is in `decide/jobs`.
 
 from __future__ import annotations
 
+from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide.wanted import attempt_start, forget, refresh, refresh_job
 from asyncflow.model import events as ev
 from asyncflow.model.jobs import JobPhase, JobState
@@ -130,6 +131,8 @@ def job_ended(state: ExecutionState, event: ev.JobEnded, at_ms: int) -> None:
     job.word, job.reason, job.ended_ms = event.word, event.reason, event.ended_ms or at_ms
     job.grants = None
     forget(state, -job.serial)
+    if state.holds:
+        holds.user_gone(state, -job.serial)
     task = state.tasks.get(job.number)
     if state.job_of.get(job.number) == job.serial:
         del state.job_of[job.number]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from asyncflow.decide.counters import rebuild
+from asyncflow.decide.evolve_holds import renamed
 from asyncflow.decide.forks import nested_nodes
 from asyncflow.decide.wanted import refresh, refresh_execution
 from asyncflow.model import events as ev
@@ -27,6 +28,7 @@ def definition_migrated(state: ExecutionState, event: ev.DefinitionMigrated, at_
     state.version = event.version
     state.variables = {**graph.definition.variables, **state.variables}
     _rename(state, event.mapping or {})
+    renamed(state, event.mapping or {})
     detached = set(event.detached or ())
     for task in state.tasks.values():
         if task.number in detached:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
 from asyncflow.decide.counters import closed, rebuild, reopened
 from asyncflow.decide.shape import JOINS
@@ -30,6 +31,7 @@ def _run_again(state: ExecutionState) -> None:
     check_transition(EXECUTION_REOPENINGS, state.status, RUNNING, what=f"execution {state.execution_id}")
     state.status = RUNNING
     state.slot = ""  # given back by the end; another is asked for
+    state.slot_needs = []
 
 
 def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_ms: int) -> None:
@@ -111,6 +113,8 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
     elif state.job_of:
         jobs.give_up(state, task.number, "its task is run again", at_ms)
     state.past_jobs.pop(task.number, None)
+    if state.holds:
+        holds.user_gone(state, task.number)
     check_transition(TASK_RESETS, task.status, event.status, what=f"task {task.ref}")
     task.status = event.status
     task.epoch = state.epoch
@@ -200,6 +204,8 @@ def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> 
         if state.next_job > 1:
             jobs.give_up(state, number, "its task was removed", at_ms)
             state.past_jobs.pop(number, None)
+        if state.holds:
+            holds.user_gone(state, number)
     _count_forks(state, gone)
     _unindex(state, gone)
     state.next_seq = event.next_seq

@@ -8,6 +8,7 @@ Every change of a task's status goes through `_move`, which holds it to the tabl
 
 from __future__ import annotations
 
+from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
 from asyncflow.decide.counters import closed, count_settled, register_join
 from asyncflow.decide.forks import INPUTS as INPUTS_FORM
@@ -183,6 +184,8 @@ def attempt_started(state: ExecutionState, event: ev.AttemptStarted, at_ms: int)
     task.grants, task.fence = event.grants, event.fence
     task.input_bytes = event.input_bytes
     state.changed[event.number] = None
+    if event.holds or event.under:
+        holds.attempt_begun(state, task, event, at_ms)
     if task.executor == jobs.JOB:
         jobs.job_begun(state, task, event, at_ms)
     refresh(state, task)
@@ -209,6 +212,8 @@ def task_updated(state: ExecutionState, event: ev.TaskUpdated, at_ms: int) -> No
         task.grants = None
     if event.status == SCHEDULED:
         task.grants = None  # given back with the task; the next worker is granted its own
+    if state.holds and (event.executor is not None or event.status == SCHEDULED):
+        holds.user_gone(state, event.number)
     task.callback_after_s = event.callback_after_s
     task.due_ms = at_ms + int(event.callback_after_s * 1000) if event.status == SCHEDULED else 0
     state.changed[event.number] = None
@@ -245,6 +250,10 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
     forget(state, number)
     if state.job_of:
         jobs.give_up(state, number, event.reason or f"its task is {event.status}", at_ms)
+    if state.holds:
+        holds.user_gone(state, number)
+        if event.settled:
+            holds.task_settled(state, task)
     if event.settled:
         task.settled = True
         count_settled(state, task)
@@ -291,6 +300,8 @@ def task_skipped(state: ExecutionState, event: ev.TaskSkipped, at_ms: int) -> No
     state.next_seq -= 1  # a skipped record is listed first, with place 0, and takes none
     add_record(state, task)
     closed(state, task)
+    if state.holds:
+        holds.task_settled(state, task)
     count_settled(state, task)
 
 

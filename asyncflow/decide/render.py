@@ -50,7 +50,7 @@ def render_execution(
         "event": state.trigger or None,
         "idempotencyKey": state.idempotency_key,
         "rateLimitKey": state.slot.removeprefix(SLOT_PREFIX) or None,
-        "rateLimited": state.awaits_slot,
+        "rateLimited": state.awaits_slot and bool(state.slot),
         "history": [],
         "asyncflow": _ours_of_all(state),
     }

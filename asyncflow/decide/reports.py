@@ -10,6 +10,7 @@ from asyncflow.decide import jobs, operators
 from asyncflow.decide.ending import end_execution, release_child
 from asyncflow.decide.failures import again, end_by_policy
 from asyncflow.decide.flow import begin_task, complete, fail
+from asyncflow.decide.holds import take
 from asyncflow.decide.operators_child import child_ended as end_child_task
 from asyncflow.decide.operators_loop import condition_answered
 from asyncflow.decide.slots import slot_taken
@@ -45,7 +46,7 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
     """Admission let the task begin, or the execution."""
     state = step.state
     if not report.number:
-        slot_taken(step)
+        slot_taken(step, report.fence)
         return
     task = state.tasks.get(report.number)
     if task is None or task.status != SCHEDULED or state.is_ended:
@@ -55,15 +56,20 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
     version = report.version if is_pinned(state, task) else ""
     if version and state.worker_version not in {"", version}:
         return  # another task of the execution was taken by other code meanwhile
+    grants, holds, under = report.grants, None, None
+    if "resources" in task.node.extra:
+        grants, holds, under = take(state, task, grants)
     started = ev.AttemptStarted(
         report.number,
         report.worker_id,
-        report.grants,
+        grants,
         report.fence,
         report.input_bytes,
         version,
         report.resource,
         report.instance,
+        holds,
+        under,
     )
     step.emit(started)
 

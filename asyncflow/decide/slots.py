@@ -7,6 +7,7 @@ which is for `decide/admission`. The runtime's part is `runtime/slots`.
 from __future__ import annotations
 
 from asyncflow.decide.flow import begin_list, take_up
+from asyncflow.decide.holds import execution_rows
 from asyncflow.decide.java_text import java_text
 from asyncflow.decide.repairing import repair
 from asyncflow.decide.scheduling import OUTSIDE
@@ -34,15 +35,18 @@ def await_slot(step: Step, *, begins: bool = False) -> bool:
         begins: its first tasks are still to be scheduled.
 
     Raises:
-        InvalidInput: the key comes to nothing usable.
+        InvalidInput: the key, or what it is to hold, comes to nothing usable.
     """
     state = step.state
-    if state.graph.definition.rate_limit_config is None:
+    resource = ""
+    if state.graph.definition.rate_limit_config is not None:
+        resource = SLOT_PREFIX + _key(step)
+        if resource in state.slots:
+            resource = ""
+    needs = execution_rows(state) if "resources" in state.graph.extra else None
+    if not resource and not needs:
         return False
-    resource = SLOT_PREFIX + _key(step)
-    if resource in state.slots:
-        return False
-    step.emit(SlotAwaited(resource, begins))
+    step.emit(SlotAwaited(resource, begins, needs))
     return True
 
 
@@ -63,13 +67,13 @@ def _key(step: Step) -> str:
     return text
 
 
-def slot_taken(step: Step) -> None:
-    """The execution has its slot: begin, or go on from wherever it was put off."""
+def slot_taken(step: Step, fence: int = 0) -> None:
+    """The execution has its slot, and what it is to hold: begin, or go on from wherever it was put off."""
     state = step.state
     if not state.awaits_slot or state.status == PAUSED:
         return
     begins = state.begins
-    step.emit(SlotTaken())
+    step.emit(SlotTaken(fence))
     if begins:
         begin_list(step, state.graph.root, OUTSIDE)
         return

@@ -73,7 +73,7 @@ def _of_execution(state: ExecutionState) -> Iterator[JsonObject]:
     if state.status == PAUSED:
         yield {"kind": "resume"}
     elif state.awaits_slot:
-        yield {"kind": "admission", "resource": state.slot}
+        yield {"kind": "admission", "resource": state.slot or state.slot_needs[0][0]}
     if state.agenda or state.outbox or state.repairs:
         yield {"kind": "turn", "deferred": len(state.agenda), "messages": len(state.outbox)}
 

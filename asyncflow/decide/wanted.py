@@ -21,6 +21,7 @@ from asyncflow.model.effects import (
     RunScript,
     Timer,
 )
+from asyncflow.model.holds import HoldState
 from asyncflow.model.jobs import JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import EXECUTION_ENDED, PAUSED, SCHEDULED, TASK_ENDED
@@ -52,12 +53,16 @@ _NOTHING: tuple[Effect, ...] = ()
 def wanted(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
     """Everything that should be under way, by record number; 0 is the execution, -n the job n.
 
+    What it holds stands under the `key` of the hold.
+
     Cost: linear in the records. In running, `state.wanted` holds the same at no cost.
     """
     found = {task.number: effects_of(state, task) for task in state.tasks.values()}
     found[0] = execution_effects(state)
     for job in state.jobs.values():
         found[-job.serial] = job_effects(job)
+    for hold in state.holds.values():
+        found[hold.key] = (Hold(hold.key),)
     return {number: effects for number, effects in found.items() if effects}
 
 
@@ -74,6 +79,11 @@ def refresh_execution(state: ExecutionState) -> None:
 def refresh_job(state: ExecutionState, job: JobState) -> None:
     """Bring `state.wanted` up to date for an open job that changed."""
     _keep(state, -job.serial, job_effects(job))
+
+
+def refresh_hold(state: ExecutionState, hold: HoldState) -> None:
+    """Bring `state.wanted` up to date for something that the execution holds."""
+    _keep(state, hold.key, (Hold(hold.key),))
 
 
 def forget(state: ExecutionState, number: int) -> None:
@@ -115,7 +125,7 @@ def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
         return _NOTHING
     executor = task.executor
     if executor in LOCAL_EXECUTORS:
-        return _attempt_effects(task, paused=state.status == PAUSED)
+        return _attempt_effects(state, task)
     if executor == "job":
         return _waiting_for_job(state, task)
     if task.status == SCHEDULED and task.due_ms and executor != "remote":
@@ -140,7 +150,8 @@ def _waiting_for_job(state: ExecutionState, task: TaskState) -> tuple[Effect, ..
     """A record whose attempt is a job: to be admitted, unless paused; then its limits, or the grace."""
     if task.status == SCHEDULED:
         limits = _limits(task)
-        return limits if state.status == PAUSED else (Admit(task.number, task.due_ms), *limits)
+        asked = Admit(task.number, task.due_ms, state.holds_round and _holds_round(state, task))
+        return limits if state.status == PAUSED else (asked, *limits)
     job = state.jobs.get(state.job_of.get(task.number, 0))
     if job is None or not job.grace_ms:
         return _limits(task)
@@ -157,12 +168,18 @@ def script_round(task: TaskState) -> int:
     return task.iteration + (task.epoch << 32)
 
 
-def _attempt_effects(task: TaskState, *, paused: bool) -> tuple[Effect, ...]:
+def _holds_round(state: ExecutionState, task: TaskState) -> int:
+    """What changes whenever what the execution holds changes, for those who need any of it."""
+    return state.holds_round if "resources" in task.node.extra else 0
+
+
+def _attempt_effects(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
     """An attempt here: to be admitted, unless the execution is paused, and then to be performed."""
     policy = task.node.policy
     effects: tuple[Effect, ...]
     if task.status == SCHEDULED:
-        effects = _NOTHING if paused else (Admit(task.number, task.due_ms),)
+        asked = Admit(task.number, task.due_ms, state.holds_round and _holds_round(state, task))
+        effects = _NOTHING if state.status == PAUSED else (asked,)
         if policy.poll_timeout:
             effects = (*effects, _poll_timer(task))
     else:
@@ -187,7 +204,10 @@ def _remote_effects(state: ExecutionState, task: TaskState) -> tuple[Effect, ...
     effects = list(_limits(task))
     if task.status == SCHEDULED:
         pinned = state.worker_version and is_pinned(state, task)
-        effects.append(Offer(task.number, task.due_ms, state.worker_version if pinned else ""))
+        version = state.worker_version if pinned else ""
+        effects.append(
+            Offer(task.number, task.due_ms, version, state.holds_round and _holds_round(state, task))
+        )
         if policy.poll_timeout:
             effects.append(_poll_timer(task))
         return tuple(effects)

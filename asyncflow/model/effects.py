@@ -12,15 +12,17 @@ from typing import NamedTuple
 class Admit(NamedTuple):
     """A task that runs here waits to be admitted, not before `due_ms` on the elapsed clock.
 
-    Number 0 is the execution itself, which waits for a slot among those of its limit.
+    Number 0 is the execution itself, which waits for a slot among those of its limit. In another
+    `holds_round` it needs something else, and has to ask anew.
     """
 
     number: int
     due_ms: int
+    holds_round: int = 0
 
 
 class Hold(NamedTuple):
-    """The execution has the slot it was given, until it ends; `number` is 0."""
+    """The execution has the slot it was given, until it ends; `number` is 0, or the key of a `HoldState`."""
 
     number: int
 
@@ -36,11 +38,15 @@ class RunAttempt(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """A task waits for a worker elsewhere, not before `due_ms`; of this code `version`, unless empty."""
+    """A task waits for a worker elsewhere, not before `due_ms`; of this code `version`, unless empty.
+
+    `holds_round` as in `Admit`.
+    """
 
     number: int
     due_ms: int
     version: str = ""
+    holds_round: int = 0
 
 
 class Lease(NamedTuple):

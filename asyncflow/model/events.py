@@ -112,7 +112,9 @@ class AttemptStarted(NamedTuple):
 
     `grants` are `[resource, weight, mode, key]` rows; `fence` rises with every exclusive grant.
     `version` is that of the worker's code, recorded where the execution is pinned to it. Of a job it is
-    the intent: `resource` will be asked, for its `instance` where it has some.
+    the intent: `resource` will be asked, for its `instance` where it has some. `holds` are grants that the
+    execution keeps, as `[until, suffix, resource, weight, mode, key]` rows, and `under` the serial numbers
+    of those it had, which cover what the attempt needs; see `model/holds`.
     """
 
     number: int
@@ -123,6 +125,8 @@ class AttemptStarted(NamedTuple):
     version: str = ""
     resource: str = ""
     instance: str = ""
+    holds: list[list[JsonValue]] | None = None
+    under: list[int] | None = None
 
 
 class TaskUpdated(NamedTuple):

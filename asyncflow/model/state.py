@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from asyncflow.model.effects import Effect
 from asyncflow.model.graph import Graph, Node
+from asyncflow.model.holds import HoldState
 from asyncflow.model.inputs import Message
 from asyncflow.model.jobs import JobState
 from asyncflow.model.statuses import EXECUTION_ENDED, RUNNING, SCHEDULED, TASK_ENDED
@@ -133,7 +134,8 @@ class ExecutionState:
     `removed`: it was deleted, and leaves memory once that is durable. `applied` are the tokens of
     commands that are not done again. `routing` is the rule that chose the version, if one did. `jobs` are
     those whose end is not recorded, by serial number; `job_of` finds the one of an open record, and
-    `past_jobs` has the last of each record that came to its end.
+    `past_jobs` has the last of each record that came to its end. `holds` are grants that span several tasks;
+    `slot_needs` are those of the whole execution, and `holds_round` counts how often holds changed.
     """
 
     execution_id: str
@@ -195,6 +197,10 @@ class ExecutionState:
     job_of: dict[int, int] = field(default_factory=dict)
     past_jobs: dict[int, JobState] = field(default_factory=dict)
     next_job: int = 1
+    holds: dict[int, HoldState] = field(default_factory=dict)
+    next_hold: int = 1
+    holds_round: int = 0
+    slot_needs: list[list[JsonValue]] = field(default_factory=list)
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)

@@ -6,7 +6,6 @@ Order between tasks (`dependsOn`) is judged in `model/validation_graph.py`, unkn
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from asyncflow.errors import Violation
@@ -17,13 +16,12 @@ from asyncflow.model.extension import (
     TaskExtension,
     WorkflowExtension,
 )
+from asyncflow.model.holds import span_of
 from asyncflow.model.shape import path_of
 from asyncflow.model.walk import Place
 
 MAX_WEIGHT = 1_000_000
 """The largest weight of one use of a resource."""
-
-_HOLD = re.compile(r"\s*from\s+(\S+)\s+to\s+(\S+)\s*")
 
 
 def task_extension_violations(
@@ -103,10 +101,10 @@ def _hold_violations(hold: str, place: Place, references: frozenset[str] | None)
     if references is None:
         yield _at(place, "hold", "only a task of a workflow can hold a resource over several tasks")
         return
-    found = _HOLD.fullmatch(hold)
-    if found is None:
+    span = span_of(hold)
+    if span is None:
         yield _at(place, "hold", f"must be 'from A to C' with two references, not {hold[:80]!r}")
         return
-    for reference in found.groups():
+    for reference in span:
         if reference not in references:
             yield _at(place, "hold", f"names {reference!r}, which is no task of this definition")

@@ -32,9 +32,7 @@ class _Unheeded(NamedTuple):
 
 
 _UNHEEDED: tuple[_Unheeded, ...] = (
-    _Unheeded("workflow extension", "resources", "an execution holds nothing, only attempts do"),
     _Unheeded("task extension", "execute_when_recovering", "what has ended is not run again"),
-    _Unheeded("resource", "hold", "the resource is given back after every attempt"),
 )
 
 _BY_HOLDER: dict[str, list[_Unheeded]] = {}

@@ -11,10 +11,12 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pydantic_core import to_json
 
 from asyncflow.decide.admission import Admission
+from asyncflow.decide.holds import rest_of
 from asyncflow.errors import AsyncflowError, LimitExceeded
+from asyncflow.model.holds import HoldState
 from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded, Message
 from asyncflow.model.limits import Limits
-from asyncflow.model.resources import Grant, Need, ResourceLimit, Waiter
+from asyncflow.model.resources import SLOT_PREFIX, Grant, Need, ResourceLimit, Waiter
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED_TERMINALLY, IN_PROGRESS
 from asyncflow.model.values import JsonValue
@@ -176,6 +178,9 @@ class Admitting:
 
     def ask(self, waiter: Waiter) -> Iterable[Message]:
         """Have somebody wait whose needs are all in the waiter; what it is told if it need not wait."""
+        for need in waiter.needs:
+            if not need.resource.startswith(SLOT_PREFIX):
+                self._meet(need.resource)
         self._requested.add(waiter.key)
         grant = self.admission.request(waiter, self._clock.now().elapsed_ms)
         return () if grant is None else (self._admitted(grant, 0),)
@@ -281,6 +286,13 @@ class Admitting:
             self._requested.add(job_key)
             self.admission.rename(key, job_key)
 
+    def keep(self, state: ExecutionState, hold: HoldState) -> None:
+        """Part of what was granted to an attempt, or for a start, is the execution's from here on."""
+        key, taker = (state.execution_id, hold.key), (state.execution_id, hold.taker)
+        self._requested.add(key)
+        rest, moved = granted_needs(rest_of(state, hold)), granted_needs([hold.grant])
+        self.admission.split(taker, key, rest, moved, hold.fence)
+
     def restore(self, state: ExecutionState) -> None:
         """What an execution held when its process ended, it holds until its attempts are ended."""
         for task in state.tasks.values():
@@ -290,6 +302,8 @@ class Admitting:
             key = (state.execution_id, -job.serial)
             self.placing.restore(key, job.resource, job.instance)
             self._restore(key, job.grants or [], job.fence)
+        for hold in state.holds.values():
+            self._restore((state.execution_id, hold.key), [hold.grant], hold.fence)
 
     def _restore(self, key: Key, grants: list[list[JsonValue]], fence: int) -> None:
         needs = granted_needs(grants)

@@ -24,6 +24,7 @@ from asyncflow.model.effects import (
     Timer,
 )
 from asyncflow.model.events import Event, WorkflowRegistered, WorkflowUnregistered
+from asyncflow.model.holds import hold_of_key
 from asyncflow.model.inputs import AttemptAdmitted, Message, TimerDue
 from asyncflow.model.limits import Limits
 from asyncflow.model.resources import ResourceLimit
@@ -149,12 +150,16 @@ class Carry:
                     self.timetable.set_calendar(key, due_ms, self._clock.now())
                 else:
                     self.timetable.set(key, self._turns.catalog.downtimes.due_ms(effect))
+            case Hold(number) if number:
+                self.admitting.keep(state, state.holds[hold_of_key(number)])
             case Proceed() | Hold():
                 pass  # the turn sees to it; a slot was given before
         return ()
 
     def _stop(self, stream: str, effect: Effect) -> Iterable[Message]:
         match effect:
+            case Hold(number) if number:
+                return self.admitting.release((stream, number))
             case Admit(0) | Hold():
                 state = self._states.get(stream)
                 has_slot = state is not None and Hold(0) in state.wanted.get(0, ())
@@ -306,12 +311,12 @@ class Carry:
             kept = tuple(each for each in effects if isinstance(each, RunAttempt | Hold | RunJob | CancelJob))
             if kept:
                 running[number] = kept
-            if number < 0:
+            if number < 0 and not hold_of_key(number):
                 for effect in kept:
                     self._starting.see_to(state, effect, is_recovered=True)
         if running:
             self._carried[state.execution_id] = running
-        state.dirty[:] = [number for number in state.wanted if number >= 0]  # jobs go on already
+        state.dirty[:] = [number for number in state.wanted if number >= 0]  # jobs and holds go on already
 
     def forget(self, stream: str) -> None:
         """The execution left memory; what it still had under way is stopped."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from asyncflow.decide.holds import is_covered
 from asyncflow.decide.java_text import java_text
 from asyncflow.decide.policy import setting
 from asyncflow.decide.scheduling import worker_name
@@ -41,8 +42,15 @@ def needs_of(state: ExecutionState, task: TaskState, *, is_limited: bool) -> tup
     resolved = named.resolve(StateScope(state, creating=task.number))
     for index, entry in enumerate(resolved if isinstance(resolved, list) else ()):
         if isinstance(entry, Mapping):
-            needs.append(_need(entry, f"asyncflow.resources[{index}]", has_key=_has_key(task.node, index)))
+            need = _need(entry, f"asyncflow.resources[{index}]", has_key=_has_key(task.node, index))
+            needs.append(_beyond_holds(state, need) if state.holds else need)
     return tuple(needs)
+
+
+def _beyond_holds(state: ExecutionState, need: Need) -> Need:
+    """What is left to ask for: that the resource is open, where the execution holds the rest."""
+    is_held = is_covered(state, [need.resource, need.weight, need.mode, need.key])
+    return Need(need.resource, 0) if is_held else need
 
 
 def _has_key(node: Node, index: int) -> bool:

@@ -17,7 +17,7 @@ from asyncflow.model.resources import Need, Waiter
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import FAILED
 from asyncflow.runtime.admitting import Admitting, refusal_of
-from asyncflow.runtime.needs import execution_priority
+from asyncflow.runtime.needs import execution_priority, granted_needs
 
 
 class Slots:
@@ -62,8 +62,10 @@ class Slots:
             priority = execution_priority(state)
         except AsyncflowError as fault:
             return (refusal_of(key, fault),)
-        freed = self._join(state)
-        waiter = Waiter(key, (Need(state.slot),), priority, stream, state.awaits_since_ms)
+        freed = self._join(state) if state.slot else ()
+        slot = (Need(state.slot),) if state.slot else ()
+        needs = (*slot, *granted_needs(state.slot_needs))
+        waiter = Waiter(key, needs, priority, stream, state.awaits_since_ms)
         return (*freed, *self._admitting.ask(waiter))
 
     def release(self, stream: str) -> Iterable[Message]:
@@ -146,7 +148,8 @@ def _limit(definition: WorkflowDefinition) -> int:
 def _rejects(state: ExecutionState) -> bool:
     """Whether it is refused rather than made to wait; what was open before waits in any case."""
     limited = state.graph.definition.rate_limit_config
-    return limited is not None and limited.policy == "REJECT" and state.begins and not state.epoch
+    is_new = state.begins and not state.epoch and bool(state.slot)
+    return limited is not None and limited.policy == "REJECT" and is_new
 
 
 def _refusal(state: ExecutionState) -> str:

@@ -1,6 +1,7 @@
-"""Random histories of executions some of whose tasks are jobs: everything follows from a seed.
+"""Random histories of executions with jobs and holds: everything follows from a seed.
 
-What happens to jobs is drawn beside what `random_histories` draws, after an execution's end as well.
+Some tasks are jobs, some hold the lease they need up to a later task. What happens to jobs is
+drawn beside what `random_histories` draws, after an execution's end as well.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 
+from asyncflow.decide.holds import is_covered
 from asyncflow.errors import InvalidInput, NotFound, Refused
 from asyncflow.model import inputs
 from asyncflow.model.jobs import JobState
@@ -18,6 +20,8 @@ from tests.decide.definitions import Json
 from tests.decide.job_cases import GRANTS
 from tests.decide.random_histories import Author, History, random_world
 
+TABLE: Json = {"name": "table", "mode": "exclusive", "key": "k"}
+_LEASE: list[object] = ["table", 1, "exclusive", "k"]
 _WORDS = ("succeeded",) * 6 + ("failed", "rejected", "cancelled", "lost", "absent", "moved")
 _OPENED: tuple[inputs.Input, ...] = (
     inputs.RestartExecution(),
@@ -27,10 +31,18 @@ _OPENED: tuple[inputs.Input, ...] = (
 
 
 class JobAuthor(Author):
-    """Writes definitions in which many a task is a job."""
+    """Writes definitions in which many a task is a job, and many hold what they need up to a later one."""
 
     def _leaf(self) -> Json:
         made = super()._leaf()
+        for _ in range(2):
+            made = made if made["type"] == "SIMPLE" else super()._leaf()
+        if made["type"] in {"SIMPLE", "HTTP"} and self.dice.random() < 0.7:
+            last = f"t{self.dice.randint(max(1, self.count - 1), self.count + 4)}"  # before it, or nowhere
+            hold = f"from {made['taskReferenceName']} to {last}"
+            made["asyncflow"] = {
+                "resources": [{**TABLE, "hold": hold} if self.dice.random() < 0.6 else TABLE]
+            }
         if made["type"] == "SIMPLE" and self.dice.random() < 0.8:
             return {**made, "type": "JOB", "name": self.dice.choice(["plain", "retried", "timed"])}
         return made
@@ -69,8 +81,18 @@ class JobHistory(History):
             if task is not None and task.executor == "job":
                 if task.due_ms > self.world.now_ms:
                     return  # admission is not asked before that
-                given = inputs.AttemptAdmitted(given.number, GRANTS, resource="cluster", instance="cluster/1")
+                grants = [*GRANTS, *self._lease(state)]
+                given = inputs.AttemptAdmitted(
+                    given.number, grants, 1, resource="cluster", instance="cluster/1"
+                )
+            elif task is not None and "resources" in task.node.extra:
+                given = inputs.AttemptAdmitted(given.number, self._lease(state), 1)
         super().report(state, given)
+
+    @staticmethod
+    def _lease(state: ExecutionState) -> list[list[object]]:
+        """What admission gives of the table: nothing, where the execution holds it."""
+        return [["table", 0, None, ""]] if is_covered(state, _LEASE) else [_LEASE]
 
     def open_jobs(self) -> list[tuple[ExecutionState, JobState]]:
         """Every open job, of executions that ended too."""

@@ -29,16 +29,22 @@ def check_state(state: ExecutionState, folded: ExecutionState) -> None:
     for serial, job in state.jobs.items():
         effect = CancelJob(serial) if job.cancel else RunJob(serial)
         assert state.wanted[-serial] == (effect,)
-        assert job.grants == GRANTS, "held until its end is recorded"
+        assert job.grants is not None, "held until its end is recorded"
+        assert job.grants[: len(GRANTS)] == GRANTS
         assert bool(job.cancel) or state.job_of[job.number] == serial, "nobody waits for it"
-    assert state.wanted.keys() - state.tasks.keys() - {0} == {-serial for serial in state.jobs}
+    keys = {-serial for serial in state.jobs} | {hold.key for hold in state.holds.values()}
+    assert state.wanted.keys() - state.tasks.keys() - {0} == keys
     for number, serial in state.job_of.items():
         assert state.jobs[serial].number == number
         assert not state.tasks[number].is_ended
     if state.is_ended:
         assert not state.job_of
         assert all(job.cancel for job in state.jobs.values())
+        assert all(hold.users.keys() <= keys for hold in state.holds.values()), "only jobs still use them"
         assert {n: e for n, e in state.wanted.items() if n >= 0 and e != (Proceed(),)} == {}
+    for hold in state.holds.values():
+        assert hold.users or not hold.is_over
+        assert all(-user in state.jobs or not state.tasks[user].is_ended for user in hold.users)
     assert len(waits_for(state)) >= len(state.jobs)
     render_execution(state)
 
@@ -90,10 +96,10 @@ def test_any_prefix_of_a_history_with_jobs_wants_what_it_wants(seed: int) -> Non
     for identity, events in world.journal.items():
         for upto in range(1, len(events) + 1, 3):
             state = world.fold(identity, upto)
-            of_jobs = {n for n in state.wanted if n < 0} | {
+            found = wanted(state)
+            of_jobs = {n for n in (*state.wanted, *found) if n < 0} | {
                 task.number for task in state.tasks.values() if task.executor == "job"
             }
-            found = wanted(state)
             assert {n: state.wanted.get(n) for n in of_jobs} == {n: found.get(n) for n in of_jobs}
 
 
@@ -138,5 +144,5 @@ def test_everything_with_jobs_comes_to_an_end(seed: int) -> None:
 
         for identity, state in history.world.states.items():
             assert state.is_ended, waits_for(state)
-            assert (state.jobs, state.wanted, waits_for(state)) == ({}, {}, [])
+            assert (state.jobs, state.holds, state.wanted, waits_for(state)) == ({}, {}, {}, [])
             check_journal(history.world.journal[identity])

@@ -159,11 +159,6 @@ def test_nothing_is_said_of_a_good_definition(data: Json) -> None:
             "a version below 1 cannot be asked for: 0 stands for the latest",
         ),
         (
-            workflow(task(), asyncflow={"resources": [{"name": "r"}]}),
-            "asyncflow.resources",
-            f"{UNHEEDED}: an execution holds nothing, only attempts do",
-        ),
-        (
             workflow(ours(executeWhenRecovering=True)),
             "tasks[0].asyncflow.executeWhenRecovering",
             f"{UNHEEDED}: what has ended is not run again",
@@ -172,11 +167,6 @@ def test_nothing_is_said_of_a_good_definition(data: Json) -> None:
             workflow(task(taskDefinition={"asyncflow": {"executeWhenRecovering": True}})),
             "tasks[0].taskDefinition.asyncflow.executeWhenRecovering",
             f"{UNHEEDED}: what has ended is not run again",
-        ),
-        (
-            workflow(ours(resources=[{"name": "r"}, {"name": "s", "hold": "from t to t"}])),
-            "tasks[0].asyncflow.resources[1].hold",
-            f"{UNHEEDED}: the resource is given back after every attempt",
         ),
         (workflow(ours(durationMs=5)), "tasks[0].asyncflow.durationMs", "has no effect on a SIMPLE"),
         (workflow(task(), timeoutSeconds=-1), "timeoutSeconds", "a negative timeout is none"),
@@ -196,12 +186,11 @@ def test_task_definition_by_itself_is_warned_of() -> None:
 
 
 def test_fields_without_effect_are_found_in_inline_children() -> None:
-    child = workflow(ours(ref="a", executeWhenRecovering=True), asyncflow={"resources": [{"name": "r"}]})
+    child = workflow(ours(ref="a", executeWhenRecovering=True))
     data = workflow(task("SUB_WORKFLOW", subWorkflowParam={"workflowDefinition": child}))
     path = "tasks[0].subWorkflowParam.workflowDefinition"
 
     assert [each.path for each in unheeded(parse_workflow(data))] == [
-        f"{path}.asyncflow.resources",
         f"{path}.tasks[0].asyncflow.executeWhenRecovering",
     ]
 

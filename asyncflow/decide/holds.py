@@ -1,0 +1,155 @@
+"""Who takes a hold, and what is covered by one: leases that span several tasks of one execution.
+
+A task that names what the execution holds needs nothing more of it; one that begins a hold leaves its
+grant to the execution. Nothing is counted here, which is for `decide/admission`; what the events do is in
+`decide/evolve_holds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from asyncflow.decide.java_text import java_text
+from asyncflow.decide.policy import setting
+from asyncflow.decide.scope import StateScope
+from asyncflow.errors import AsyncflowError, InvalidInput
+from asyncflow.model.graph import Node
+from asyncflow.model.holds import HoldState, span_of
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.values import JsonValue
+
+Row = list[JsonValue]
+_COVERED = {"exclusive": ("exclusive", "shared", None), "shared": ("shared", None), None: (None,)}
+
+# The grant is asked for with everything else that the first task needs, so all of it is there or nothing.
+# Whoever waits for its turn at another resource while it holds one may be waited for by somebody who has
+# that one: that is what holding over several tasks means, and `why` names both.
+#
+# A hold ends with its last task, not with its use. If that task is never reached, it ends with the
+# execution. One that is opened again holds nothing: tasks then take what they name for themselves.
+
+
+class Taken(NamedTuple):
+    """What of a grant stays with the attempt, which holds it brings, and which ones it begins under."""
+
+    grants: list[Row] | None
+    holds: list[Row] | None = None
+    under: list[int] | None = None
+
+
+def take(state: ExecutionState, task: TaskState, grants: list[Row] | None) -> Taken:
+    """Divide what an attempt was granted between it and the execution."""
+    rows = _rows(state, task)
+    under = [hold.serial for hold in state.holds.values() if any(covers(hold, row) for row in rows if row)]
+    rest, holds = list(grants or ()), list[Row]()
+    for row, hold in zip(rows, _spans(task.node), strict=True):
+        span = None if hold is None else span_of(hold)
+        if row is None or span is None or span[0] != task.node.ref or is_covered(state, row):
+            continue
+        last, suffix = _last(state, task, span[1])
+        end = state.by_ref.get(last + suffix)
+        given = next((each for each in rest if (each[0], each[2], each[3]) == (row[0], row[2], row[3])), None)
+        if given is not None and (end is None or not end.settled):
+            rest.remove(given)
+            holds.append([last, suffix, *given])
+    return Taken(rest if grants is not None else None, holds or None, under or None)
+
+
+def rest_of(state: ExecutionState, hold: HoldState) -> list[Row]:
+    """What stays with the attempt that began a hold, or with the start of the execution."""
+    if not hold.taker:
+        return [[state.slot, 1, None, ""]] if state.slot else []
+    job = state.jobs.get(state.job_of.get(hold.taker, 0))
+    return (state.tasks[hold.taker].grants if job is None else job.grants) or []
+
+
+def covers(hold: HoldState, row: Row) -> bool:
+    """Whether who needs this `[resource, weight, mode, key]` has it by the hold."""
+    resource, weight, mode, key = hold.grant
+    return (
+        not hold.is_over
+        and (row[0], row[3]) == (resource, key)
+        and row[2] in _COVERED.get(mode if isinstance(mode, str) else None, ())
+        and isinstance(row[1], int)
+        and isinstance(weight, int)
+        and row[1] <= weight
+    )
+
+
+def is_covered(state: ExecutionState, row: Row) -> bool:
+    """Whether the execution holds it, so that an attempt need not ask for it."""
+    return any(covers(hold, row) for hold in state.holds.values())
+
+
+def execution_rows(state: ExecutionState) -> list[Row]:
+    """What the definition has the whole execution hold, with its expressions resolved.
+
+    Raises:
+        InvalidInput: something comes to nothing usable; the message names it.
+    """
+    resolved = state.graph.extra["resources"].resolve(StateScope(state))
+    rows: list[Row] = []
+    for index, entry in enumerate(resolved if isinstance(resolved, list) else ()):
+        row, where = _row(entry), f"asyncflow.resources[{index}]"
+        if row is None or not isinstance(row[0], str) or not row[0]:
+            raise InvalidInput("gives no resource and key as text", field=where)
+        if not isinstance(row[1], int) or row[1] < 1:
+            raise InvalidInput(f"at least 1 expected, got {row[1]!r}", field=f"{where}.weight")
+        uses = state.graph.definition.extension
+        if uses is not None and uses.resources[index].key is not None and not row[3]:
+            raise InvalidInput("gives no text", field=f"{where}.key")
+        rows.append(row)
+    return rows
+
+
+def _spans(node: Node) -> list[str | None]:
+    uses = setting(node.task, "resources")
+    return [use.hold for use in uses] if isinstance(uses, list) else []
+
+
+def _rows(state: ExecutionState, task: TaskState) -> list[Row | None]:
+    """What a record names, in order; None where it comes to nothing usable, which admission refuses."""
+    try:
+        resolved = task.node.extra["resources"].resolve(StateScope(state, creating=task.number))
+    except AsyncflowError:
+        resolved = None
+    found = resolved if isinstance(resolved, list) else [None] * len(_spans(task.node))
+    return [_row(entry) for entry in found]
+
+
+def _row(entry: JsonValue) -> Row | None:
+    if not isinstance(entry, Mapping):
+        return None
+    key = entry.get("key")
+    if not isinstance(key, str | int | float | bool | None):
+        return None
+    return [entry.get("name"), entry.get("weight"), entry.get("mode"), "" if key is None else java_text(key)]
+
+
+def _last(state: ExecutionState, task: TaskState, ref: str) -> tuple[str, str]:
+    """The name whose end ends a hold that this record begins, and the suffix it then has.
+
+    Only loops that both are in tell one iteration from another. Where the last task is in a loop of its
+    own, the end of that loop counts; what is in no definition lasts as long as the execution.
+    """
+    node = state.graph.nodes.get(ref)
+    if node is None:
+        return "", ""
+    ours, theirs = _loops(task.node), _loops(node)
+    shared = 0
+    while shared < min(len(ours), len(theirs)) and ours[shared].ref == theirs[shared].ref:
+        shared += 1
+    parts = task.suffix.split("__")[1:] if task.suffix else []
+    last = theirs[shared] if len(theirs) > shared else node
+    return last.ref, "".join(f"__{part}" for part in parts[:shared])
+
+
+def _loops(node: Node) -> list[Node]:
+    """The loops around a node, the outermost first."""
+    found: list[Node] = []
+    loop = node.loop
+    while loop is not None:
+        found.append(loop)
+        loop = loop.loop
+    return found[::-1]
