@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import Found, InstanceOrder, InstanceStatus, Job, JobStatus, Tier
+from asyncflow.plugins.surroundings import CommandRules, HttpCalls
 
 CONTRACT_VERSION = 1
 
@@ -42,6 +43,8 @@ class ResourceContext:
         folder: for files of this resource alone, made when first used; None where the engine has no place.
         log: keeps a line about this resource: a message and facts, no secret among them.
         now_ms: UTC milliseconds; the engine's clock, so that tests can turn it.
+        http: sends requests to checked addresses only; None where nothing may be asked.
+        commands: where local processes may run; None unless who starts the engine allows them.
     """
 
     name: str
@@ -50,6 +53,8 @@ class ResourceContext:
     log: Callable[[str, JsonObject], None] = lambda _message, _facts: None
     now_ms: Callable[[], int] = lambda: 0
     http_allow: Sequence[str] = field(default=())
+    http: HttpCalls | None = None
+    commands: CommandRules | None = None
 
 
 class ResourceManager:

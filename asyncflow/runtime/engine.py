@@ -185,10 +185,11 @@ class Engine:
         settings = self.settings
         await self.payloads.open()
         self.watchdog = await stack.enter_async_context(Watchdog())
+        self.outbound = await stack.enter_async_context(OutboundClient(AddressPolicy(settings.http_allow)))
         bodies = Bodies(
             await stack.enter_async_context(ThreadExecutor()),
             await stack.enter_async_context(ProcessExecutor(output_limit=self.payloads.most_bytes)),
-            await stack.enter_async_context(OutboundClient(AddressPolicy(settings.http_allow))),
+            self.outbound,
             settings.commands,
             settings.limits,
             settings.installation,

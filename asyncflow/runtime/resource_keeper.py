@@ -66,6 +66,8 @@ class Keeper:
             log=lambda message, facts: log.info(message, extra={"resource": self.name, "facts": facts}),
             now_ms=lambda: self._around.now().wall_ms,
             http_allow=self._around.http_allow,
+            http=self._around.http,
+            commands=self._around.commands,
         )
         return ManagerHolder(context, settings, self._around.kinds)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from asyncflow.model.events import Event
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.turn import Moment
+from asyncflow.plugins.surroundings import CommandRules, HttpCalls
 from asyncflow.runtime.resource_manager import Kinds
 
 
@@ -44,4 +45,6 @@ class Surroundings:
     installation: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     http_allow: Sequence[str] = ()
+    http: HttpCalls | None = None
+    commands: CommandRules | None = None
     folder: Path | None = None

@@ -16,6 +16,8 @@ from asyncflow.model.resource_settings import (
     settings_of,
 )
 from asyncflow.model.resources import ResourceLimit
+from asyncflow.plugins.surroundings import CommandRules
+from asyncflow.runtime.lent_http import LentHttp
 from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_surroundings import Surroundings
 from asyncflow.runtime.resources import Resources
@@ -67,6 +69,8 @@ def resources_of(engine: Engine) -> Resources:
         installation=settings.installation,
         secrets=settings.secrets,
         http_allow=settings.http_allow,
+        http=LentHttp(lambda: engine.outbound),
+        commands=CommandRules(settings.commands.root) if settings.commands.enabled else None,
     )
     return Resources(_configured(engine), around)
 

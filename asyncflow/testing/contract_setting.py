@@ -37,6 +37,7 @@ class ContractSetting:
         task_type: of these jobs; the manager's only one by default.
         secrets: texts of the settings that may be in no error and no `repr`.
         page: entries the service lists at once; 0 where it knows no pages.
+        many: jobs that are polled at once, if the manager's `poll_batch` allows as many.
         unknown_handle: one that the service never gave.
         words: how the fake can let a job end.
     """
@@ -47,6 +48,7 @@ class ContractSetting:
     task_type: ClassVar[str] = ""
     secrets: ClassVar[Sequence[str]] = ()
     page: ClassVar[int] = 0
+    many: ClassVar[int] = 60
     unknown_handle: ClassVar[str] = "no-such-handle"
     words: ClassVar[tuple[JobWord, ...]] = ("succeeded", "failed", "cancelled")
 

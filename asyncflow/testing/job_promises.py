@@ -170,8 +170,8 @@ class PollPromises(ContractSetting):
         """Every one of many handles is answered for, more than fit a page."""
         needs_jobs(manager)
         instance = await self.an_instance(manager, service)
-        most = type(manager).poll_batch or 60
-        handles = [await manager.submit(self.a_job(n, instance)) for n in range(1, min(most, 60) + 1)]
+        most = min(type(manager).poll_batch or self.many, self.many)
+        handles = [await manager.submit(self.a_job(n, instance)) for n in range(1, most + 1)]
 
         assert set(await manager.poll(instance, handles)) == set(handles)
 
