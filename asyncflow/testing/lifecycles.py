@@ -13,6 +13,8 @@ from asyncflow.model.statuses import (
     EXECUTION_ENDED,
     EXECUTION_REOPENINGS,
     EXECUTION_TRANSITIONS,
+    JOB_ENDED,
+    JOB_TRANSITIONS,
     RUNNING,
     TASK_BEGINNINGS,
     TASK_ENDED,
@@ -50,6 +52,16 @@ _RESET = """\
 Records open again in place only in an execution that was reopened:
 """
 
+_JOB = """\
+## Jobs
+
+What an attempt handed to a resource, from the recorded intent to the recorded end. A job outlives its task:
+one whose task or execution has ended, or is past its timeout, is cancelled, and `CANCELLING` is shown while
+that lasts; `undecided` is shown as `NEEDS_DECISION`. On the wire its task is `IN_PROGRESS` in all of these.
+How it ended (`succeeded`, `failed`, `rejected`, `cancelled`, `lost`, `absent`, `moved`) says what its task
+becomes: `lost` is `FAILED`, and after `moved` another attempt follows that uses no retry.
+"""
+
 
 def page() -> str:
     """The whole page as Markdown, ending with a line break."""
@@ -63,11 +75,13 @@ def page() -> str:
         _diagram(TASK_TRANSITIONS, TASK_BEGINNINGS, TASK_ENDED),
         _RESET,
         _diagram(TASK_RESETS, set(), frozenset()),
+        _JOB,
+        _diagram({k: v for k, v in JOB_TRANSITIONS.items() if v}, {"intent"}, {JOB_ENDED}),
     ]
     return "\n".join(parts)
 
 
-def _diagram(table: Table, begins: frozenset[str] | set[str], ends: frozenset[str]) -> str:
+def _diagram(table: Table, begins: frozenset[str] | set[str], ends: frozenset[str] | set[str]) -> str:
     """A Mermaid state diagram, in the order of the table, so that it changes only as the table does."""
     lines = [f"    [*] --> {status}" for status in sorted(begins)]
     lines += [f"    {old} --> {new}" for old, after in table.items() for new in sorted(after)]

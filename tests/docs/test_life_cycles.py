@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asyncflow.model.statuses import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
+from asyncflow.model.statuses import EXECUTION_TRANSITIONS, JOB_TRANSITIONS, TASK_TRANSITIONS
 from asyncflow.testing.lifecycles import page
 
 
@@ -16,7 +16,7 @@ def test_page_on_life_cycles_is_generated_from_the_tables(checkout: Path) -> Non
 
 def test_page_on_life_cycles_has_every_arrow() -> None:
     text = page()
-    for table in (EXECUTION_TRANSITIONS, TASK_TRANSITIONS):
+    for table in (EXECUTION_TRANSITIONS, TASK_TRANSITIONS, JOB_TRANSITIONS):
         for old, after in table.items():
             for new in after:
                 assert f"    {old} --> {new}\n" in text
