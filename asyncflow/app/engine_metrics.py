@@ -23,6 +23,10 @@ _USAGE = {
 }
 
 
+_CALLS = {"submit": "submits", "find": "finds", "poll": "poll_calls", "cancel": "cancels"}
+_FINDINGS = ("outcome_open", "duplicates", "lost", "stuck")
+
+
 class EngineMetrics:
     """Reads one engine."""
 
@@ -35,6 +39,7 @@ class EngineMetrics:
         self._of_turns(page)
         self._of_work(page)
         self._of_resources(page)
+        self._of_jobs(page)
         self._of_queues(page)
         self._of_workers(page)
         for kind, documents in sorted(self._engine.catalog.documents.items()):
@@ -67,6 +72,21 @@ class EngineMetrics:
                 value = usage[key]
                 if isinstance(value, int):
                     page.write(family, value, name)
+
+    def _of_jobs(self, page: Page) -> None:
+        for name, phases in islice(self._engine.jobs.counts().items(), MOST_RESOURCES):
+            for phase, count in phases.items():
+                page.write("asyncflow_jobs", count, name, phase)
+        for name, desk in islice(self._engine.jobs.desks.items(), MOST_RESOURCES):
+            tally, connection = desk.tally, desk.connection
+            for call in ("submit", "find", "poll", "cancel"):
+                page.write("asyncflow_job_calls_total", getattr(tally, _CALLS[call]), name, call)
+            for finding in _FINDINGS:
+                page.write("asyncflow_job_findings_total", getattr(tally, finding), name, finding)
+            page.write("asyncflow_job_polls_total", tally.polls, name)
+            for by in ("throttled", "credentials", "circuit"):
+                page.write("asyncflow_job_calls_held", int(connection.held_by == by), name, by)
+            page.write_distribution("asyncflow_job_poll_lag_seconds", tally.poll_lag, name)
 
     def _of_queues(self, page: Page) -> None:
         hand_out = self._engine.carry.hand_out

@@ -72,6 +72,13 @@ FAMILIES: tuple[Family, ...] = (
     Family("asyncflow_resource_limit", "gauge", "Weight that may be in use; left out if any.", ("resource",)),
     Family("asyncflow_resource_holders", "gauge", "Attempts that hold some of it.", ("resource",)),
     Family("asyncflow_resource_waiting", "gauge", "Attempts that wait for it.", ("resource",)),
+    # --- jobs
+    Family("asyncflow_jobs", "gauge", "Open jobs, by phase.", ("resource", "phase")),
+    Family("asyncflow_job_calls_total", "counter", "Calls to a service.", ("resource", "call")),
+    Family("asyncflow_job_polls_total", "counter", "Jobs asked for in polls.", ("resource",)),
+    Family("asyncflow_job_findings_total", "counter", "Findings about jobs.", ("resource", "finding")),
+    Family("asyncflow_job_calls_held", "gauge", "1 while no call is made.", ("resource", "by")),
+    Family("asyncflow_job_poll_lag_seconds", "histogram", "How late polls are.", ("resource",)),
     # --- workers elsewhere
     Family("asyncflow_queue_tasks", "gauge", "Tasks that wait for a worker.", ("queue",)),
     Family("asyncflow_queue_polls", "gauge", "Polls that are held.", ("queue",)),

@@ -194,6 +194,8 @@ class Service(Starting):
         for entry in found:
             number = task_number(state.execution_id, str(entry.get("taskId", ""))) or 0
             entry.update(self._known_of(str(entry["kind"]), (state.execution_id, number)))
+            if entry["kind"] in ("job", "decision"):
+                entry["now"] = self.engine.jobs.why(state.execution_id, state.job_of.get(number, 0)) or {}
             task = state.tasks.get(number)
             if task is not None:
                 entry["sinceMs"] = task.scheduled_ms if task.status == SCHEDULED else task.started_ms

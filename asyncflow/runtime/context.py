@@ -86,6 +86,7 @@ class TaskContext:
         *_FACTS,
         "_beat_every_s",
         "_cancelled",
+        "_clients",
         "_clock",
         "_lines",
         "_loop",
@@ -121,6 +122,7 @@ class TaskContext:
         recovered: bool = False,
         beat_every_s: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
+        clients: Callable[[str], object] | None = None,
     ) -> None:
         """Describe the attempt under way of a task record; on the loop only.
 
@@ -128,6 +130,7 @@ class TaskContext:
             installation: the database's own id, for the token.
             beat_every_s: heartbeats closer together than this are not reported.
             clock: seconds, never backwards; only differences count.
+            clients: gives what `resource` gives.
         """
         self.execution_id = state.execution_id
         self.workflow_name = state.name
@@ -144,6 +147,7 @@ class TaskContext:
         self.recovered = recovered
         self._installation = installation
         self._begin(sink, asyncio.get_running_loop(), beat_every_s, clock)
+        self._clients = clients
 
     def _begin(
         self,
@@ -155,6 +159,7 @@ class TaskContext:
         self._sink, self._loop = sink, loop
         self._beat_every_s, self._clock = beat_every_s, clock
         self._token = ""
+        self._clients: Callable[[str], object] | None = None
         self._next_beat = -math.inf
         self._lines = 0
         self._untold = threading.Semaphore(MOST_UNTOLD)
@@ -197,6 +202,19 @@ class TaskContext:
                 self._installation, self.execution_id, self.ref, attempt=self.attempt, epoch=self.epoch
             )
         return self._token
+
+    def resource(self, name: str) -> object:
+        """What the manager of a resource has for tasks that name it: a client, a connection, a path.
+
+        Where the resource has instances it is of the one that this attempt has reserved.
+
+        Raises:
+            InvalidInput: the task does not name the resource, or runs in another process.
+            PluginError: its manager is not open.
+        """
+        if self._clients is None:
+            raise InvalidInput("resources are at hand in the engine's own process only", field=name)
+        return self._clients(name)
 
     @property
     def is_cancelled(self) -> bool:

@@ -198,9 +198,10 @@ class Engine:
         self.scripts = await stack.enter_async_context(
             ScriptRunner(_bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
         )
+        performing = Performing(self.functions, bodies, secrets=settings.secrets)
         self.attempts = Attempts(
             self.turns.report,
-            performing=Performing(self.functions, bodies, secrets=settings.secrets),
+            performing=performing,
             scripts=self.scripts,
             context=self._context,
             over=self.turns.wake,
@@ -220,6 +221,7 @@ class Engine:
         )
         if self.kept_resources is not None:
             resource_wiring.attach(self, self.kept_resources)
+        performing.clients = self.carry.admitting.placing.clients
         self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.is_busy)
         stack.enter_context(garbage.unfrozen_afterwards())
         with garbage.without_collections():

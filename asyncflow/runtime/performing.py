@@ -105,6 +105,7 @@ class Performing:
 
     Attributes:
         redactor: takes secrets out of what attempts log.
+        clients: gives an attempt what resources have for it, by name; see `TaskContext.resource`.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Performing:
         self.functions = functions
         self._bodies, self._secrets = bodies, secrets
         self.redactor = Redactor(secrets)
+        self.clients: Callable[[ExecutionState, TaskState], Callable[[str], object] | None] = lambda *_: None
 
     def begin(self, state: ExecutionState, task: TaskState, payload: bytes, *, sink: AttemptSink) -> Begun:
         """What an attempt is from here on."""
@@ -161,6 +163,7 @@ class Performing:
             deadline_ms=min(dues, default=None),
             recovered=before is not None and before.state == INTERRUPTED,
             beat_every_s=min(_MOST_BEAT_S, max(_LEAST_BEAT_S, beat_s)),
+            clients=self.clients(state, task),
         )
 
     async def outcome(self, begun: Begun) -> AttemptEnded:

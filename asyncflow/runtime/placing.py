@@ -6,10 +6,12 @@ together. Which instance it is decides `runtime/resources`; nothing here waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 
+from asyncflow.errors import InvalidInput, PluginError
 from asyncflow.model.resources import Need
-from asyncflow.model.state import TaskState
+from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.runtime.jobs.seams import ResourcePool
 
 JOB = "job"
@@ -86,3 +88,17 @@ class Placing:
     def of(self, key: Key) -> dict[str, str]:
         """The instances an attempt has reserved, by resource."""
         return dict(self._places.get(key, ()))
+
+    def clients(self, state: ExecutionState, task: TaskState) -> Callable[[str], object]:
+        """What gives an attempt the clients of the resources it holds, as they are when it begins."""
+        names = frozenset(str(row[0]) for row in task.grants or ())
+        return partial(self._client, names, self.of((state.execution_id, task.number)))
+
+    def _client(self, names: Container[str], places: Mapping[str, str], name: str) -> object:
+        if name not in names:
+            raise InvalidInput(f"the task does not name {name}", field="asyncflow.resources")
+        manager = self._pool.manager(name)
+        if manager is None:
+            raise PluginError(f"resource {name}: {self._pool.trouble(name) or 'it has no manager'}")
+        instance = places.get(name, "")
+        return manager.client(self._pool.handle_of(name, instance) if instance else "")

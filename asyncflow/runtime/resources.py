@@ -59,11 +59,6 @@ class Resources:
         keeper = self.keepers.get(name)
         return None if keeper is None or keeper.state.is_removed else keeper.settings
 
-    def settings_of(self, name: str) -> ResourceSettings | None:
-        """What is configured of one; None where there is none of that name."""
-        keeper = self.keepers.get(name)
-        return None if keeper is None or keeper.state.is_removed else keeper.settings
-
     def manager(self, name: str) -> ResourceManager | None:
         """Its manager, open; None while there is none, see `trouble`."""
         keeper = self.keepers.get(name)
