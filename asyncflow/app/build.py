@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from asyncflow.app.listeners import Listeners, listening
+from asyncflow.app.logbook import Logbook
 from asyncflow.app.service import Service
 from asyncflow.errors import StoreError
 from asyncflow.runtime.attempts import LocalFunction
@@ -57,12 +59,12 @@ async def open_service(
     store: StoreSettings | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Service]:
-    """A service on an engine of its own; the errors are those of `open_engine`."""
-    async with open_engine(database, functions=functions, settings=settings, store=store, clock=clock) as (
-        engine,
-        _,
+    """A service on an engine of its own, its listeners at work; the errors are those of `open_engine`."""
+    async with (
+        open_engine(database, functions=functions, settings=settings, store=store, clock=clock) as found,
+        listening(Listeners(*found, Logbook(*found))),
     ):
-        yield Service(engine)
+        yield Service(found[0])
 
 
 def open_reader(database: str | Path) -> SqliteReader:

@@ -14,12 +14,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from asyncflow.app.listener_config import ListenerSection, check_listener
 from asyncflow.app.resource_config import ResourceSection, check_resource
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
-from asyncflow.model.values import JsonObject
 from asyncflow.plugins.registry import Registry
-from asyncflow.plugins.settings import read_config
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.demand import HandOutSettings
@@ -169,22 +168,6 @@ class SecretSection(Section):
             raise ConfigurationError(f"secrets.{name}: {self.file}: {reason}") from None
 
 
-class ListenerSection(BaseModel):
-    """One listener that hears of events. Keys that are not among these are settings of the plugin."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: str = ""
-    """Which plugin it is; the name of the section unless it says another."""
-    patterns: tuple[str, ...] = ()
-    """Names of events, of those that the plugin hears of; all of them if there are none here."""
-
-    @property
-    def config(self) -> JsonObject:
-        """The settings of the plugin, with the names of secrets."""
-        return dict(self.model_extra or {})
-
-
 class PluginsSection(Section):
     """What is installed and shall not be used."""
 
@@ -238,6 +221,7 @@ class Config(Section):
             secrets=secrets,
             resources={name: each.settings() for name, each in self.resources.items()},
             registry=registry,
+            listeners={name: each.settings() for name, each in self.listeners.items()},
             payload_folder=self.store.payloads,
             idempotency_life_s=self.store.idempotency_life_s,
             hand_out=self.workers.hand_out(),
@@ -272,13 +256,8 @@ def check_plugins(
             if broken:
                 log.error("resource %s cannot be used: %s", name, broken)
     for name, listener in listeners.items():
-        kind = registry.listeners.get(listener.type or name)
         try:
-            if kind is None:
-                raise ConfigurationError(
-                    f"listeners.{name}.type: {registry.why_not('listener', listener.type or name)}"
-                )
-            read_config(kind.Config, listener.config, place=f"listeners.{name}", secrets=secrets)
+            check_listener(listener, name, registry, secrets)
         except ConfigurationError as error:
             faults.append(str(error))
     if faults:

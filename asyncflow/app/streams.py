@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from pydantic_core import to_json
 
+from asyncflow.app.event_telling import name_of
 from asyncflow.app.watching import Ended, Gap, Live, News, Position, Shown, Watcher, Wish
 from asyncflow.model.events import Event, ExecutionEnded, ExecutionStarted
 from asyncflow.model.turn import StreamEvents, Turn
@@ -252,6 +253,7 @@ def _shown(stream: str, seq: int, event: Event, *, at_ms: int, name: str) -> Sho
         "seq": seq,
         "at": at_ms,
         "kind": kind,
+        "name": name_of(event),
         "event": event._asdict(),
     }
     return Shown(str(seq), kind, to_json(whole))

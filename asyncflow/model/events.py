@@ -27,6 +27,7 @@ from asyncflow.model.execution_events import ExecutionRestarted as ExecutionRest
 from asyncflow.model.execution_events import ExecutionResumed as ExecutionResumed
 from asyncflow.model.execution_events import ExecutionStarted as ExecutionStarted
 from asyncflow.model.execution_events import VariablesSet as VariablesSet
+from asyncflow.model.io_events import IoUnusual as IoUnusual
 from asyncflow.model.job_events import JobCancelAsked as JobCancelAsked
 from asyncflow.model.job_events import JobDecided as JobDecided
 from asyncflow.model.job_events import JobEnded as JobEnded
@@ -301,6 +302,7 @@ Event = (
     | Repaired
     | TasksRemoved
     | MessagePublished
+    | IoUnusual
     | InputApplied
     | Deferred
     | Advanced

@@ -29,6 +29,7 @@ from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
+from asyncflow.plugins.listening import ListenerSettings
 from asyncflow.plugins.registry import Registry
 from asyncflow.runtime import garbage, recovery, removing, resource_wiring
 from asyncflow.runtime.addresses import AddressPolicy
@@ -101,6 +102,7 @@ class EngineSettings:
     hand_out: HandOutSettings = field(default_factory=HandOutSettings)
     idempotency_life_s: float = 7 * 86_400
     registry: Registry | None = None
+    listeners: Mapping[str, ListenerSettings] = field(default_factory=dict)
     callback_address: str = ""
     callback_key: bytes = field(default=b"", repr=False)
 

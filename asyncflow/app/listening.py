@@ -1,0 +1,247 @@
+"""One listener at work: told of what it wants in the order of commits, at least once, in its own time.
+
+What it raises is told again, later and later, then passed over, counted, logged and written down. Nobody
+waits for it: it has a coroutine and a cursor of its own. Who is configured is the business of `listeners`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+from asyncflow.app.event_rules import GAP
+from asyncflow.app.event_telling import Telling, Told
+from asyncflow.app.logbook import AuditEntry, Logbook
+from asyncflow.app.turn_feed import FeedStore, Reader, TurnFeed
+from asyncflow.errors import ShuttingDown, StoreError
+from asyncflow.model.turn import Turn
+from asyncflow.plugins.listeners import CommittedEvent, Listener
+from asyncflow.plugins.listening import ListenerSettings
+from asyncflow.runtime.clock import comes_within, pause, stopwatch_s
+from asyncflow.runtime.engine import Engine
+
+log = logging.getLogger("asyncflow.listeners")
+
+CURSOR = "listener:"
+"""What the names of the stored cursors begin with; the name of the listener follows."""
+
+SKIPPED = "listener_event"
+"""The kind of object of the audit's entries about events that were passed over; its id is the event's."""
+
+_SAVED_EVERY_S = 0.25
+_AGAIN_S = 1.0  # after the store took nothing
+_GRACE_S = 2.0  # for the event it has, at the end
+_REASON = 1_500  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A listener with what is said of it, and the names that it hears of."""
+
+    name: str
+    listener: Listener
+    settings: ListenerSettings
+    names: frozenset[str]
+
+
+class Listening:
+    """Brings events to one listener.
+
+    Attributes:
+        counts: events told, told again, skipped; gaps, and the turns that were missed.
+        trouble: why the last attempt to tell it came to nothing; "" if it did not.
+        tries: how often the present event was told without success.
+    """
+
+    def __init__(
+        self, post: Post, engine: Engine, store: FeedStore, *, telling: Telling, logbook: Logbook
+    ) -> None:
+        """Bring nothing yet."""
+        self.post = post
+        self.counts: Counter[str] = Counter()
+        self.trouble = ""
+        self.tries = 0
+        self.is_open = False
+        self._engine, self._telling, self._logbook = engine, telling, logbook
+        settings = post.settings
+        self.feed: TurnFeed[Told] = TurnFeed(
+            engine,
+            store,
+            Reader(
+                f"{CURSOR}{post.name}",
+                self._wanted,
+                max_lag=settings.max_lag,
+                from_now=settings.start == "now",
+            ),
+        )
+        self.feed.missed = self._missed
+        self._gaps: deque[CommittedEvent] = deque()
+        self._taken: deque[Told] = deque()
+        self._closing = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._saved_s = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def _wanted(self, turn: Turn, is_repeat: bool) -> Sequence[Told]:  # noqa: ARG002, FBT001 - as a reader is called
+        names = self.post.names
+        return [
+            told for told in self._telling.of_turn(turn) if told.event is None or told.event.name in names
+        ]
+
+    def _missed(self, first: int, last: int) -> None:
+        """Turns are gone that it has not read."""
+        name = self.post.name
+        self.counts["gaps"] += 1
+        self.counts["missed_turns"] += last - first + 1
+        log.warning("listener fell behind", extra={"listener": name, "from_turn": first, "to_turn": last})
+        if GAP in self.post.names:
+            now_ms = self._engine.clock.now().wall_ms
+            data = {"fromTurn": first, "toTurn": last, "turns": last - first + 1}
+            self._gaps.append(CommittedEvent(f"gap:{name}:{first}-{last}", GAP, now_ms, name, dict(data)))
+
+    # --- while it goes on -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tell it, for ever; ends after `close`, and cancelled by the engine's end."""
+        try:
+            await self._open()
+            while not self._closing.is_set():
+                await self._some()
+        finally:
+            self._ended.set()
+        await asyncio.Event().wait()  # supervised: it would be begun again
+
+    async def _open(self) -> None:
+        """Open it, however often that fails."""
+        delay_s = self.post.settings.retry_first_s
+        while not self.is_open and not self._closing.is_set():
+            self.trouble = await self._attempt(self.post.listener.open())
+            self.is_open = not self.trouble
+            if self.trouble:
+                log.warning("listener not opened", extra={"listener": self.post.name, "reason": self.trouble})
+                await comes_within(self._closing, delay_s)
+                delay_s = min(2 * delay_s, self.post.settings.retry_max_s)
+
+    async def _some(self) -> None:
+        """What there is now, or wait."""
+        try:
+            while self._gaps and await self._tell(self._gaps[0]):
+                self._gaps.popleft()
+            while self._taken and await self._tell_all(self._taken[0]):
+                self.feed.finished(self._taken.popleft())
+                await self._save_sometimes()
+            if not self._closing.is_set():
+                await self._save_sometimes()
+                self._taken += await self.feed.take()
+        except ShuttingDown:
+            await self._closing.wait()
+        except StoreError as error:
+            log.warning("listener cannot read", extra={"listener": self.post.name, "reason": str(error)})
+            await pause(_AGAIN_S)
+
+    async def _tell_all(self, told: Told) -> bool:
+        """Tell all of an event; False if that was broken off, and it stays to be told."""
+        for event in await self._telling.resolved(told):
+            if event.name in self.post.names and not await self._tell(event):
+                return False
+        return True
+
+    async def _tell(self, event: CommittedEvent) -> bool:
+        """Tell it one event until it takes it, or is out of tries; False if that was broken off."""
+        settings = self.post.settings
+        delay_s = settings.retry_first_s
+        self.tries = 0
+        while not self._closing.is_set():
+            self.trouble = await self._attempt(self.post.listener.on_event(event))
+            if not self.trouble:
+                self.counts["told"] += 1
+                self.tries = 0
+                return True
+            if self._closing.is_set():
+                break
+            self.tries += 1
+            if self.tries > settings.retries:
+                await self._skip(event)
+                return True
+            self.counts["retried"] += 1
+            await comes_within(self._closing, delay_s)
+            delay_s = min(2 * delay_s, settings.retry_max_s)
+        return False
+
+    async def _attempt(self, work: Awaitable[object]) -> str:
+        """Have it do something, and say what went wrong, "" for nothing."""
+        try:
+            async with asyncio.timeout(self.post.settings.timeout_s) as limit:
+                await work
+        except TimeoutError:
+            return f"no answer in {self.post.settings.timeout_s:g} s" if limit.expired() else "TimeoutError"
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return "it cancelled itself"
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - code of strangers: also sys.exit() stops nobody
+            return self._engine.logs.redactor.text(f"{type(error).__name__}: {error}")[:_REASON]
+        return ""
+
+    async def _skip(self, event: CommittedEvent) -> None:
+        """Pass over an event that it does not take, for good, and write that down."""
+        name = self.post.name
+        log.error("event skipped", extra={"listener": name, "event_id": event.id, "reason": self.trouble})
+        now_ms = self._engine.clock.now().wall_ms
+        entry = AuditEntry(now_ms, caller_of(name), "", event.name, SKIPPED, event.id, self.trouble, "failed")
+        while not self._closing.is_set():
+            try:
+                await self._logbook.audit(entry)
+            except ShuttingDown:
+                break
+            except StoreError as error:
+                log.warning("skipped event not written", extra={"listener": name, "reason": str(error)})
+                await comes_within(self._closing, _AGAIN_S)
+            else:
+                break
+        self.counts["skipped"] += 1
+        self.tries = 0
+
+    async def _save_sometimes(self) -> None:
+        """Store its place, not for each event; after a while without any, too."""
+        now_s = stopwatch_s()
+        if now_s - self._saved_s >= _SAVED_EVERY_S:
+            self._saved_s = now_s
+            await self.feed.save(at_once=True)
+        elif self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(_SAVED_EVERY_S, self._save_soon)
+
+    def _save_soon(self) -> None:
+        self._alarm = None
+        self.feed.nudge()
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Let it take the event it has, for a time, store its place and close it; the rest is told later."""
+        self._closing.set()
+        self.feed.nudge()
+        await comes_within(self._ended, _GRACE_S)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        try:
+            await self.feed.save(at_once=True)
+        except (StoreError, ShuttingDown) as error:
+            log.warning(
+                "place of listener not stored", extra={"listener": self.post.name, "reason": str(error)}
+            )
+        if self.is_open:
+            said = await self._attempt(self.post.listener.close())
+            if said:
+                log.warning("listener not closed", extra={"listener": self.post.name, "reason": said})
+
+
+def caller_of(listener: str) -> str:
+    """Under which name what became of a listener's events stands in the audit."""
+    return f"listener:{listener}"
