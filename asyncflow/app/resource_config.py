@@ -143,6 +143,7 @@ class ResourceSection(BaseModel):
             poll_blackout_s=self.poll_blackout,
             connections=self.connections,
             cancel_grace_s=self.cancel_grace,
+            poll_batch=self.poll.batch,
         )
 
 

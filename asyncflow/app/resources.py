@@ -72,7 +72,7 @@ class Resources:
         said = self._kept.settings.get(name)
         if said is None:
             return {**found, "type": "limit", "state": "ready"}
-        life = self._kept.usage(name)
+        life = self._kept.describe(name)
         jobs = self._engine.jobs.counts().get(name, {})
         state = "drained" if life["drained"] else "ready" if life["isOpen"] else "closed"
         if self._kept.manager(name) is None and life["reason"]:
@@ -139,7 +139,7 @@ class Resources:
             raise InvalidInput(broken, field="type")
         settings = section.settings()
         await self._documents.save(name, settings_to_json(settings), created_by=by)
-        await self._kept.configure(name, settings, by=by)
+        await self._configure(name, settings, by=by)
         return self.get(name)
 
     async def delete(self, name: str, *, by: str = "") -> None:
@@ -155,7 +155,8 @@ class Resources:
         if jobs or self._engine.admission.usage().get(name, {}).get("holders"):
             raise Refused(f"resource {name} is in use: drain it, and delete it when nobody holds it")
         await self._documents.delete(name)
-        await self._kept.configure(name, None, by=by)
+        self._kept.configure(name, None, by=by)
+        await self._kept.durable(name)
         self._engine.carry.set_limit(name, None)
 
     async def drain(self, name: str, *, by: str = "", reason: str = "") -> JsonObject:
@@ -198,8 +199,16 @@ class Resources:
         if any(key in sizes for key in _LIMITS):
             if self._source(name) == "document":
                 await self._documents.save(name, settings_to_json(after), created_by=by)
-            await self._kept.configure(name, after, by=by)
+            await self._configure(name, after, by=by, reason=reason)
         return self.get(name)
+
+    async def _configure(self, name: str, settings: ResourceSettings, *, by: str, reason: str = "") -> None:
+        """Have the engine keep to these settings; one that is drained stays so. Durable at return."""
+        if name in self._kept.settings:
+            is_open = not self._kept.describe(name)["drained"]
+            settings = replace(settings, limit=settings.limit._replace(is_open=is_open))
+        self._kept.configure(name, settings, by=by, reason=reason)
+        await self._kept.durable(name)
 
     def _source(self, name: str) -> str:
         if name in self._engine.settings.resources:

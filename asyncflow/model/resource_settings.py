@@ -60,6 +60,7 @@ class ResourceSettings:
     poll_blackout_s: float = 86_400.0
     connections: int = 20
     cancel_grace_s: float = 300.0
+    poll_batch: int = 0
 
     def __post_init__(self) -> None:
         """Check the numbers.

@@ -172,11 +172,14 @@ async def test_more_room_lets_those_in_who_wait() -> None:
         found = shown(await server.post(f"{PATH}/made/resize", json={"maxConcurrent": 2}))
         assert await server.services.workers.poll("work", worker_id="w1", timeout_ms=5_000)
         fixed = shown(await server.post(f"{PATH}/fixed/resize", json={"instances": {"max": 3}}))
+        await server.post(f"{PATH}/made/drain")
+        drained = shown(await server.post(f"{PATH}/made/resize", json={"maxConcurrent": 3}))
         wrong = await server.post(f"{PATH}/made/resize", json={"maxConcurent": 2})
         below = await server.post(f"{PATH}/made/resize", json={"instances": {"min": 3, "max": 2}})
 
     assert (found["limit"], found["settings"]["limit"]["max_concurrent"]) == (2, 2)
     assert fixed["maxInstances"] == 3
+    assert (drained["limit"], drained["state"]) == (3, "drained")
     assert (wrong.status, below.status) == (400, 400)
     assert "maxConcurent: no such size" in wrong.message
 

@@ -58,7 +58,7 @@ def test_settings_of_the_engine_and_of_the_plugin_share_a_section() -> None:
         "reserve_after": "90s",
         "instances": {"min": 1, "max": 3},
         "idle_after": "10m",
-        "poll": {"first": "5s", "max": 120},
+        "poll": {"first": "5s", "max": 120, "batch": 40},
         "on_code_change": "drain",
         "region": "eu",
     }
@@ -68,7 +68,7 @@ def test_settings_of_the_engine_and_of_the_plugin_share_a_section() -> None:
     assert found.limit == ResourceLimit(8, 20, 60_000, 90_000)
     assert (found.min_instances, found.max_instances, found.idle_after_s) == (1, 3, 600)
     assert (found.poll_first_s, found.poll_max_s, found.on_code_change) == (5, 120, "drain")
-    assert found.config == {"region": "eu"}
+    assert (found.config, found.poll_batch) == ({"region": "eu"}, 40)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ class Open(NamedTuple):
     manager: ResourceManager
     settings: ResourceSettings
 
+    @property
+    def poll_batch(self) -> int:
+        """Handles that one poll is asked for at most: the fewer of what both allow; 0 for any number."""
+        return min(filter(None, (self.manager.poll_batch, self.settings.poll_batch)), default=0)
+
 
 class Subject(NamedTuple):
     """A job and the execution it is of."""
@@ -79,6 +84,7 @@ class Desk:
 
     Attributes:
         stages: how many rows stand where.
+        cancelled: how many rows are to be cancelled.
         handles: who owns which handle; one handle is never two jobs'.
         is_stirred: whether it pumps in the next round of the loop.
         blocked: why nobody can be called though the connection would; "" where that is not so.
@@ -99,17 +105,25 @@ class Desk:
         self.blocked, self._blocked_until_ms = "", 0
         self._is_pumping = False
         self.is_stirred = False
+        self.cancelled = 0
+        self._settings: ResourceSettings | None = None
 
     # --- whose turn it is -------------------------------------------------------------------------
 
     def open(self) -> Open | None:
         """The manager and its settings, while it can be asked."""
         pool = self.around.pool
-        settings = pool.settings_of(self.name)
-        manager = None if settings is None else pool.manager(self.name)
-        if manager is None or settings is None:
+        self._settings = pool.settings_of(self.name) or self._settings  # jobs outlive a resource's settings
+        manager = pool.manager(self.name)
+        if manager is None or self._settings is None:
             return None
-        return Open(manager, settings)
+        return Open(manager, self._settings)
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the service may call when a job has ended; so as long as nobody knows."""
+        manager = self.around.pool.manager(self.name)
+        return manager is None or manager.callback
 
     def pump(self) -> None:
         """Make the calls that are due, as many as there is room for."""
@@ -172,8 +186,7 @@ class Desk:
         """When the next call may and should be made; those for which there is no room wait for an answer."""
         if self.around.is_stopped():
             return None
-        settings = self.around.pool.settings_of(self.name)
-        most = 1 if settings is None else settings.connections
+        most = 1 if self._settings is None else self._settings.connections
         connection = self.connection
         if connection.held_by and connection.calls:
             return None
@@ -280,13 +293,17 @@ class Desk:
 
     def forget_handle(self, row: Row) -> None:
         """The row owns no handle any more."""
-        if self.handles.get(row.handle) is row:
-            del self.handles[row.handle]
+        self._disown(row)
         row.handle = ""
 
+    def _disown(self, row: Row) -> None:
+        if self.handles.get(row.handle) is row:
+            del self.handles[row.handle]
+
     def forget(self, row: Row) -> None:
-        """The end of a job is recorded: nothing is kept of it."""
-        self.forget_handle(row)
+        """The end of a job is recorded: nothing is kept of it, but its handle for a second look."""
+        self._disown(row)
+        self.cancelled -= row.is_cancelled
         for part in self._parts:
             part.drop(row)
 

@@ -154,7 +154,7 @@ class Polling:
         while due is not None and due <= now_ms:
             if not connection.has_room(most, poll=True):
                 return
-            rows = sweep.schedule.take(now_ms, there.manager.poll_batch)
+            rows = sweep.schedule.take(now_ms, there.poll_batch)
             if not rows:
                 break
             self._desk.tally.poll_lag.observe((now_ms - due) / 1000)
