@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from asyncflow.app.service import Service
 from asyncflow.decide.scope import task_type
 from asyncflow.model import events as ev
-from asyncflow.model.effects import Effect, Timer
+from asyncflow.model.effects import Effect, Hold, Timer
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import TASK_ENDED
 from asyncflow.model.turn import Moment, StreamEvents
@@ -160,7 +160,9 @@ class Following:
         Cost: linear in the open records.
         """
         engine = self._engine
-        if not engine.turns.is_idle or engine.attempts.count or engine.carry.waiting:
+        if not engine.turns.is_idle or engine.attempts.count or engine.carry.is_busy:
+            return []
+        if engine.jobs.is_watching:
             return []
         helpless: list[TaskSeen] = []
         for stream, known in self.open.items():
@@ -181,8 +183,10 @@ def _is_over(state: ExecutionState, number: int) -> bool:
 
 
 def _is_wake_up(effect: Effect) -> bool:
-    """Whether an effect brings its execution on by itself; a timeout only ends what waits."""
-    return not isinstance(effect, Timer) or effect.kind in {"wait", "due"}
+    """Whether an effect brings its execution on by itself; a timeout only ends what waits, a hold nothing."""
+    if isinstance(effect, Timer):
+        return effect.kind in {"wait", "due"}
+    return not isinstance(effect, Hold)
 
 
 def _seen(state: ExecutionState, task: TaskState) -> TaskSeen:
