@@ -187,3 +187,17 @@ async def test_a_drain_hands_nothing_in_and_loses_nothing(tmp_path: Path) -> Non
         state = await bench.end(service, execution)
     assert state.status == "COMPLETED"
     assert len(bench.service.made) == 1
+
+
+async def test_those_that_are_being_cancelled_are_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "f.db")
+    bench.service.duration_s, bench.service.ignores_cancel = 60, True
+    async with bench.engine() as service:
+        execution = await bench.start(service, workflow("w", [job()]))
+        await bench.clock.advance(5)
+        await terminate(bench, service, execution)
+        await bench.clock.advance(1)
+        counts = service.engine.jobs.counts()["fake"]
+        assert (counts["submitted"], counts["cancelling"]) == (1, 1)
+        await bench.end(service, execution)
+        assert service.engine.jobs.counts()["fake"]["cancelling"] == 0

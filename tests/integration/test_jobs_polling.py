@@ -199,3 +199,20 @@ async def test_a_callback_has_the_job_polled_at_once(tmp_path: Path) -> None:
         state = await bench.end(service, execution)
     assert state.status == "COMPLETED"
     assert bench.clock.seconds < 2
+
+
+async def test_a_callback_counts_after_a_restart_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "f.db", callback=True)
+    bench.settings = EngineSettings(installation="test", callback_address="http://here", callback_key=b"k")
+    bench.resource = ResourceSettings("fake", poll_first_s=500, poll_max_s=500)
+    bench.service.duration_s = 700
+    async with bench.engine() as service:
+        execution = await bench.start(service, workflow("w", [job()]))
+        await bench.clock.advance(1)
+    async with bench.engine() as service:
+        await bench.clock.advance(700)
+        token = bench.service.made["job-1"].token
+        assert service.engine.jobs.callback(token, service.engine.jobs.callback_proof(token))
+        await bench.clock.advance(1)
+        state = await service.engine.state(execution)
+    assert state.status == "COMPLETED"

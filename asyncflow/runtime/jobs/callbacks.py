@@ -26,6 +26,11 @@ class Callbacks:
         self._address = address.rstrip("/") if key else ""
         self._key = key
 
+    @property
+    def is_on(self) -> bool:
+        """Whether jobs get an address."""
+        return bool(self._address)
+
     def url(self, token: str) -> str:
         """The address for a job; "" where nobody could be reached."""
         return f"{self._address}/{token}/{self.proof(token)}" if self._address else ""

@@ -293,8 +293,8 @@ class Resolving:
     def _look_again(self, recheck: _Recheck, manager: ResourceManager) -> None:
         """The first delivery may have arrived after all."""
         desk, row = self._desk, recheck.row
-        if not row.handle:
-            return  # it is looked for anyway, or over
+        if row in self.inquiries:
+            return  # it is looked for anyway
 
         def settle(answer: object, error: Exception | None) -> None:
             found = None if error is not None else matches(answer)

@@ -53,6 +53,7 @@ class Jobs:
         self.desks: dict[str, Desk] = {}
         self._table = Table()
         self._by_token: dict[str, Row] = {}
+        self._tokens: dict[Row, str] = {}
         self._works: set[asyncio.Task[None]] = set()
         self._rested = asyncio.Event()
         self._around = Surroundings(
@@ -94,7 +95,7 @@ class Jobs:
         row = self._table.get(state.execution_id, job.serial)
         if row is None:
             row = self._add(state, job)
-            row.is_cancelled = True
+            self._unwanted(row)
             if job.phase == "intent" and not is_recovered:
                 row.desk.ended(row, "absent", "it was never handed in")
                 return
@@ -103,17 +104,22 @@ class Jobs:
         if row.is_cancelled:
             self._follow(row, job)
             return
-        row.is_cancelled = True
+        self._unwanted(row)
         self._follow(row, job)
         self._give_up(row)
+
+    @staticmethod
+    def _unwanted(row: Row) -> None:
+        row.is_cancelled = True
+        row.desk.cancelled += 1
 
     def forget(self, stream: str, serial: int) -> None:
         """The job's end is recorded, or its execution left memory."""
         row = self._table.remove(stream, serial)
         if row is not None:
             row.desk.forget(row)
-            if self._by_token:
-                self._by_token = {t: r for t, r in self._by_token.items() if r is not row}
+            if self._tokens:
+                self._by_token.pop(self._tokens.pop(row, ""), None)
 
     def instance_lost(self, resource: str, instance: str, reason: str) -> None:
         """An instance is gone: its jobs are, too, and go on as other attempts.
@@ -139,9 +145,9 @@ class Jobs:
             desk = self.desks[job.resource] = Desk(job.resource, self._around)
         row = Row(state.execution_id, job.serial, desk, job.instance)
         self._table.add(row)
-        there = desk.open()
-        if there is not None and there.manager.callback:
-            self._by_token[self._around.preparing.token(row.stream, job)] = row
+        if self._around.preparing.callbacks.is_on and desk.may_call:
+            token = self._tokens[row] = self._around.preparing.token(row.stream, job)
+            self._by_token[token] = row
         return row
 
     def _take_up(self, row: Row, job: JobState, *, is_recovered: bool) -> None:
@@ -242,16 +248,21 @@ class Jobs:
         return None if row is None else tell(row, self._around.now_ms())
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Per resource, how many jobs stand where."""
+        """Per resource, how many jobs stand where; those that are being cancelled stand somewhere, too."""
         return {
             name: {
                 "intent": sum(desk.stages[s] for s in (Stage.QUEUED, Stage.SENDING, Stage.UNSURE)),
                 "submitted": desk.stages[Stage.WATCHED] + desk.stages[Stage.ASKED],
                 "undecided": desk.stages[Stage.STUCK],
-                "cancelling": 0,
+                "cancelling": desk.cancelled,
             }
             for name, desk in self.desks.items()
         }
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether any job is open of which more can be learnt without a person."""
+        return any(desk.stages.total() > desk.stages[Stage.STUCK] for desk in self.desks.values())
 
     def tallies(self) -> dict[str, JobTally]:
         """Per resource, what was counted since the process began."""
