@@ -225,6 +225,7 @@ class Keeper:
             return
         if holder.retry_ms > now_ms:
             return
+        holder.retry_ms = 0  # a timer of the past would come due again and again while it is being opened
         self._spawn(self._open(holder), self._opening.add, self._opening.discard)
 
     async def _open(self, holder: ManagerHolder) -> None:

@@ -1,0 +1,116 @@
+"""An engine whose jobs run on instances of a scripted service: clusters that come, go, and are counted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asyncflow.app.service import Service
+from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.plugins.errors import InstanceGone, OutcomeOpen, Rejected
+from asyncflow.plugins.jobs import Found, InstanceOrder, InstanceStatus, InstanceWord, Job
+from asyncflow.plugins.registry import Registry
+from asyncflow.plugins.resources import ResourceManager
+from asyncflow.runtime.engine import Engine, EngineSettings
+from asyncflow.store.sqlite import SqliteStore
+from asyncflow.testing.services import TASK_TYPE, ServiceManager
+from tests.integration.job_support import Bench
+
+
+@dataclass
+class Clusters:
+    """What the service has: how each cluster stands, and every order it took."""
+
+    stands: dict[str, InstanceWord] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    created: list[str] = field(default_factory=list)
+    destroyed: list[str] = field(default_factory=list)
+    submitted: list[tuple[str, InstanceWord]] = field(default_factory=list)
+    refusals: int = 0
+    lost_answers: int = 0
+    faults_of_open: int = 0
+
+
+class ClusterBench(Bench):
+    """A service with clusters and the engines that use it, one after the other on one file."""
+
+    def __init__(self, path: Path, resource: ResourceSettings | None = None) -> None:
+        super().__init__(path)
+        self.clusters = Clusters()
+        self.resource = resource or ResourceSettings("cluster", idle_after_s=600)
+
+    def kind(self) -> type[ResourceManager]:
+        made = self.manager()
+        assert isinstance(made, ServiceManager)
+        clusters, base = self.clusters, type(made)
+
+        class ClusterManager(base):  # type: ignore[valid-type, misc]  # of the tier that the bench has
+            async def open(self) -> None:
+                if clusters.faults_of_open:
+                    clusters.faults_of_open -= 1
+                    raise OutcomeOpen("nobody answers")
+
+            async def create(self, order: InstanceOrder) -> str:
+                if clusters.refusals:
+                    clusters.refusals -= 1
+                    raise Rejected("no capacity")
+                handle = f"j-{len(clusters.created) + 1}"
+                clusters.created.append(order.token)
+                clusters.stands[handle], clusters.tokens[handle] = "ready", order.token
+                if clusters.lost_answers:
+                    clusters.lost_answers -= 1
+                    raise OutcomeOpen("the answer was lost")
+                return handle
+
+            async def find_instance(self, order: InstanceOrder, since_ms: int) -> Sequence[Found]:
+                return [Found(each) for each, token in clusters.tokens.items() if token == order.token]
+
+            async def check(self, handle: str) -> InstanceStatus:
+                return InstanceStatus(clusters.stands.get(handle, "gone"))
+
+            async def destroy(self, handle: str) -> None:
+                clusters.destroyed.append(handle)
+                clusters.stands[handle] = "gone"
+
+            async def submit(self, job: Job) -> str:
+                word = clusters.stands.get(job.instance, "gone")
+                clusters.submitted.append((job.instance, word))
+                if word == "gone":
+                    raise InstanceGone("the cluster ended")
+                answer = await super().submit(job)
+                assert isinstance(answer, str)
+                return answer
+
+        return self.bound(ClusterManager, made)
+
+    def bound(self, kind: type[ResourceManager], made: ResourceManager) -> type[ResourceManager]:
+        """The class, with what its own constructor is not given by an engine."""
+        given = {key: value for key, value in vars(made).items() if key not in {"config", "context"}}
+
+        class Bound(kind):  # type: ignore[valid-type, misc]  # as above
+            def __init__(self, config: object, context: object) -> None:
+                self.config, self.context = config, context
+                vars(self).update(given)
+
+        return Bound
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[Service]:
+        registry = Registry.built_in().with_classes(resources={"cluster": self.kind()}, listeners={})
+        settings = EngineSettings(installation="test", registry=registry, resources={"emr": self.resource})
+        async with SqliteStore.open(self.path) as store:
+            engine = Engine(store, settings=settings, clock=self.clock)
+            engine.catalog.job_types[TASK_TYPE] = "cluster"
+            async with engine:
+                self.clock.attach(engine)
+                self.clock.on_rest(_nothing)
+                try:
+                    yield Service(engine)
+                finally:
+                    self.clock.detach(_nothing)
+
+
+def _nothing() -> bool:
+    return False

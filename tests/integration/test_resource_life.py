@@ -1,0 +1,124 @@
+"""The life of instances in an engine: made once for all, given back when idle, gone, refused, found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asyncflow.app.service import Service
+from asyncflow.model.statuses import COMPLETED
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.resources import Resources
+from tests.integration.job_support import job
+from tests.integration.resource_support import ClusterBench
+
+
+def _resources(service: Service) -> Resources:
+    kept = service.engine.kept_resources
+    assert kept is not None
+    return kept
+
+
+async def _history(bench: ClusterBench, service: Service) -> list[JsonObject]:
+    await _resources(service).durable("emr")
+
+    async def read(stream: str) -> list[object]:
+        return list((await service.engine._store.read_streams([stream]))[stream])
+
+    return await _resources(service).history("emr", read)  # type: ignore[arg-type]
+
+
+def _workflow(name: str = "w") -> JsonObject:
+    return {"name": name, "version": 1, "schemaVersion": 2, "tasks": [job()]}
+
+
+async def _through(bench: ClusterBench, service: Service, count: int) -> None:
+    ids = [await bench.start(service, _workflow(f"w{n % 5}")) for n in range(count)]
+    for each in ids:
+        state = await bench.end(service, each)
+        assert state.status == COMPLETED, (state.status, _resources(service).describe("emr"))
+
+
+async def _gone(bench: ClusterBench, service: Service) -> None:
+    await bench.clock.run(lambda: not _resources(service).keepers["emr"].state.instances, seconds=3_600)
+
+
+async def test_fifty_executions_share_one_cluster_that_ends_when_idle(tmp_path: Path) -> None:
+    """R58, C43, C93: one create, one destroy, and the history says who wanted it and why it ended."""
+    bench = ClusterBench(tmp_path / "a.db")
+    async with bench.engine() as service:
+        await _through(bench, service, 50)
+        await _gone(bench, service)
+        history = await _history(bench, service)
+    assert len(bench.clusters.created) == 1
+    assert bench.clusters.destroyed == ["j-1"]
+    assert all(word != "gone" for _, word in bench.clusters.submitted)
+    assert [each["event"] for each in history] == [
+        "ResourceConfigured",
+        "InstanceAsked",
+        "InstanceCreated",
+        "InstanceReady",
+        "InstanceDraining",
+        "InstanceDestroying",
+        "InstanceGone",
+    ]
+    assert str(history[1]["cause"]).endswith("/job")
+    assert (history[5]["cause"], history[5]["reason"]) == ("idle", "nobody used it")
+
+
+async def test_refused_creation_is_tried_again_while_tasks_wait(tmp_path: Path) -> None:
+    """C44: the resource's own pauses; no attempt of the task is used."""
+    bench = ClusterBench(tmp_path / "a.db")
+    bench.clusters.refusals = 3
+    async with bench.engine() as service:
+        await _through(bench, service, 1)
+        refused = [each for each in await _history(bench, service) if each["event"] == "InstanceRefused"]
+    assert [each["tries"] for each in refused] == [1, 2, 3]
+    assert len(bench.clusters.created) == 1
+
+
+async def test_lost_answer_to_a_creation_makes_no_second_cluster(tmp_path: Path) -> None:
+    """The instance is found by its token, or known again by it."""
+    bench = ClusterBench(tmp_path / "a.db")
+    bench.tier = "tag"
+    bench.clusters.lost_answers = 1
+    async with bench.engine() as service:
+        await _through(bench, service, 2)
+    assert len(bench.clusters.created) == 1
+
+
+async def test_broken_manager_shuts_the_gate_until_it_opens(tmp_path: Path) -> None:
+    """Tasks wait, and why says what is wrong."""
+    bench = ClusterBench(tmp_path / "a.db")
+    bench.clusters.faults_of_open = 1
+    async with bench.engine() as service:
+        execution = await bench.start(service, _workflow())
+        await bench.clock.run(lambda: bool(_resources(service).keepers["emr"].retry_ms), seconds=1)
+        why = _resources(service).why("emr")
+        state = await bench.end(service, execution)
+    assert why["reason"] == "it cannot be opened: nobody answers"
+    assert state.status == COMPLETED
+
+
+async def test_next_engine_destroys_what_the_last_one_left_idle(tmp_path: Path) -> None:
+    """R54: the life of an instance goes on from what is recorded."""
+    bench = ClusterBench(tmp_path / "a.db")
+    async with bench.engine() as service:
+        await _through(bench, service, 1)
+    async with bench.engine() as service:
+        await _gone(bench, service)
+    assert bench.clusters.destroyed == ["j-1"]
+    assert len(bench.clusters.created) == 1
+
+
+async def test_work_of_others_opens_an_idle_cluster_again(tmp_path: Path) -> None:
+    """R57: it is asked before it is destroyed."""
+    bench = ClusterBench(tmp_path / "a.db")
+    async with bench.engine() as service:
+        await _through(bench, service, 1)
+        bench.clusters.stands["j-1"] = "busy"
+        counts = _resources(service).keepers["emr"].counts
+        await bench.clock.run(lambda: counts["InstanceBack"] > 0, seconds=3_600)
+        assert bench.clusters.destroyed == []
+        bench.clusters.stands["j-1"] = "ready"
+        await _gone(bench, service)
+    assert bench.clusters.destroyed == ["j-1"]
