@@ -290,6 +290,7 @@ class Engine:
         self.carry.admitting.remember(position.elapsed_ms, found.starts)
         self._set_limits()
         if self.kept_resources is not None:
+            resource_wiring.add_stored(self, self.kept_resources)
             self.kept_resources.restore(found.resources)
         if found.removed:
             await self._store.write_views(ViewBatch(position.projected_turn, [], [], [], found.removed))
