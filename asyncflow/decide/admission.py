@@ -210,18 +210,11 @@ class Admission:
     def split(
         self, old: AttemptKey, new: AttemptKey, rest: tuple[Need, ...], moved: tuple[Need, ...], fence: int
     ) -> None:
-        """Have part of what somebody holds be held under another key; nothing is free in between.
-
-        Args:
-            rest: what stays under the old key; all else that it held goes.
-            moved: what is held under the new one; nothing changes where that holds already.
-        """
-        if new in self._ledger.held:
-            return
-        self._ledger.give(old)
-        for key, needs in ((old, rest), (new, moved)):
-            if needs:
-                self._ledger.restore(key, self._ledger.plan(needs), fence, None)
+        """Have `old` hold the `rest` and `new` what `moved`, unless it holds; nothing is free in between."""
+        if new not in self._ledger.held:
+            self._ledger.give(old)
+            self.restore(old, rest, fence, None)
+            self.restore(new, moved, fence, None)
 
     def restore(self, key: AttemptKey, needs: tuple[Need, ...], fence: int, started_ms: int | None) -> None:
         """Recovery: an attempt that has begun and not ended holds its grants, whatever the limits say now.
