@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from asyncflow.app.event_catalogue import catalogue
 from asyncflow.app.event_names import names_heard
 from asyncflow.app.event_telling import Telling
+from asyncflow.app.exposition import Page
 from asyncflow.app.listening import SKIPPED, Listening, Post, caller_of
 from asyncflow.app.logbook import AuditFilter, Logbook
 from asyncflow.app.turn_feed import FeedStore
@@ -125,6 +126,13 @@ class Listeners:
             {"id": row.object_id, "name": row.action, "at": row.at_ms, "reason": row.reason}
             for row in found.rows
         ]
+
+    def write(self, page: Page) -> None:
+        """Write what is measured of each."""
+        for name, each in self.working.items():
+            page.write("asyncflow_listener_lag_turns", each.feed.lag, name)
+            for outcome in ("told", "retried", "skipped", "gaps"):
+                page.write("asyncflow_listener_events_total", each.counts[outcome], name, outcome)
 
     def catalogue(self) -> list[JsonObject]:
         """The published catalogue of events."""

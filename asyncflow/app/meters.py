@@ -19,6 +19,7 @@ from typing import Self
 from asyncflow.app.author_metrics import AuthorMetrics
 from asyncflow.app.engine_metrics import EngineMetrics
 from asyncflow.app.exposition import OTHER, Page
+from asyncflow.app.listeners import Listeners
 from asyncflow.app.metric_families import FAMILIES
 from asyncflow.app.process_usage import process_usage
 from asyncflow.app.tallies import Tallies
@@ -73,6 +74,7 @@ class Meters:
     Attributes:
         requests: what the REST surface counts.
         tallies: what committed events add up to.
+        listeners: whose counts are shown, where there are any.
     """
 
     def __init__(self, engine: Engine, facts: StoreFacts) -> None:
@@ -80,6 +82,7 @@ class Meters:
         self.requests = Requests()
         self.tallies = Tallies(engine.turns.states)
         self.author = AuthorMetrics()
+        self.listeners: Listeners | None = None
         self.loop_lag = Distribution()
         self.turn_inputs, self.turn_events = Distribution(COUNTS), Distribution(COUNTS)
         self.turn_bytes, self.turn_seconds = Distribution(BYTES), Distribution()
@@ -153,6 +156,8 @@ class Meters:
         self._write_executions(page)
         self._write_tasks(page)
         self._write_requests(page)
+        if self.listeners is not None:
+            self.listeners.write(page)
         page.write("asyncflow_author_metrics_dropped_total", self.author.dropped)
         return page.text() + "".join(f"{line}\n" for line in self.author.lines())
 

@@ -79,6 +79,9 @@ FAMILIES: tuple[Family, ...] = (
     Family("asyncflow_job_findings_total", "counter", "Findings about jobs.", ("resource", "finding")),
     Family("asyncflow_job_calls_held", "gauge", "1 while no call is made.", ("resource", "by")),
     Family("asyncflow_job_poll_lag_seconds", "histogram", "How late polls are.", ("resource",)),
+    # --- listeners
+    Family("asyncflow_listener_lag_turns", "gauge", "How many turns a listener is behind.", ("listener",)),
+    Family("asyncflow_listener_events_total", "counter", "What became of events.", ("listener", "outcome")),
     # --- workers elsewhere
     Family("asyncflow_queue_tasks", "gauge", "Tasks that wait for a worker.", ("queue",)),
     Family("asyncflow_queue_polls", "gauge", "Polls that are held.", ("queue",)),

@@ -137,6 +137,7 @@ async def open_services(
             routing=service.routing,
             versions=VersionCounts(engine, opened, service.routing),
         )
+        services.meters.listeners = listeners
         await services.schedules.open()
         await services.handlers.open()
         async with listening(listeners):

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "routing": ("asyncflow.cli.routing:routing", "Spread starts over versions, and take that back."),
     "schedule": ("asyncflow.cli.schedule:schedule", "Make, list, pause and delete schedules."),
     "event": ("asyncflow.cli.event:event", "Make and list event handlers, publish messages."),
+    "listener": ("asyncflow.cli.listener:listener", "Look at who is told of events."),
     "overview": ("asyncflow.cli.resource:overview", "Show what runs, what waits and for what."),
     "resource": (
         "asyncflow.cli.resource:resource",

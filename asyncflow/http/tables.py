@@ -14,6 +14,7 @@ from asyncflow.http import (
     bulk_start,
     events,
     health,
+    listeners,
     logs,
     metadata,
     metrics,
@@ -54,6 +55,7 @@ ALL: tuple[Routes, ...] = (
     streams.routes,
     versions.routes,
     plugins.routes,
+    listeners.routes,
     resources.routes,
     logs.routes,
 )  # fmt: skip

@@ -35,6 +35,12 @@ BUILT_IN: Mapping[str, str] = {
 }
 """Types of resource that asyncflow brings itself, as entry points would name them."""
 
+BUILT_IN_LISTENERS: Mapping[str, str] = {
+    "webhook": "asyncflow.watchers.webhook:Webhook",
+    "log": "asyncflow.watchers.log:EventLog",
+}
+"""Listeners that asyncflow brings itself, likewise."""
+
 _GROUP_OF = {kind: group for group, kind in GROUPS.items()}
 _MOST_REASON = 1_000
 
@@ -219,9 +225,11 @@ def _is_fault(plugin: Plugin, added: set[tuple[Kind, str]]) -> bool:
 
 
 def _built_in() -> list[_Candidate]:
+    brought: list[tuple[Kind, Mapping[str, str]]] = [("resource", BUILT_IN), ("listener", BUILT_IN_LISTENERS)]
     return [
-        _Candidate(Plugin("resource", name, target, "asyncflow"), metadata.EntryPoint(name, target, "").load)
-        for name, target in BUILT_IN.items()
+        _Candidate(Plugin(kind, name, target, "asyncflow"), metadata.EntryPoint(name, target, "").load)
+        for kind, targets in brought
+        for name, target in targets.items()
     ]
 
 

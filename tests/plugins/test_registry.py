@@ -122,7 +122,7 @@ def test_classes_can_be_given_in_a_program() -> None:
     assert registry.resources["cluster"] is Cluster
     assert registry.job_types["CLUSTER_STEP"] == "cluster"
     assert {"SHOUT", "CLUSTER_STEP"} <= registry.task_types
-    assert registry.listeners == {"ear": Ear}
+    assert registry.listeners["ear"] is Ear
 
 
 def test_built_in_types_of_resource_are_there() -> None:
