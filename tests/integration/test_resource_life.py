@@ -122,3 +122,19 @@ async def test_work_of_others_opens_an_idle_cluster_again(tmp_path: Path) -> Non
         bench.clusters.stands["j-1"] = "ready"
         await _gone(bench, service)
     assert bench.clusters.destroyed == ["j-1"]
+
+
+async def test_jobs_of_a_cluster_that_died_go_on_another_without_a_retry(tmp_path: Path) -> None:
+    """R56: the check finds it gone; the task has no retries and completes all the same."""
+    bench = ClusterBench(tmp_path / "a.db")
+    async with bench.engine() as service:
+        execution = await bench.start(service, _workflow())
+        await bench.clock.run(lambda: bool(bench.clusters.submitted), seconds=300)
+        bench.clusters.stands["j-1"] = "gone"
+        _resources(service).instance_gone("emr", "emr/1", "the spot market took it")
+        state = await bench.end(service, execution)
+        gone = [each for each in await _history(bench, service) if each["event"] == "InstanceGone"]
+
+    assert state.status == COMPLETED
+    assert [each for each, _ in bench.clusters.submitted] == ["j-1", "j-2"]
+    assert [(each["reason"], each["by_itself"]) for each in gone] == [("the spot market took it", True)]
