@@ -21,7 +21,6 @@ from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED_TERMINALLY, IN_PROGRESS
 from asyncflow.model.values import JsonValue
 from asyncflow.runtime.clock import Clock
-from asyncflow.runtime.jobs.seams import ResourcePool
 from asyncflow.runtime.needs import (
     function_name,
     granted_needs,
@@ -55,12 +54,12 @@ class Admitting:
         *,
         functions: Container[str],
         limits: Limits,
-        pool: ResourcePool,
+        placing: Placing,
         states: Mapping[str, ExecutionState],
     ) -> None:
         """Nobody asked yet; `functions` are the names that can be performed in this process."""
         self.admission = admission
-        self.placing = Placing(pool)
+        self.placing = placing
         self._states = states
         self.unloaded: dict[Key, str] = {}
         self.is_draining = False

@@ -36,6 +36,7 @@ from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.hand_out import HandOut
 from asyncflow.runtime.jobs import Jobs
 from asyncflow.runtime.jobs.seams import ResourcePool
+from asyncflow.runtime.placing import Placing
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.slots import Slots
 from asyncflow.runtime.starting import Performer, Starting
@@ -77,8 +78,9 @@ class Carry:
         self.timetable = Timetable()
         self.admission = admission
         self.jobs = jobs
+        placing = Placing(pool, turns.catalog.cancel_graces)
         self.admitting = Admitting(
-            clock, admission, functions=functions, limits=limits, pool=pool, states=turns.states
+            clock, admission, functions=functions, limits=limits, placing=placing, states=turns.states
         )
         self.slots = Slots(self.admitting, turns.catalog)
         self.hand_out = HandOut(clock, self.admitting, self.timetable, turns=turns, settings=hand_out)

@@ -110,6 +110,7 @@ class TaskContext:
     deadline_ms: int | None
     recovered: bool
     _installation: str
+    _clients: Callable[[str], object] | None
 
     def __init__(  # noqa: PLR0913  # made in one place, which knows all of them
         self,
@@ -159,7 +160,7 @@ class TaskContext:
         self._sink, self._loop = sink, loop
         self._beat_every_s, self._clock = beat_every_s, clock
         self._token = ""
-        self._clients: Callable[[str], object] | None = None
+        self._clients = None
         self._next_beat = -math.inf
         self._lines = 0
         self._untold = threading.Semaphore(MOST_UNTOLD)

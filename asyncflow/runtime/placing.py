@@ -27,9 +27,9 @@ NOWHERE: Place = ("", "")
 class Placing:
     """The reservations of this engine, by who has them."""
 
-    def __init__(self, pool: ResourcePool) -> None:
-        """Nobody has any."""
-        self._pool = pool
+    def __init__(self, pool: ResourcePool, graces: dict[str, float]) -> None:
+        """Nobody has any; `graces` is told how long the jobs of a resource may take to be cancelled."""
+        self._pool, self._graces = pool, graces
         self._places: dict[Key, tuple[Place, ...]] = {}
 
     def needs(self, task: TaskState, needs: tuple[Need, ...]) -> tuple[Need, ...]:
@@ -57,6 +57,7 @@ class Placing:
         pool = self._pool
         if is_job:
             needs = needs[-1:]
+            self._know(needs[0].resource)
         names = [need.resource for need in needs if pool.settings_of(need.resource) is not None]
         kept = tuple((name, instance) for name in names if (instance := pool.place(name)))
         if kept:
@@ -65,10 +66,16 @@ class Placing:
         return (needs[0].resource, "") if is_job else NOWHERE
 
     def restore(self, key: Key, resource: str, instance: str) -> None:
-        """Recovery: an open job of an earlier process is on this instance."""
+        """Recovery: an open job of an earlier process is on this instance, or of this resource."""
+        self._know(resource)
         if instance:
             self._places[key] = ((resource, instance),)
             self._pool.restore_place(resource, instance)
+
+    def _know(self, resource: str) -> None:
+        settings = self._pool.settings_of(resource)
+        if settings is not None:
+            self._graces[resource] = settings.cancel_grace_s
 
     def rename(self, old: Key, new: Key) -> None:
         """From here on somebody else has what this one had."""

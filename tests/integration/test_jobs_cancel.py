@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from asyncflow.model.inputs import TerminateExecution
+from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.plugins.errors import InstanceGone, Rejected
 from asyncflow.plugins.jobs import Tier
 from tests.integration.engine_support import workflow
@@ -201,3 +202,22 @@ async def test_those_that_are_being_cancelled_are_counted(tmp_path: Path) -> Non
         assert (counts["submitted"], counts["cancelling"]) == (1, 1)
         await bench.end(service, execution)
         assert service.engine.jobs.counts()["fake"]["cancelling"] == 0
+
+
+async def test_a_record_waits_for_its_cancelled_job_as_long_as_the_resource_says(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "f.db")
+    bench.resource = ResourceSettings("fake", cancel_grace_s=40)
+    bench.service.duration_s, bench.service.ignores_cancel = 10_000, True
+    once = {"name": "job", "retryCount": 0, "timeoutSeconds": 60, "responseTimeoutSeconds": 1}
+    async with bench.engine() as service:
+        execution = await bench.start(service, workflow("w", [job(taskDefinition=once)]))
+        await bench.clock.advance(95)
+        state = service.engine.turns.states[execution]
+        assert state.jobs[1].cancel
+        assert not state.is_ended
+        await bench.clock.advance(10)
+        assert state.is_ended
+        assert state.jobs
+        bench.service.end_job("job-1", "failed")
+        await bench.end(service, execution)
+        assert not state.jobs

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from asyncflow.errors import AsyncflowError
-from asyncflow.model.job_inputs import JobOver
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import CredentialsRefused, InstanceGone, Throttled
 from asyncflow.plugins.jobs import JobStatus, JobWord
 from asyncflow.runtime import points
-from asyncflow.runtime.attempt_results import failure_of
 from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.jobs.ends import Ends, is_sound
 from asyncflow.runtime.jobs.schedule import Schedule
 from asyncflow.runtime.jobs.table import Row, Stage, move
 
@@ -60,6 +59,7 @@ class Polling:
         self._silent: dict[Row, int] = {}  # since when nothing usable was heard
         self._words: set[str] = set()
         self._progress: dict[Row, tuple[int, JsonObject]] = {}
+        self._ends = Ends(desk)
 
     # --- who waits for a poll ---------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Polling:
 
     def _said(self, sweep: _Sweep, row: Row, status: object, now_ms: int) -> None:
         """Something other than that it runs."""
-        if not isinstance(status, JobStatus) or not _is_sound(status):
+        if not isinstance(status, JobStatus) or not is_sound(status):
             self._desk.connection.faults += 1
             self._unheard(row, now_ms)
             self._put_back(sweep, row, now_ms)
@@ -280,7 +280,7 @@ class Polling:
         self._silent.pop(row, None)
         self._missing.pop(row, None)
         if status.word in _ENDS:
-            self._ended(row, status)
+            self._ends.ended(row, status)
             return
         if status.word not in _WORDS and status.word not in self._words:
             self._words.add(status.word)
@@ -335,64 +335,3 @@ class Polling:
             return
         self._desk.tally.lost += 1
         self._desk.ended(row, "moved" if on_lost == "rerun" else "lost", reason)
-
-    # --- ends -------------------------------------------------------------------------------------
-
-    def _ended(self, row: Row, status: JobStatus) -> None:
-        desk = self._desk
-        subject = desk.subject(row)
-        if subject is None:
-            return
-        preparing = desk.around.preparing
-        try:
-            output, size = preparing.frozen(subject.job, status.output)
-        except AsyncflowError as error:
-            self._unusable(row, status, error)
-            return
-        report = _over(row, status, preparing.redactor.text(status.reason))
-        report = report._replace(output=output, output_bytes=size)
-        if preparing.is_large(size):
-            desk.around.spawn(self._store(row, report, size))
-        else:
-            desk.over(row, report)
-
-    async def _store(self, row: Row, report: JobOver, size: int) -> None:
-        """Report the end once what is too large of its output is stored."""
-        try:
-            output = await self._desk.around.preparing.stored(report.output, size)
-        except AsyncflowError as error:
-            _, reason, _ = failure_of(error)
-            self._desk.over(
-                row, report._replace(word="failed", output={}, reason=reason or "", is_final=True)
-            )
-            return
-        self._desk.over(row, report._replace(output=output))
-
-    def _unusable(self, row: Row, status: JobStatus, error: AsyncflowError) -> None:
-        """It ended, but what it gave cannot be recorded; asking again would give the same."""
-        _, reason, _ = failure_of(error)
-        report = _over(row, status, reason or "")
-        is_success = status.word == "succeeded"
-        word = "failed" if is_success else status.word
-        self._desk.over(row, report._replace(word=word, is_final=is_success or status.is_final))
-
-
-def _is_sound(status: JobStatus) -> bool:
-    """Whether its members are of the types that they should be."""
-    texts: tuple[object, ...] = (status.word, status.reason)
-    return (
-        all(isinstance(text, str) for text in texts)
-        and type(status.ended_ms) is int
-        and type(status.is_final) is bool
-    )
-
-
-def _over(row: Row, status: JobStatus, reason: str) -> JobOver:
-    """The report of an end, without an output."""
-    counts = {
-        name: value
-        for name in ("rows_in", "rows_out", "bytes_in", "bytes_out")
-        if isinstance(value := getattr(status, name), int) and value >= 0
-    }
-    known: JsonObject | None = {**counts} or None
-    return JobOver(row.serial, status.word, {}, reason[:1_000], status.is_final, status.ended_ms, 2, known)
