@@ -5,8 +5,11 @@ The one place that knows both sides; it decides nothing. See `runtime/resources`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
 
+from asyncflow.decide.admission import Admission
+from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.errors import InvalidInput
 from asyncflow.model.resource_events import RESOURCE_STREAMS
 from asyncflow.model.resource_settings import (
@@ -16,21 +19,66 @@ from asyncflow.model.resource_settings import (
     settings_of,
 )
 from asyncflow.model.resources import ResourceLimit
+from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.surroundings import CommandRules
+from asyncflow.runtime.carry import Carry
+from asyncflow.runtime.clock import Clock
+from asyncflow.runtime.command_task import CommandPolicy
+from asyncflow.runtime.jobs import Jobs
 from asyncflow.runtime.lent_http import LentHttp
+from asyncflow.runtime.outbound import OutboundClient
 from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_surroundings import Surroundings
 from asyncflow.runtime.resources import Resources
 from asyncflow.runtime.timers import TimerKey
-
-if TYPE_CHECKING:
-    from asyncflow.runtime.engine import Engine
+from asyncflow.runtime.turns import Turns
 
 DOCUMENT = "resource"
 """The kind of the documents that resources are stored as."""
 
 TIMER = "resource"
 """The kind of the timers of resources."""
+
+
+class Settings(Protocol):
+    """What of the settings of an engine concerns its resources."""
+
+    @property
+    def resources(self) -> Mapping[str, ResourceSettings | ResourceLimit]:
+        """Those that are configured."""
+
+    @property
+    def installation(self) -> str:
+        """A part of every token."""
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Values by name."""
+
+    @property
+    def commands(self) -> CommandPolicy:
+        """Which commands may be run."""
+
+    @property
+    def http_allow(self) -> tuple[str, ...]:
+        """Hosts that managers may reach although they are not public."""
+
+
+class Engine(Protocol):
+    """What resources are tied to; `runtime/engine`."""
+
+    clock: Clock
+    turns: Turns
+    admission: Admission
+    jobs: Jobs
+    carry: Carry
+    catalog: DefinitionCatalog
+    registry: Registry
+    outbound: OutboundClient
+
+    @property
+    def settings(self) -> Settings:
+        """What it was made with."""
 
 
 def resources_of(engine: Engine) -> Resources:
