@@ -1,0 +1,125 @@
+"""Managers of the service in `job_service`, one per tier, over connections of their own.
+
+Each request can be killed at moments of its own: half sent, sent, answered. They are reached as
+those of `runtime/points` are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import ClassVar
+
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
+from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.plugins.jobs import Found, Job, JobStatus, Tier
+from asyncflow.plugins.registry import Registry
+from asyncflow.plugins.resources import PluginConfig, ResourceManager
+from asyncflow.runtime import points
+from asyncflow.testing.services import TASK_TYPE, AnyInput
+
+SUBMIT_MOMENTS = ("submit_half_sent", "submit_sent")
+FIND_MOMENTS = ("find_sent", "find_answered")
+POLL_MOMENTS = ("poll_sent",)
+CANCEL_MOMENTS = ("cancel_half_sent", "cancel_sent")
+
+
+async def ask(port: int, what: str, **given: object) -> object:
+    """One request to the service, and its answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        body = to_json(given)
+        head = b"POST /%b HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (what.encode(), len(body))
+        half = len(body) // 2
+        writer.write(head + body[:half])
+        await writer.drain()
+        points.reach(f"{what}_half_sent")
+        writer.write(body[half:])
+        await writer.drain()
+        points.reach(f"{what}_sent")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = int(answer.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+        value: object = from_json(await reader.readexactly(length))
+        points.reach(f"{what}_answered")
+        return value
+    finally:
+        writer.close()
+
+
+class PortConfig(PluginConfig):
+    """Where the service listens."""
+
+    port: int
+
+
+class TokenManager(ResourceManager):
+    """Of a service that knows a token again."""
+
+    Config = PortConfig
+    config: PortConfig
+    tasks: ClassVar[Mapping[str, type[BaseModel]]] = {TASK_TYPE: AnyInput}
+    tier: ClassVar[Tier] = "token"
+    submit_timeout: ClassVar[float] = 8.0
+
+    async def submit(self, job: Job) -> str:
+        """See the contract."""
+        return str(await ask(self.config.port, "submit", job=asdict(job), tier=self.tier))
+
+    async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
+        """See the contract."""
+        del instance
+        answer = await ask(self.config.port, "poll", handles=handles)
+        assert isinstance(answer, dict)
+        return {handle: JobStatus(**status) for handle, status in answer.items()}
+
+    async def cancel(self, instance: str, handle: str) -> None:
+        """See the contract."""
+        del instance
+        await ask(self.config.port, "cancel", handle=handle)
+
+
+class NoneManager(TokenManager):
+    """Of a service that knows nothing again and cannot be searched."""
+
+    tier: ClassVar[Tier] = "none"
+
+
+class TagManager(TokenManager):
+    """Of a service that can be searched, some time later."""
+
+    tier: ClassVar[Tier] = "tag"
+    listing_lag: ClassVar[float] = 2.0
+
+    async def find(self, job: Job, since_ms: int) -> Sequence[Found]:
+        """See the contract."""
+        answer = await ask(self.config.port, "find", job=asdict(job), since_ms=since_ms)
+        assert isinstance(answer, list)
+        return [Found(**each) for each in answer]
+
+
+TIERS: Mapping[str, type[ResourceManager]] = {
+    "token": TokenManager,
+    "tag": TagManager,
+    "once": NoneManager,
+    "again": NoneManager,
+}
+"""What is promised, and by which plugin: at most once and at least once are the author's choice."""
+
+
+def registry(tier: str) -> Registry:
+    """The plugin of a chain."""
+    return Registry.for_tests(resources={"outside": TIERS[tier]})
+
+
+def resource(tier: str, port: int) -> ResourceSettings:
+    """The resource that the jobs of a chain go to."""
+    return ResourceSettings(
+        "outside",
+        config={"port": port},
+        poll_first_s=2.0,
+        poll_max_s=6.0,
+        at_least_once=tier == "again",
+    )
