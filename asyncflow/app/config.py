@@ -28,6 +28,8 @@ from asyncflow.store.records import StoreSettings
 
 log = logging.getLogger("asyncflow.config")
 
+_CALLBACK_KEY = "callback_key"  # what the addresses that services call are proved with
+_LEAST_KEY = 16
 _MOST_SECRET_BYTES = 64 << 10
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -49,6 +51,8 @@ class ServerSection(Section):
     """Names it is called by besides loopback's."""
     origins: tuple[str, ...] = ()
     """Pages of other origins that may call."""
+    callback_url: str = Field(default="", pattern=r"^(https?://[^/?#\s]+)?/?$")
+    """Where services reach this server to tell that a job has ended."""
     insecure_no_auth: bool = False
     """Listen beyond loopback although no keys are asked for."""
     audit_workers: bool = False
@@ -210,6 +214,11 @@ class Config(Section):
         registry = Registry.load(disabled=self.plugins.disabled)
         secrets = {name: each.value(name, environment) for name, each in self.secrets.items()}
         check_plugins(self.resources, self.listeners, registry, secrets)
+        callback = self.server.callback_url.rstrip("/")
+        if callback and len(secrets.get(_CALLBACK_KEY, "")) < _LEAST_KEY:
+            raise ConfigurationError(
+                f"server.callback_url: a secret {_CALLBACK_KEY} of {_LEAST_KEY} characters or more is needed"
+            )
         return EngineSettings(
             limits=self.limits,
             scripts=ScriptSettings(
@@ -221,6 +230,8 @@ class Config(Section):
             secrets=secrets,
             resources={name: each.settings() for name, each in self.resources.items()},
             registry=registry,
+            callback_address=f"{callback}/api/asyncflow/callback" if callback else "",
+            callback_key=secrets[_CALLBACK_KEY].encode() if callback else b"",
             listeners={name: each.settings() for name, each in self.listeners.items()},
             payload_folder=self.store.payloads,
             idempotency_life_s=self.store.idempotency_life_s,

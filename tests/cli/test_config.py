@@ -178,6 +178,18 @@ def test_a_secret_comes_from_a_file_without_its_last_line_break(tmp_path: Path) 
     assert config.engine_settings({}).secrets == {"x": "s3cret"}
 
 
+def test_callbacks_need_a_key(tmp_path: Path) -> None:
+    text = "[server]\ncallback_url = 'https://flow.example.org'\n[secrets.callback_key]\nenv = 'KEY'"
+    config = configure(_file(tmp_path, text), {}).config
+
+    settings = config.engine_settings({"KEY": "0123456789abcdef"})
+    with pytest.raises(ConfigurationError, match=r"server\.callback_url: a secret callback_key"):
+        config.engine_settings({"KEY": "short"})
+
+    assert settings.callback_address == "https://flow.example.org/api/asyncflow/callback"
+    assert settings.callback_key == b"0123456789abcdef"
+
+
 @pytest.mark.parametrize("where", ["env = 'NOT_SET'", "file = '/nowhere/at/all'"])
 def test_a_secret_that_is_not_there_is_named(tmp_path: Path, where: str) -> None:
     config = configure(_file(tmp_path, f"[secrets.x]\n{where}"), {}).config
