@@ -39,6 +39,7 @@ class DefinitionCatalog:
     changed: by name and version, by ("task", name), or by ("<kind> document", name).
     `job_types` are the types of tasks that are jobs, and of which type of resource; `cancel_graces` are the
     resources whose jobs get another time than usual to be cancelled in, in seconds.
+    `registered_ms` is when a version was last registered, on the elapsed clock, by name and version.
     `unreadable` are registered versions that are damaged in the database, by "name version n", and why.
     """
 
@@ -50,6 +51,7 @@ class DefinitionCatalog:
         self.functions: dict[str, str] = dict(functions or {})
         self.documents: dict[str, dict[str, JsonObject]] = {}
         self.times_ms: dict[tuple[str, str | int], tuple[int, int]] = {}
+        self.registered_ms: dict[tuple[str, int], int] = {}
         self.job_types: dict[str, str] = {}
         self.cancel_graces: dict[str, float] = {}
         self.unreadable: dict[str, str] = {}
@@ -135,17 +137,25 @@ class DefinitionCatalog:
 
 
 def evolve_catalog(
-    catalog: DefinitionCatalog, event: ev.Event, definitions: Mapping[str, WorkflowDefinition]
+    catalog: DefinitionCatalog,
+    event: ev.Event,
+    definitions: Mapping[str, WorkflowDefinition],
+    elapsed_ms: int = 0,
 ) -> None:
-    """The catalog after one of its events; `definitions` holds the bodies that events name by hash."""
+    """The catalog after one of its events, which was recorded at that moment of the elapsed clock.
+
+    `definitions` holds the bodies that events name by hash.
+    """
     catalog.seq += 1
     match event:
         case ev.WorkflowRegistered(name, version, definition, _, at_ms):
             catalog.workflows.setdefault(name, {})[version] = definitions[definition]
             catalog.unreadable.pop(f"{name} version {version}", None)
             _dated(catalog, (name, version), at_ms)
+            catalog.registered_ms[name, version] = elapsed_ms
         case ev.WorkflowUnregistered(name, version):
             versions = catalog.workflows.get(name, {})
+            catalog.registered_ms.pop((name, version), None)
             versions.pop(version, None)
             catalog.times_ms.pop((name, version), None)
             if not versions:

@@ -21,8 +21,8 @@ from asyncflow.decide.step import Context
 from asyncflow.decide.wanted import attempt_start
 from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.effects import RunAttempt
-from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered
-from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input
+from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered, WorkflowRegistered
+from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input, MigrateExecution
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resources import ResourceLimit
@@ -36,6 +36,7 @@ from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import Attempts, LocalFunction
 from asyncflow.runtime.carry import Carry
 from asyncflow.runtime.clock import Clock, SystemClock, breathe
+from asyncflow.runtime.code_changes import CodeChanges
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
@@ -164,6 +165,7 @@ class Engine:
             woken=self.turns.wake,
             is_stopped=lambda: self.turns.failure is not None,
         )
+        self.code_changes = self._code_changes()
         self._task_logs = TaskLogs(self.logs, lambda: self.clock.now().wall_ms)
         self.turns.recorded = self._task_logs.committed
         self.admission = Admission()
@@ -320,6 +322,8 @@ class Engine:
                 interrupted = AttemptInterrupted(number, "the engine was restarted", start)
                 self.turns.report(state.execution_id, interrupted)
         self.turns.report(state.execution_id, Evaluate())
+        if self.code_changes is not None:
+            self.code_changes.recovered(state)
 
     async def _load(self, streams: Sequence[str]) -> dict[str, Loaded]:
         loaded = await recovery.load_many(self._store, self.catalog, streams)
@@ -337,7 +341,10 @@ class Engine:
 
     async def submit(self, stream: str, given: Input, *, size: int = 0) -> ExecutionState:
         """Have a command decided and committed; see `Turns.submit`."""
-        return await self.turns.submit(stream, given, size=size)
+        state = await self.turns.submit(stream, given, size=size)
+        if self.code_changes is not None and isinstance(given, MigrateExecution):
+            self.code_changes.migrated(state)
+        return state
 
     async def state(self, stream: str) -> ExecutionState:
         """The state of an execution; see `Reading.state`."""
@@ -389,11 +396,17 @@ class Engine:
             StoreError, ShuttingDown: as `Turns.check_open`; nothing changed.
         """
         self.turns.check_open()
-        evolve_catalog(self.catalog, event, definitions or {})
+        evolve_catalog(self.catalog, event, definitions or {}, self.turns.moment().elapsed_ms)
         if isinstance(event, TaskRegistered | TaskUnregistered):
             self.limits_changed(event.name)
         self.carry.catalog_changed(event)
         await asyncio.shield(self.turns.record_catalog([event], recovery.CATALOG_STREAM))
+        if self.code_changes is not None and isinstance(event, WorkflowRegistered):
+            self.code_changes.registered(event.name)
+
+    def _code_changes(self) -> CodeChanges | None:
+        kept = self.kept_resources
+        return None if kept is None else CodeChanges(self.catalog, self.turns.states, kept, self.turns.report)
 
 
 _SLICE = 200  # executions taken up before others get the loop

@@ -58,7 +58,7 @@ async def fold_catalog(journal: Journal, catalog: DefinitionCatalog, history: Se
                 event = ev.WorkflowUnregistered(event.name, event.version)
         elif isinstance(event, ev.WorkflowUnregistered):
             catalog.unreadable.pop(f"{event.name} version {event.version}", None)
-        evolve_catalog(catalog, event, definitions)
+        evolve_catalog(catalog, event, definitions, recorded.at_ms)
     for place, why in catalog.unreadable.items():
         log.error("definition cannot be read", extra={"definition": place, "reason": why})
 
