@@ -5,7 +5,7 @@ The rules, which the property tests hold:
 - An instance is reserved by the open attempts and jobs on it, and only an active one can be reserved. Who
   decides here and who reserves are one loop, so between looking and deciding nobody can come.
 - Nothing is destroyed but out of `draining`, with nobody on it, and after the service itself was asked in
-  that state. Work of others found there opens an idle one again, and holds up the end of any other.
+  that state; or when the service said that it is gone or going, and who is on it is told so at once. Work of others found there opens an idle one again, and holds up the end of any other.
 - `destroying` has no way back: whoever comes then waits for another instance.
 - Instances are created one per intent, and a further one only when all that there are, or will be, are full.
 
@@ -233,8 +233,8 @@ def drain_instance(state: ResourceState, number: int, *, cause: str, reason: str
     return [ev.InstanceDraining(number, cause, state.fence + 1, reason)]
 
 
-def decide_instance(
-    state: ResourceState, number: int, decision: str, *, handle: str, by: str
+def decide_instance(  # noqa: PLR0913 - what a person says, by name
+    state: ResourceState, number: int, decision: str, *, handle: str, by: str, reason: str = ""
 ) -> list[ResourceEvent]:
     """Say whether an instance is there that nobody knows of: `adopt` a handle, or `absent`.
 
@@ -249,7 +249,8 @@ def decide_instance(
     if instance.phase != "undecided":
         raise Conflict(f"instance {state.name}/{number} is {instance.phase}")
     if decision == "absent":
-        return [ev.InstanceGone(number, f"it was never there, says {by or 'somebody'}")]
+        why = f": {reason}" if reason else ""
+        return [ev.InstanceGone(number, f"it was never there, says {by or 'somebody'}{why}")]
     if decision != "adopt" or not handle:
         raise InvalidInput("absent, or adopt with a handle, expected", field="decision")
-    return [ev.InstanceCreated(number, handle, adopted=True)]
+    return [ev.InstanceCreated(number, handle, adopted=True, by=by, reason=reason)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from asyncflow.decide.lifecycle import Terms
-from asyncflow.decide.lifecycle_evolve import creation_delay_ms
+from asyncflow.decide.lifecycle_evolve import LOST, creation_delay_ms
 from asyncflow.model import resource_events as ev
 from asyncflow.model.resource_events import ResourceEvent
 from asyncflow.model.resource_state import Instance, ResourceState
@@ -171,8 +171,9 @@ def checked(
 def _gone(instance: Instance, status: Standing, terms: Terms, now_ms: int) -> list[ResourceEvent]:
     if instance.phase == "created" and now_ms < instance.since_ms + terms.listing_lag_ms:
         return []  # not listed yet
-    is_ours = instance.phase == "destroying"
-    return [ev.InstanceGone(instance.number, status.reason or "the service does not know it", not is_ours)]
+    is_lost = instance.cause == LOST
+    reason = instance.reason if is_lost else status.reason or "the service does not know it"
+    return [ev.InstanceGone(instance.number, reason, is_lost or instance.phase != "destroying")]
 
 
 def _broken(
@@ -208,11 +209,15 @@ def destroyed(state: ResourceState, number: int, *, terms: Terms, now_ms: int) -
 
 
 def lost(state: ResourceState, number: int, reason: str) -> list[ResourceEvent]:
-    """Somebody was told that the instance is gone or going; it takes nothing more."""
+    """Somebody was told that the instance is gone or going: who is on it leaves, and it is made sure of.
+
+    One that is only going could go on with their work beside the attempts that replace it, so it is
+    destroyed, which is safe for one that is gone, and looked at until it is.
+    """
     instance = state.instances.get(number)
-    if instance is None or not instance.handle:
+    if instance is None or not instance.handle or instance.phase == "destroying":
         return []
-    return [ev.InstanceGone(number, reason, by_itself=instance.phase != "destroying")]
+    return [ev.InstanceDestroying(number, LOST, state.fence + 1, reason)]
 
 
 def failed(

@@ -14,6 +14,8 @@ from asyncflow.model.resource_state import Instance, InstancePhase, ResourceStat
 
 FIRST_DELAY_MS = 5_000
 MOST_DELAY_MS = 300_000
+LOST = "lost"
+"""The cause of the end of an instance that a service said is gone or going."""
 
 
 def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> None:
@@ -40,7 +42,7 @@ def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> N
             state.tries, state.retry_ms, state.error = tries, retry_ms, reason
         case ev.InstanceGone(number, reason):
             gone = state.instances.pop(number, None)
-            if gone is not None and not gone.ready_ms and gone.cause in {"", "broken"}:
+            if gone is not None and not gone.ready_ms and gone.cause in {"", "broken", LOST}:
                 state.tries += 1
                 state.retry_ms, state.error = at_ms + creation_delay_ms(state.tries), reason
         case ev.DoubleDestroyed(_, handle):

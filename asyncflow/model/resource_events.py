@@ -71,11 +71,16 @@ class InstanceAskedAgain(NamedTuple):
 
 
 class InstanceCreated(NamedTuple):
-    """The service has it under this handle. `adopted`: it was found by its token, or named by a person."""
+    """The service has it under this handle. `adopted`: it was found by its token, or named by a person.
+
+    `by` and `reason` are that person's.
+    """
 
     number: int
     handle: str
     adopted: bool = False
+    by: str = ""
+    reason: str = ""
 
 
 class InstanceRefused(NamedTuple):
@@ -120,7 +125,10 @@ class InstanceBack(NamedTuple):
 
 
 class InstanceDestroying(NamedTuple):
-    """The intent: nobody uses it, the service was asked, and it is destroyed now. There is no way back."""
+    """The intent: nobody uses it, the service was asked, and it is destroyed now. There is no way back.
+
+    With the cause `lost` the service said that it is gone or going, and who was on it left.
+    """
 
     number: int
     cause: str

@@ -161,6 +161,9 @@ class Keeper:
         for number in self._orphans:
             self._around.lost(self.name, f"{self.name}/{number}", "the instance is gone")
         self._orphans.clear()
+        for instance in self.state.instances.values():
+            if instance.phase == "destroying" and instance.reserved:  # it was lost, and they were not told
+                self._around.lost(self.name, f"{self.name}/{instance.number}", instance.reason)
         if self.has_instances:
             self.record(lifecycle_calls.unknown_after_restart(self.state, self.terms))
         self.stir()
@@ -207,7 +210,7 @@ class Keeper:
             before = self.state.instances.get(getattr(event, "number", 0))
             evolve_resource(self.state, event, at_ms)
             self.counts[type(event).__name__] += 1
-            if isinstance(event, ev.InstanceGone) and before is not None and before.reserved:
+            if isinstance(event, ev.InstanceGone | ev.InstanceDestroying) and before and before.reserved:
                 lost.append((event.number, event.reason))
         facts = {"resource": self.name, "events": [[type(each).__name__, *each] for each in events]}
         log.info("resource changed", extra=facts)

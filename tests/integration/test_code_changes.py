@@ -112,23 +112,21 @@ async def test_drain_replaces_the_instance_once_its_old_jobs_ended(tmp_path: Pat
     assert bench.clusters.destroyed[0] == "j-1"
 
 
-@pytest.mark.parametrize("is_before", [True, False])
-async def test_engine_that_ended_before_it_acted_acts_at_its_next_start(
-    tmp_path: Path, is_before: bool
-) -> None:
+@pytest.mark.parametrize("came", ["before", "after"])
+async def test_engine_that_ended_before_it_acted_acts_at_its_next_start(tmp_path: Path, came: str) -> None:
     """A version that came before the job changes nothing of it; one that came after does, once."""
     bench = _bench(tmp_path, "cancel")
     async with bench.engine() as service:
         service.engine.code_changes = None  # as if the process had ended right after the commit
         await service.register_workflow(_version(1))
-        if is_before:
+        if came == "before":
             await service.register_workflow(_version(2))
             await bench.clock.advance(1)
         execution = await service.start(StartRequest("w", version=1))
         await _submitted(bench, service, execution)
-        if not is_before:
+        if came == "after":
             await service.register_workflow(_version(2))
     async with bench.engine() as service:
         state = await bench.end(service, execution)
     assert state.status == COMPLETED
-    assert len(bench.clusters.submitted) == (1 if is_before else 2)
+    assert len(bench.clusters.submitted) == (1 if came == "before" else 2)

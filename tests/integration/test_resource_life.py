@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from asyncflow.app.service import Service
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.values import JsonObject
+from asyncflow.plugins.jobs import InstanceWord
 from asyncflow.runtime.resources import Resources
 from tests.integration.job_support import job
 from tests.integration.resource_support import ClusterBench
@@ -124,17 +127,38 @@ async def test_work_of_others_opens_an_idle_cluster_again(tmp_path: Path) -> Non
     assert bench.clusters.destroyed == ["j-1"]
 
 
-async def test_jobs_of_a_cluster_that_died_go_on_another_without_a_retry(tmp_path: Path) -> None:
-    """R56: the check finds it gone; the task has no retries and completes all the same."""
+@pytest.mark.parametrize("stands", ["gone", "ready"])
+async def test_jobs_of_a_lost_cluster_go_on_another_without_a_retry(
+    tmp_path: Path, stands: InstanceWord
+) -> None:
+    """R56: the task has no retries and completes; one that is only going is destroyed, and looked at."""
     bench = ClusterBench(tmp_path / "a.db")
     async with bench.engine() as service:
         execution = await bench.start(service, _workflow())
         await bench.clock.run(lambda: bool(bench.clusters.submitted), seconds=300)
-        bench.clusters.stands["j-1"] = "gone"
+        bench.clusters.stands["j-1"] = stands
         _resources(service).instance_gone("emr", "emr/1", "the spot market took it")
         state = await bench.end(service, execution)
+        counts = _resources(service).keepers["emr"].counts
+        await bench.clock.run(lambda: counts["InstanceGone"] > 0, seconds=300)
         gone = [each for each in await _history(bench, service) if each["event"] == "InstanceGone"]
 
     assert state.status == COMPLETED
     assert [each for each, _ in bench.clusters.submitted] == ["j-1", "j-2"]
+    assert bench.clusters.destroyed[0] == "j-1"
     assert [(each["reason"], each["by_itself"]) for each in gone] == [("the spot market took it", True)]
+
+
+async def test_engine_that_ended_when_a_cluster_was_lost_has_its_jobs_go_on_elsewhere(tmp_path: Path) -> None:
+    """The loss is recorded, and the process ended before the jobs were told."""
+    bench = ClusterBench(tmp_path / "a.db")
+    async with bench.engine() as service:
+        execution = await bench.start(service, _workflow())
+        await bench.clock.run(lambda: bool(bench.clusters.submitted), seconds=300)
+        _resources(service).around.lost = lambda *_: None
+        _resources(service).instance_gone("emr", "emr/1", "the spot market took it")
+        await _resources(service).durable("emr")
+    async with bench.engine() as service:
+        state = await bench.end(service, execution)
+    assert state.status == COMPLETED
+    assert [each for each, _ in bench.clusters.submitted] == ["j-1", "j-2"]
