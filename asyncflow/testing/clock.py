@@ -165,8 +165,8 @@ class VirtualClock:
         engine = self._engine
         if engine is None:
             return False
-        under_way = engine.attempts.count + engine.jobs.calls
-        is_so = under_way > self._sleeping or engine.carry.waiting > 0
+        under_way = engine.attempts.count + engine.jobs.calls + engine.carry.waiting
+        is_so = under_way > self._sleeping
         if is_so and self._look_again is None:
             # An attempt that was broken off ends without a report, so nobody would look again.
             self._look_again = asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._wake)
@@ -233,7 +233,7 @@ class VirtualClock:
         self._wake()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep virtual seconds, in a task function on the loop; other waiting holds virtual time up."""
+        """Sleep virtual seconds, in a task function or a manager on the loop; other waiting holds time up."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def wake() -> None:
