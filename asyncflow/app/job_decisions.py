@@ -1,12 +1,12 @@
-"""What a person says of a job that nobody could tell about: read from a request, and handed to its execution.
+"""What a person says of a job or an instance that nobody could tell about, as a request says it.
 
-What follows from it is in `decide/jobs`; such jobs are listed by `app/resources`.
+What follows from it is in `decide/jobs` and `decide/lifecycle`; such jobs are listed by `app/resources`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from asyncflow.app.payloads import check_texts
 from asyncflow.app.service import Service
@@ -18,6 +18,27 @@ from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS
 
 _KEYS = ("decision", "handle", "output", "reason", "serial")
+_OF_INSTANCES = ("adopt", "absent")
+
+
+class InstanceDecision(NamedTuple):
+    """What a person says of an instance: `adopt` with its handle, or `absent`."""
+
+    decision: str
+    handle: str
+    reason: str
+
+
+def read_instance_decision(body: Mapping[str, object]) -> InstanceDecision:
+    """Read what is said of an instance; raises InvalidInput where it is no decision that there is."""
+    _check_keys(body, ("decision", "handle", "reason"))
+    decision = body.get("decision")
+    if decision not in _OF_INSTANCES:
+        raise InvalidInput(f"one of {', '.join(_OF_INSTANCES)} is expected", field="decision")
+    handle = _text(body, "handle").strip()
+    if bool(handle) != (decision == "adopt"):
+        raise InvalidInput("a handle is given with adopt, and with nothing else", field="handle")
+    return InstanceDecision(str(decision), handle, _text(body, "reason"))
 
 
 async def decide_job(
@@ -37,9 +58,7 @@ async def decide_job(
 
 
 async def _read(service: Service, body: Mapping[str, object], by: str) -> DecideJob:
-    for key in body:
-        if key not in _KEYS:
-            raise InvalidInput(f"no such member; there are {', '.join(_KEYS)}", field=key)
+    _check_keys(body, _KEYS)
     decision = body.get("decision")
     if decision not in get_args(Decision):
         raise InvalidInput(f"one of {', '.join(get_args(Decision))} is expected", field="decision")
@@ -53,6 +72,12 @@ async def _read(service: Service, body: Mapping[str, object], by: str) -> Decide
         raise InvalidInput("a whole number from 0 is expected", field="serial")
     checked, _ = await service.accepted_payload(output or {}, "output")
     return DecideJob(0, str(decision), serial, handle, checked, reason, by)
+
+
+def _check_keys(body: Mapping[str, object], known: tuple[str, ...]) -> None:
+    for key in body:
+        if key not in known:
+            raise InvalidInput(f"no such member; there are {', '.join(known)}", field=key)
 
 
 def _text(body: Mapping[str, object], key: str) -> str:

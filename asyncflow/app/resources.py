@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from asyncflow.app.documents import Documents
+from asyncflow.app.job_decisions import read_instance_decision
 from asyncflow.app.resource_config import check_resource, parse_resource
 from asyncflow.app.resource_views import is_used, jobs_of, shown_settings
 from asyncflow.app.service import Service
@@ -201,6 +202,27 @@ class Resources:
                 await self._documents.save(name, settings_to_json(after), created_by=by)
             await self._configure(name, after, by=by, reason=reason)
         return self.get(name)
+
+    async def decide_instance(
+        self, name: str, number: int, body: Mapping[str, object], *, by: str = ""
+    ) -> JsonObject:
+        """Say whether an instance is there that nobody can tell about; durable at return.
+
+        Args:
+            body: `decision`: `adopt`, with the `handle` that the service gave it, or `absent`; `reason`.
+
+        Raises:
+            NotFound: there is no such resource or instance.
+            Conflict: it is known how the instance stands.
+            InvalidInput: the body says no decision that there is.
+        """
+        said = read_instance_decision(body)
+        await self._kept.decide_instance(
+            name, number, said.decision, handle=said.handle, by=by, reason=said.reason
+        )
+        if name in self.names():
+            return self.get(name)
+        return {**self._kept.describe(name), "source": "undeclared", "state": "removed"}
 
     async def _configure(self, name: str, settings: ResourceSettings, *, by: str, reason: str = "") -> None:
         """Have the engine keep to these settings; one that is drained stays so. Durable at return."""

@@ -87,6 +87,7 @@ TASK_FIELDS: Mapping[str, Field] = {
     "taskDefName": Field("name", Kind.TEXT),
     "referenceTaskName": Field("reference", Kind.TEXT),
     "status": Field("status", Kind.STATUS),
+    "state": Field("state", Kind.TEXT),
     "scheduledTime": Field("scheduled_at_ms", Kind.TIME),
     "startTime": Field("started_at_ms", Kind.TIME),
     "updateTime": Field("updated_at_ms", Kind.TIME),
@@ -282,6 +283,7 @@ def _task_summary(found: TaskFound) -> JsonObject:
         "taskId": row.task_id,
         "workflowPriority": found.priority,
         "domain": row.domain or None,
+        "asyncflow": {"state": row.state} if row.state != row.status else None,
     }
     return {key: value for key, value in body.items() if value is not None}
 

@@ -112,6 +112,27 @@ def resize(  # noqa: PLR0913 - one parameter per option
 
 @click.command()
 @_name
+@click.argument("number", metavar="NUMBER", type=click.IntRange(1))
+@click.argument("decision", type=click.Choice(["adopt", "absent"]))
+@click.argument("handle", default="")
+@_reason
+@server_option
+def decide(*, name: str, number: int, decision: str, handle: str, reason: str, server: str) -> None:
+    """Say whether an instance is there of which nobody can tell whether it was created.
+
+    adopt HANDLE: it is there, go on with it. absent: it is not there, another one may be made.
+    """
+    if bool(handle) != (decision == "adopt"):
+        raise CommandFailed("a handle goes with adopt, and with nothing else")
+    body: dict[str, object] = {"decision": decision, "reason": reason}
+    if handle:
+        body["handle"] = handle
+    found = send(server, "POST", *_path(name, "instances", str(number), "decide"), body=body)
+    said(f"{name} is {as_object(found.json).get('state')}")
+
+
+@click.command()
+@_name
 @_limit
 @_offset
 @server_option
@@ -168,5 +189,5 @@ def delete(*, name: str, yes: bool, server: str) -> None:
     said(f"{name} is deleted")
 
 
-VERBS = (get, drain, resume, resize, history, jobs, apply, delete)
+VERBS = (get, drain, resume, resize, decide, history, jobs, apply, delete)
 """What `asyncflow resource` does with one resource."""

@@ -83,6 +83,7 @@ def task() -> None:
     type=click.Choice(_STATUSES, case_sensitive=False),
     help="Only this status; may be given several times.",
 )
+@click.option("--state", default="", metavar="WORD", help="Only in this true state, such as NEEDS_DECISION.")
 @click.option("--name", default="", help="Only tasks of this definition.")
 @click.option("--query", default="", metavar="QUERY", help="Only those that it finds.")
 @click.option("--free-text", default="", metavar="WORDS", help="Only with these words.")
@@ -96,6 +97,7 @@ def list_(  # noqa: PLR0913 - one parameter per option
     *,
     execution_id: str,
     statuses: tuple[str, ...],
+    state: str,
     name: str,
     query: str,
     free_text: str,
@@ -105,7 +107,7 @@ def list_(  # noqa: PLR0913 - one parameter per option
     output: Format,
 ) -> None:
     """List the tasks of the execution ID in their order; without ID those of all, scheduled last first."""
-    if execution_id and not (name or query or free_text):
+    if execution_id and not (state or name or query or free_text):
         found = fetch(
             server, "api", "workflow", execution_id, "tasks", start=offset, count=limit, status=list(statuses)
         )
@@ -113,6 +115,7 @@ def list_(  # noqa: PLR0913 - one parameter per option
         asked = joined(
             f"workflowId = {quoted(execution_id)}" if execution_id else "",
             f"status IN ({', '.join(statuses)})" if statuses else "",
+            f"state = {quoted(state)}" if state else "",
             f"taskDefName = {quoted(name)}" if name else "",
             query,
         )
@@ -133,6 +136,13 @@ def _row(row: JsonObject) -> dict[str, object]:
         "workflowId": row.get("workflowInstanceId") or row.get("workflowId"),
         "reason": row.get("reasonForIncompletion"),
     }
+
+
+def _status(row: JsonObject) -> str:
+    """Conductor's word, and the true state where that says more."""
+    status, ours = str(row.get("status")), row.get("asyncflow")
+    state = ours.get("state") if isinstance(ours, dict) else None
+    return status if state in {None, status} else f"{status} {state}"
 
 
 @task.command()

@@ -53,6 +53,7 @@ class Call:
     __slots__ = (
         "_body",
         "_content",
+        "_given_reason",
         "_received",
         "_values",
         "caller",
@@ -77,6 +78,7 @@ class Call:
         """Made once per request, by the server."""
         self._received, self._values, self._body = received, values, body or _NO_BODY
         self._content: bytes | None = None
+        self._given_reason = ""
         self.services, self.caller, self.path, self.closing = services, caller, path, closing
 
     # --- what the audit tells of it -------------------------------------------------------------
@@ -88,9 +90,13 @@ class Call:
 
     @property
     def reason(self) -> str:
-        """The parameter `reason`, if the route has one."""
-        value = self._values.get("reason")
+        """The parameter `reason`, if the route has one; or what the handler gave."""
+        value = self._given_reason or self._values.get("reason")
         return value if isinstance(value, str) else ""
+
+    def give_reason(self, *said: object) -> None:
+        """Have the audit tell why, where the reason is in the body: the texts of these, in one line."""
+        self._given_reason = ": ".join(each for each in said if isinstance(each, str) and each)
 
     # --- parameters -----------------------------------------------------------------------------
 

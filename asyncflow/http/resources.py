@@ -68,6 +68,9 @@ routes = Routes(
         ),
         "ResourceEvents": shape({"totalHits": NUMBER, "events": listed(MAP)}, "totalHits", "events"),
         "ResourceJobs": shape({"totalHits": NUMBER, "jobs": listed(MAP)}, "totalHits", "jobs"),
+        "InstanceDecision": shape(
+            {"decision": one_of("adopt", "absent"), "handle": TEXT, "reason": TEXT}, "decision", closed=True
+        ),
         "JobDecision": shape(
             {
                 "decision": one_of(*_DECISIONS),
@@ -191,6 +194,25 @@ async def resize_resource(call: Call) -> Reply:
     return reply_json(await call.services.resources.resize(name, sizes, by=by, reason=reason))
 
 
+@routes.post(
+    "/api/asyncflow/resources/{name}/instances/{number}/decide",
+    role=OPERATOR,
+    body=json_body("InstanceDecision"),
+    answers=json_answer("Resource"),
+    errors=(404, 409),
+)
+async def decide_instance(call: Call) -> Reply:
+    """Say whether an instance is there of which nobody can tell whether it was created.
+
+    `adopt`: it is there, under `handle`. `absent`: it is not there.
+    """
+    name, instance = call.path["name"], call.path_number("number")
+    body = await call.json_object()
+    call.give_reason(body.get("decision"), body.get("handle"), body.get("reason"))
+    found = await call.services.resources.decide_instance(name, instance, body, by=call.caller.name)
+    return reply_json(found)
+
+
 def _sizes(body: Mapping[str, object]) -> dict[str, int]:
     instances = body.get("instances", {})
     if not isinstance(instances, dict):
@@ -225,6 +247,7 @@ async def decide(call: Call) -> Reply:
     `complete`: it ended so, with `output`.
     """
     body = await call.json_object()
+    call.give_reason(body.get("decision"), body.get("handle"), body.get("reason"))
     services = call.services
     found = await decide_job(
         services.executions, services.workers, call.path["id"], body, by=call.caller.name

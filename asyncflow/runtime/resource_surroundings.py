@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asyncflow.model.events import Event
+from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.turn import Moment
 from asyncflow.plugins.surroundings import CommandRules, HttpCalls
@@ -26,6 +27,7 @@ class Surroundings:
         record: have events of a stream recorded from this place on; done when they are durable.
         is_stopped: whether nothing is recorded any more.
         set_limit: have a limit hold, and who fits it begin.
+        configured: told of the settings of a resource, at the start and when they change.
         waiting: how many wait at a resource, and the first of them, for people.
         lost: told of an instance that is gone with somebody on it.
         set_timer: have `on_time` called for a resource then; None for not at all.
@@ -38,6 +40,7 @@ class Surroundings:
     record: Callable[[list[Event], str, int], asyncio.Future[None]]
     is_stopped: Callable[[], bool]
     set_limit: Callable[[str, ResourceLimit | None], None]
+    configured: Callable[[str, ResourceSettings], None] = lambda _name, _settings: None
     waiting: Callable[[str], tuple[int, str]] = lambda _: (0, "")
     lost: Callable[[str, str, str], None] = lambda _name, _instance, _reason: None
     set_timer: Callable[[str, int | None], None] = lambda _name, _due: None

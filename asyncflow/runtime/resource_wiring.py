@@ -96,6 +96,9 @@ def resources_of(engine: Engine) -> Resources:
     def set_limit(name: str, limit: ResourceLimit | None) -> None:
         engine.carry.set_limit(name, limit)
 
+    def configured(name: str, said: ResourceSettings) -> None:
+        engine.catalog.cancel_graces[name] = said.cancel_grace_s
+
     def lost(name: str, instance: str, reason: str) -> None:
         engine.jobs.instance_lost(name, instance, reason)
 
@@ -110,6 +113,7 @@ def resources_of(engine: Engine) -> Resources:
         record=turns.record_catalog,
         is_stopped=lambda: turns.failure is not None or turns.inbox.is_closed,
         set_limit=set_limit,
+        configured=configured,
         waiting=lambda name: _waiting(engine, name),
         lost=lost,
         set_timer=set_timer,

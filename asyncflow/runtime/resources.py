@@ -193,6 +193,7 @@ class Resources:
         await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
 
     def _note_settings(self, keeper: Keeper, *, by: str) -> None:
+        self.around.configured(keeper.name, keeper.settings)
         now = (keeper.settings.type, settings_shown(keeper.settings))
         is_bare = keeper.settings.type == LIMIT and by == "configuration" and not keeper.state.seq
         if keeper.state.configured != now and not is_bare:
@@ -258,13 +259,14 @@ class Resources:
         await self._changed(keeper, lifecycle.resize(least, most, by=by, reason=reason))
 
     async def decide_instance(
-        self, name: str, number: int, decision: str, *, handle: str = "", by: str = ""
+        self, name: str, number: int, decision: str, *, handle: str = "", by: str = "", reason: str = ""
     ) -> None:
         """Say whether an undecided instance is there. Raises as `lifecycle.decide_instance`."""
         keeper = self._keeper(name)
-        await self._changed(
-            keeper, lifecycle.decide_instance(keeper.state, number, decision, handle=handle, by=by)
+        events = lifecycle.decide_instance(
+            keeper.state, number, decision, handle=handle, by=by, reason=reason
         )
+        await self._changed(keeper, events)
 
     async def _changed(self, keeper: Keeper, events: Sequence[ResourceEvent]) -> None:
         keeper.record(events)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic_core import to_json
 
+from asyncflow.decide.job_view import state_of
 from asyncflow.decide.scope import task_type
 from asyncflow.ids import task_id
 from asyncflow.model.state import ExecutionState, TaskState
@@ -66,7 +67,7 @@ def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
         task.name or task.node.name,
         task_type(task),
         task.status,
-        task.state or task.status,
+        _true_state(state, task),
         task.retry_count,
         task.iteration,
         task.scheduled_ms,
@@ -80,3 +81,9 @@ def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
         1 if task.superseded else 0,
         task.domain or "",
     )
+
+
+def _true_state(state: ExecutionState, task: TaskState) -> str:
+    """Its own word, that of the job it waits for, or Conductor's."""
+    job = state.jobs.get(state.job_of.get(task.number, 0)) if state.jobs else None
+    return task.state or task.status if job is None else state_of(job)
