@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from asyncflow.app.listener_config import ListenerSection, check_listener
 from asyncflow.app.resource_config import ResourceSection, check_resource
 from asyncflow.errors import ConfigurationError
+from asyncflow.model.io_rule import IoRule
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.plugins.registry import Registry
 from asyncflow.runtime.addresses import AddressPolicy
@@ -172,6 +173,19 @@ class SecretSection(Section):
             raise ConfigurationError(f"secrets.{name}: {self.file}: {reason}") from None
 
 
+class IoSection(Section):
+    """When the data volume of a task counts as unusual."""
+
+    unusual_factor: float = Field(default=0.0, ge=0, le=1_000_000)
+    """More than this times the median of its last runs, or less than that divided by it; 0 turns it off."""
+    runs: int = Field(default=20, ge=1, le=1_000)
+    least_runs: int = Field(default=5, ge=1, le=1_000)
+
+    def rule(self) -> IoRule:
+        """The same as the engine takes it."""
+        return IoRule(self.unusual_factor, self.runs, self.least_runs)
+
+
 class PluginsSection(Section):
     """What is installed and shall not be used."""
 
@@ -192,6 +206,7 @@ class Config(Section):
     scripts: ScriptsSection = ScriptsSection()
     commands: CommandsSection = CommandsSection()
     workers: WorkersSection = WorkersSection()
+    io: IoSection = IoSection()
     secrets: dict[str, SecretSection] = {}
     environment: dict[str, str] = {}
     """What `${workflow.env.NAME}` shows to every definition."""
@@ -236,6 +251,7 @@ class Config(Section):
             payload_folder=self.store.payloads,
             idempotency_life_s=self.store.idempotency_life_s,
             hand_out=self.workers.hand_out(),
+            io=self.io.rule(),
         )
 
     def store_settings(self) -> StoreSettings:

@@ -22,6 +22,7 @@ from asyncflow.plugins.listeners import CommittedEvent, Listener
 from asyncflow.plugins.listening import ListenerSettings
 from asyncflow.runtime.clock import comes_within, pause, stopwatch_s
 from asyncflow.runtime.engine import Engine
+from asyncflow.store.log_records import ResourceLine
 
 log = logging.getLogger("asyncflow.listeners")
 
@@ -194,6 +195,9 @@ class Listening:
         name = self.post.name
         log.error("event skipped", extra={"listener": name, "event_id": event.id, "reason": self.trouble})
         now_ms = self._engine.clock.now().wall_ms
+        said = f"{event.name} {event.id} was skipped after {self.tries} tries: {self.trouble}"
+        execution, task = (str(event.data.get(key, "")) for key in ("executionId", "taskId"))
+        self._engine.logs.put(ResourceLine(caller_of(name), now_ms, said, "ERROR", execution, task))
         entry = AuditEntry(now_ms, caller_of(name), "", event.name, SKIPPED, event.id, self.trouble, "failed")
         while not self._closing.is_set():
             try:

@@ -23,6 +23,7 @@ from asyncflow.app.listeners import Listeners
 from asyncflow.app.metric_families import FAMILIES
 from asyncflow.app.process_usage import process_usage
 from asyncflow.app.tallies import Tallies
+from asyncflow.app.volume_watch import VolumeWatch
 from asyncflow.model.turn import Turn
 from asyncflow.runtime.attempt_records import AttemptRecord, IoRecorded, MetricObserved
 from asyncflow.runtime.distribution import BYTES, COUNTS, Distribution
@@ -74,7 +75,7 @@ class Meters:
     Attributes:
         requests: what the REST surface counts.
         tallies: what committed events add up to.
-        listeners: whose counts are shown, where there are any.
+        listeners, watch: whose counts are shown, where there are any.
     """
 
     def __init__(self, engine: Engine, facts: StoreFacts) -> None:
@@ -83,6 +84,7 @@ class Meters:
         self.tallies = Tallies(engine.turns.states)
         self.author = AuthorMetrics()
         self.listeners: Listeners | None = None
+        self.watch: VolumeWatch | None = None
         self.loop_lag = Distribution()
         self.turn_inputs, self.turn_events = Distribution(COUNTS), Distribution(COUNTS)
         self.turn_bytes, self.turn_seconds = Distribution(BYTES), Distribution()
@@ -95,7 +97,7 @@ class Meters:
     def __enter__(self) -> Self:
         """Measure from here on."""
         self._engine.turns.listeners.append(self._turn)
-        self._engine.attempts.keep_record = self._record
+        self._keep, self._engine.attempts.keep_record = self._engine.attempts.keep_record, self._record
         self._look_again()
         return self
 
@@ -123,6 +125,7 @@ class Meters:
 
     def _record(self, execution_id: str, number: int, record: AttemptRecord) -> None:
         """An attempt told of data or a metric."""
+        self._keep(execution_id, number, record)
         if isinstance(record, MetricObserved):
             self.author.add(record)
         elif isinstance(record, IoRecorded):
@@ -158,6 +161,9 @@ class Meters:
         self._write_requests(page)
         if self.listeners is not None:
             self.listeners.write(page)
+        if self.watch is not None:
+            for workflow, count in self.watch.unusual.items():
+                page.write("asyncflow_task_io_unusual_total", count, workflow)
         page.write("asyncflow_author_metrics_dropped_total", self.author.dropped)
         return page.text() + "".join(f"{line}\n" for line in self.author.lines())
 

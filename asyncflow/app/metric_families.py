@@ -67,6 +67,7 @@ FAMILIES: tuple[Family, ...] = (
         "Data of one task of the type: mean, deviation, and that of the last one.",
         (*_TASK, "direction", "of"),
     ),
+    Family("asyncflow_task_io_unusual_total", "counter", "Data volumes beyond the usual.", ("workflow",)),
     # --- resources
     Family("asyncflow_resource_in_use", "gauge", "Weight in use.", ("resource",)),
     Family("asyncflow_resource_limit", "gauge", "Weight that may be in use; left out if any.", ("resource",)),

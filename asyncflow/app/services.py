@@ -31,6 +31,8 @@ from asyncflow.app.search import Search
 from asyncflow.app.service import Service
 from asyncflow.app.streams import Streams
 from asyncflow.app.version_counts import VersionCounts
+from asyncflow.app.volume_watch import VolumeWatch
+from asyncflow.app.volumes import Volumes
 from asyncflow.app.workers import Workers
 from asyncflow.errors import StoreError
 
@@ -57,6 +59,7 @@ class Services:
         resources: what is shared and limited.
         plugins: what is installed besides.
         listeners: who is told of committed events.
+        volumes: how much data tasks took in and gave out.
         routing: which version a start gets that names none.
         versions: how the versions of a workflow do.
     """
@@ -78,6 +81,7 @@ class Services:
     resources: Resources
     plugins: PluginCatalogue
     listeners: Listeners
+    volumes: Volumes
     routing: VersionRouting
     versions: VersionCounts
 
@@ -134,10 +138,13 @@ async def open_services(
             resources=Resources(service, opened),
             plugins=PluginCatalogue(engine.registry),
             listeners=listeners,
+            volumes=Volumes(engine, opened, opened),
             routing=service.routing,
             versions=VersionCounts(engine, opened, service.routing),
         )
         services.meters.listeners = listeners
+        services.meters.watch = VolumeWatch(engine, services.volumes)
+        services.meters.watch.open()
         await services.schedules.open()
         await services.handlers.open()
         async with listening(listeners):

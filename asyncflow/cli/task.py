@@ -41,6 +41,7 @@ from asyncflow.cli.remote import (
     when,
 )
 from asyncflow.cli.task_decide import decide
+from asyncflow.cli.task_io import io
 from asyncflow.errors import NotFound, ServerRefused
 from asyncflow.model.statuses import TASK_ENDED
 from asyncflow.model.values import JsonObject
@@ -299,6 +300,7 @@ def _say(server: str, named: tuple[str, str], status: str, output: JsonObject, r
 
 
 task.add_command(decide)
+task.add_command(io)
 
 
 @task.command()

@@ -27,6 +27,7 @@ from asyncflow.http import (
     task_updates,
     tasks,
     versions,
+    volumes,
     workflow,
     workflow_operations,
     workflow_search,
@@ -56,6 +57,7 @@ ALL: tuple[Routes, ...] = (
     versions.routes,
     plugins.routes,
     listeners.routes,
+    volumes.routes,
     resources.routes,
     logs.routes,
 )  # fmt: skip

@@ -23,6 +23,7 @@ from asyncflow.model.definition import WorkflowDefinition
 from asyncflow.model.effects import RunAttempt
 from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered, WorkflowRegistered
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input, MigrateExecution
+from asyncflow.model.io_rule import NO_IO_RULE, IoRule
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resources import ResourceLimit
@@ -104,6 +105,7 @@ class EngineSettings:
     idempotency_life_s: float = 7 * 86_400
     registry: Registry | None = None
     listeners: Mapping[str, ListenerSettings] = field(default_factory=dict)
+    io: IoRule = NO_IO_RULE
     callback_address: str = ""
     callback_key: bytes = field(default=b"", repr=False)
 
@@ -166,7 +168,7 @@ class Engine:
             is_stopped=lambda: self.turns.failure is not None,
         )
         self.code_changes = self._code_changes()
-        self._task_logs = TaskLogs(self.logs, lambda: self.clock.now().wall_ms)
+        self._task_logs = TaskLogs(self.logs, lambda: self.clock.now().wall_ms, self.turns.states)
         self.turns.recorded = self._task_logs.committed
         self.admission = Admission()
         self.supervisor = Supervisor()
@@ -211,6 +213,7 @@ class Engine:
             over=self.turns.wake,
         )
         self.attempts.keep_line = self._task_logs.keep
+        self.attempts.keep_record = self._task_logs.record
         self.carry = Carry(
             self.clock,
             self.attempts,

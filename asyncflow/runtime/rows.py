@@ -50,14 +50,19 @@ def execution_row(state: ExecutionState) -> ExecutionRow:
     )
 
 
+def io_bytes(task: TaskState) -> tuple[int, int]:
+    """The sizes of a record's input and output as JSON, measured now where no event told them."""
+    given, made = task.input_bytes, task.output_bytes
+    if not given and task.input:
+        given = len(to_json(task.input))
+    if not made and task.output:
+        made = len(to_json(task.output))
+    return given, made
+
+
 def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
     """The row of the view `task` for a record."""
-    size = task.output_bytes
-    if not size and task.output:
-        size = len(to_json(task.output))
-    input_bytes = task.input_bytes
-    if not input_bytes and task.input:
-        input_bytes = len(to_json(task.input))
+    input_bytes, size = io_bytes(task)
     return TaskRow(
         task_id(state.execution_id, task.number),
         state.execution_id,

@@ -72,7 +72,20 @@ class Firing(NamedTuple):
     reason: str = ""
 
 
-LogRow = TaskLine | ResourceLine | AuditEntry | Firing
+class TaskIo(NamedTuple):
+    """Data that a task read (`in`) or wrote (`out`), added to what is there.
+
+    `execution_id` is looked up in the views where it is ''.
+    """
+
+    task_id: str
+    direction: str
+    row_count: int
+    byte_count: int
+    execution_id: str = ""
+
+
+LogRow = TaskLine | ResourceLine | AuditEntry | Firing | TaskIo
 
 
 class LogBound(NamedTuple):
@@ -103,3 +116,6 @@ class Logs(Protocol):
 
     async def find_firings(self, conditions: Sequence[Where], page: Page) -> Found[Firing]:
         """Firings, the latest due first."""
+
+    async def find_io(self, conditions: Sequence[Where], page: Page) -> Found[TaskIo]:
+        """What tasks told of their data, by task and direction."""

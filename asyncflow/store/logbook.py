@@ -18,6 +18,7 @@ from asyncflow.store.log_records import (
     LogEntry,
     LogRow,
     ResourceLine,
+    TaskIo,
     TaskLine,
 )
 from asyncflow.store.views import View
@@ -42,6 +43,20 @@ AUDIT = View(
 FIRINGS = View(Firing._fields, Firing, source="schedule_firing", order="due_ms DESC, schedule")
 """Firings of schedules."""
 
+IO = View(TaskIo._fields, TaskIo, source="task_io", order="task_id, direction")
+"""What tasks told of their data."""
+
+_PUT_IO = """
+WITH given AS (
+  SELECT json_extract(value, '$[0]') AS task_id, json_extract(value, '$[1]') AS direction,
+    sum(json_extract(value, '$[2]')) AS row_count, sum(json_extract(value, '$[3]')) AS byte_count,
+    coalesce(nullif(max(json_extract(value, '$[4]')), ''),
+      (SELECT execution_id FROM task WHERE task_id = json_extract(value, '$[0]')), '') AS execution_id
+  FROM json_each(?) GROUP BY 1, 2)
+INSERT INTO task_io (task_id, direction, row_count, byte_count, execution_id)
+SELECT * FROM given WHERE execution_id NOT IN (SELECT stream FROM removal)
+ON CONFLICT (task_id, direction) DO UPDATE SET
+  row_count = row_count + excluded.row_count, byte_count = byte_count + excluded.byte_count"""
 _ENDS = """
 SELECT value,
   (SELECT number FROM task_log WHERE task_id = value ORDER BY number DESC LIMIT 1),
@@ -89,6 +104,7 @@ def write(db: sqlite3.Connection, rows: Sequence[LogRow], bound: LogBound) -> No
         (_PUT_RESOURCE_LINES, [row for row in rows if isinstance(row, ResourceLine)]),
         (_PUT_AUDIT, [row for row in rows if isinstance(row, AuditEntry)]),
         (_PUT_FIRINGS, [*firings.values()]),
+        (_PUT_IO, [row for row in rows if isinstance(row, TaskIo)]),
     ]
     bound_texts = [(sql, encode_json(values).decode()) for sql, values in statements if values]
     with transaction(db):

@@ -19,7 +19,7 @@ from asyncflow.model.turn import Recorded, Turn
 from asyncflow.store import audit, checks, logbook, reading, schema, texts, views, wal
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target
-from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, TaskLine
+from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, TaskIo, TaskLine
 from asyncflow.store.records import (
     FIRST_PAGE,
     Condition,
@@ -198,6 +198,10 @@ class SqliteReader:
     async def find_firings(self, conditions: Sequence[Where], page: Page) -> Found[Firing]:
         """Firings of schedules; see `Logs.find_firings`."""
         return await self._query(partial(logbook.FIRINGS.find, conditions=conditions, page=page))
+
+    async def find_io(self, conditions: Sequence[Where], page: Page) -> Found[TaskIo]:
+        """What tasks told of their data; see `Logs.find_io`."""
+        return await self._query(partial(logbook.IO.find, conditions=conditions, page=page))
 
     async def newest_pending_text(self) -> int:
         """The last change of a text that is not indexed; see `Views.newest_pending_text`."""

@@ -202,6 +202,18 @@ CREATE INDEX resource_log_resource ON resource_log (resource, at_ms);
 CREATE INDEX resource_log_execution ON resource_log (execution_id) WHERE execution_id <> '';
 CREATE INDEX resource_log_time ON resource_log (at_ms);
 
+-- What tasks told of the data they read and wrote, beyond input and output. Writer: the engine, in bulk.
+CREATE TABLE task_io (
+  task_id TEXT NOT NULL,        -- whose data it is
+  direction TEXT NOT NULL,      -- in or out
+  row_count INTEGER NOT NULL,   -- rows told of, summed up
+  byte_count INTEGER NOT NULL,  -- bytes told of, summed up
+  execution_id TEXT NOT NULL,   -- execution the task belongs to, '' if it was not known
+  PRIMARY KEY (task_id, direction)
+) WITHOUT ROWID;
+-- They go with their execution.
+CREATE INDEX task_io_execution ON task_io (execution_id);
+
 -- Who asked for what, and what came of it; append-only, without secret values. Writer: the surfaces.
 CREATE TABLE audit (
   number INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of writing, never reused

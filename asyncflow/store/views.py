@@ -242,12 +242,13 @@ _DELETE_TASKS_OF = "DELETE FROM task WHERE execution_id IN (SELECT value FROM js
 _DELETE_LOGS_OF = """
 DELETE FROM task_log WHERE execution_id IN
   (SELECT stream FROM removal WHERE stream IN (SELECT value FROM json_each(?)))"""
+_DELETE_IO_OF = _DELETE_LOGS_OF.replace("task_log", "task_io")
 
 
 def write(db: sqlite3.Connection, batch: ViewBatch) -> None:
     """Bring the views up to a turn; see `Views.write_views`."""
     statements = [
-        *((sql, batch.removed_executions) for sql in (*texts.FORGET, _DELETE_LOGS_OF)),
+        *((sql, batch.removed_executions) for sql in (*texts.FORGET, _DELETE_LOGS_OF, _DELETE_IO_OF)),
         (_DELETE_EXECUTIONS, batch.removed_executions),
         (_DELETE_TASKS_OF, batch.removed_executions),
         (_DELETE_TASKS, batch.removed_tasks),

@@ -1,0 +1,130 @@
+"""How much data a task of a workflow took in and gave out, run by run; from the database, so over restarts.
+
+Bytes of inputs and outputs are measured of every task; rows and bytes beyond them are what tasks told by
+`ctx.record_io`, workers by REST and services of their jobs. What is unusual is said in `volume_watch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from asyncflow.errors import InvalidInput, NotFound
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.engine import Engine
+from asyncflow.store.journal import Views
+from asyncflow.store.log_records import Logs, TaskIo
+from asyncflow.store.records import AnyOf, Condition, Page, TaskHit, Where
+
+MOST_RUNS = 1_000
+MEASURES = ("inputBytes", "outputBytes", "bytesIn", "bytesOut", "rowsIn", "rowsOut")
+"""What is measured: of input and output always, the others where somebody told them."""
+
+_MOST_COUNT = 1 << 53
+_WORDS = {"in": "In", "out": "Out"}
+
+
+class Run(NamedTuple):
+    """One attempt of a task that ended, and what is known of its data, by `MEASURES`."""
+
+    task_id: str
+    facts: JsonObject
+    measured: Mapping[str, int]
+
+
+class Volumes:
+    """The data volumes of one engine."""
+
+    def __init__(self, engine: Engine, views: Views, logs: Logs) -> None:
+        """Read these views and side tables, which the engine keeps up."""
+        self._engine, self._views, self._logs = engine, views, logs
+
+    async def history(self, workflow: str, ref: str, *, count: int = 50) -> JsonObject:
+        """The newest runs of a task, newest first, with the median of each measure.
+
+        Raises:
+            NotFound: no task of this reference name has ended in an execution of this workflow.
+
+        Cost: linear in the executions of the workflow.
+        """
+        runs = await self.runs(workflow, ref, count=count)
+        if not runs:
+            raise NotFound("ended task of this workflow", ref)
+        return {
+            "workflow": workflow,
+            "ref": ref,
+            "usual": dict(usual(run.measured for run in runs)),
+            "runs": [{**run.facts, **run.measured} for run in runs],
+        }
+
+    async def runs(self, workflow: str, ref: str, *, count: int) -> list[Run]:
+        """The newest runs of a task that ended, newest first; those in loops too."""
+        await self._engine.views_caught_up()
+        conditions: list[Where] = [
+            Condition("workflow_name", "=", (workflow,)),
+            AnyOf((Condition("reference", "=", (ref,)), Condition("reference", "starts", (f"{ref}__",)))),
+            Condition("ended_at_ms", ">", (0,)),
+        ]
+        page = Page(min(count, MOST_RUNS), 0, (("ended_at_ms", True),))
+        found = await self._views.find_tasks(conditions, page)
+        told = await self.told([hit.task.task_id for hit in found.rows])
+        return [_run(hit, told.get(hit.task.task_id, {})) for hit in found.rows]
+
+    async def told(self, tasks: Sequence[str]) -> dict[str, dict[str, int]]:
+        """By task id, what was told of rows and bytes beyond input and output."""
+        await self._engine.logs.flushed()
+        rows = (
+            await self._logs.find_io([Condition("task_id", "in", tuple(tasks))], Page(2 * len(tasks)))
+        ).rows
+        found: dict[str, dict[str, int]] = {}
+        for row in rows:
+            word = _WORDS[row.direction]
+            found.setdefault(row.task_id, {}).update(
+                {f"rows{word}": row.row_count, f"bytes{word}": row.byte_count}
+            )
+        return found
+
+    async def record(self, task_id: str, direction: object, *, rows: object = 0, bytes: object = 0) -> None:  # noqa: A002 - its unit
+        """Count data that a task elsewhere read (`in`) or wrote (`out`), added to what was told before.
+
+        Durable at return. An unknown task is no error, as for its log.
+
+        Raises:
+            InvalidInput: a count is no integer from 0, or the direction unknown.
+        """
+        if direction not in _WORDS:
+            raise InvalidInput('"in" or "out" is expected', field="direction")
+        told = TaskIo(task_id, str(direction), _count("rows", rows), _count("bytes", bytes))
+        await self._engine.logs.add(told)
+
+
+def usual(runs: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    """The median of each measure over the runs that have it."""
+    values: dict[str, list[int]] = {}
+    for measured in runs:
+        for name, value in measured.items():
+            values.setdefault(name, []).append(value)
+    return {name: round(median(values[name])) for name in MEASURES if name in values}
+
+
+def _run(hit: TaskHit, told: Mapping[str, int]) -> Run:
+    task = hit.task
+    facts: JsonObject = {
+        "executionId": task.execution_id,
+        "taskId": task.task_id,
+        "version": hit.workflow_version,
+        "status": task.status,
+        "iteration": task.iteration,
+        "retryCount": task.retry_count,
+        "endTime": task.ended_at_ms,
+    }
+    return Run(
+        task.task_id, facts, {"inputBytes": task.input_bytes, "outputBytes": task.output_bytes, **told}
+    )
+
+
+def _count(field: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_COUNT:
+        raise InvalidInput("a count from 0 is expected", field=field)
+    return value

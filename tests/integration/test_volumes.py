@@ -1,0 +1,127 @@
+"""Data volumes: measured of every task, told by functions, kept over restarts, and told when unusual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import asyncflow as af
+from asyncflow.app.options import EngineSettings
+from asyncflow.app.service import StartRequest
+from asyncflow.app.services import Services, open_services
+from asyncflow.errors import InvalidInput, NotFound
+from asyncflow.model.io_rule import IoRule
+from asyncflow.model.values import JsonObject
+from tests.integration.listener_support import Ear, settings_of
+from tests.integration.schedule_support import workflow
+from tests.integration.waiting import until
+
+
+@af.task(executor="loop")
+async def grow(size: int, ctx: af.TaskContext) -> dict[str, object]:
+    ctx.record_io(rows=size, bytes=10 * size, direction="out")
+    ctx.record_io(rows=1, direction="out")
+    return {"text": "x" * size}
+
+
+@af.task(executor="thread")
+def grow_in_thread(size: int, ctx: af.TaskContext) -> dict[str, object]:
+    ctx.record_io(rows=size)
+    return {"text": "x" * size}
+
+
+FUNCTIONS: Mapping[str, Any] = {each.name: each for each in (grow, grow_in_thread)}
+
+
+def grown(name: str = "grow") -> JsonObject:
+    task: JsonObject = {"name": name, "taskReferenceName": "g", "type": "SIMPLE"}
+    return workflow("w", {**task, "inputParameters": {"size": "${workflow.input.size}"}})
+
+
+async def ran(services: Services, size: int, name: str = "grow") -> str:
+    await services.executions.register_workflow(grown(name))
+    execution = await services.executions.start(StartRequest(name="w", input={"size": size}))
+    await services.executions.ended(execution)
+    return execution
+
+
+@pytest.mark.parametrize("name", ["grow", "grow_in_thread"])
+async def test_volumes_of_runs_are_kept_over_restarts(tmp_path: Path, name: str) -> None:
+    database = tmp_path / "a.db"
+    async with open_services(database, functions=FUNCTIONS) as services:
+        executions = [await ran(services, size, name) for size in (10, 20)]
+    async with open_services(database, functions=FUNCTIONS) as services:
+        executions.append(await ran(services, 30, name))
+        found: Any = await services.volumes.history("w", "g")
+        newest: Any = await services.volumes.history("w", "g", count=1)
+
+    runs = found["runs"]
+    extra = 1 if name == "grow" else 0
+    assert [run["executionId"] for run in runs] == executions[::-1]
+    assert [run["rowsOut"] for run in runs] == [size + extra for size in (30, 20, 10)]
+    assert [run["outputBytes"] for run in runs] == [size + len('{"text":""}') for size in (30, 20, 10)]
+    assert {run["inputBytes"] for run in runs} == {len('{"size":10}')}
+    assert found["usual"]["rowsOut"] == 20 + extra
+    assert len(newest["runs"]) == 1
+
+
+async def test_volumes_go_with_their_execution() -> None:
+    async with open_services(functions=FUNCTIONS) as services:
+        execution = await ran(services, 5)
+        await services.volumes.history("w", "g")
+        await services.executions.remove(execution)
+        with pytest.raises(NotFound):
+            await services.volumes.history("w", "g")
+
+
+async def test_a_worker_elsewhere_tells_by_the_id_of_its_task() -> None:
+    async with open_services(functions=FUNCTIONS) as services:
+        execution = await ran(services, 5)
+        found: Any = await services.volumes.history("w", "g")
+        task = found["runs"][0]["taskId"]
+        await services.volumes.record(task, "in", rows=7)
+        await services.volumes.record(task, "in", rows=1, bytes=2)
+        for wrong in ({"rows": -1}, {"bytes": 1.5}, {"rows": True}):
+            with pytest.raises(InvalidInput):
+                await services.volumes.record(task, "in", **wrong)  # type: ignore[arg-type]
+        with pytest.raises(InvalidInput):
+            await services.volumes.record(task, "sideways", rows=1)
+        again: Any = await services.volumes.history("w", "g")
+
+    assert execution == again["runs"][0]["executionId"]
+    assert (again["runs"][0]["rowsIn"], again["runs"][0]["bytesIn"]) == (8, 2)
+
+
+async def test_what_is_beyond_the_usual_is_told_once_and_also_after_a_restart(tmp_path: Path) -> None:
+    ear = Ear()
+    listeners = settings_of(ear, patterns=("task.io_unusual",)).listeners
+    settings = EngineSettings(listeners=listeners, io=IoRule(factor=3.0, runs=10, least_runs=4))
+    database = tmp_path / "a.db"
+    async with open_services(database, functions=FUNCTIONS, settings=settings) as services:
+        for size in (1000, 1100, 900, 1000, 1200):
+            await ran(services, size)
+    async with open_services(database, functions=FUNCTIONS, settings=settings) as services:
+        await ran(services, 1_050)
+        odd = await ran(services, 9_000)
+        await until(lambda: len(ear.heard) == 3)
+        assert services.meters.text().count('asyncflow_task_io_unusual_total{workflow="w"} 3') == 1
+
+    told = {(each.data["direction"], each.data["measure"]): each.data for each in ear.heard}
+    assert told.keys() == {("out", "bytes"), ("out", "rows"), ("out", "told_bytes")}
+    rows = told["out", "rows"]
+    assert (rows["executionId"], rows["ref"], rows["value"], rows["factor"]) == (odd, "g", 9_001, 3.0)
+    assert 1_000 <= int(str(rows["usual"])) <= 1_100
+
+
+async def test_nothing_is_unusual_unless_that_is_asked_for() -> None:
+    ear = Ear()
+    settings = settings_of(ear, patterns=("task.io_unusual", "execution.completed"))
+    async with open_services(functions=FUNCTIONS, settings=settings) as services:
+        for size in (1, 1, 1, 1, 1, 1, 5_000):
+            await ran(services, size)
+        await until(lambda: len(ear.heard) == 7)
+
+    assert set(ear.names) == {"execution.completed"}
