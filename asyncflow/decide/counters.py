@@ -7,6 +7,7 @@ before they are next used; otherwise each settled task costs only what depends o
 from __future__ import annotations
 
 from asyncflow.decide.shape import JOINS, PASSIVE, completes, list_key, member_ref, owner_completed
+from asyncflow.model.emptiness import own
 from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import ExecutionState, Operator, TaskState
 from asyncflow.model.statuses import SKIPPED, TASK_UNSUCCESSFUL
@@ -37,7 +38,7 @@ def _unregister(state: ExecutionState, number: int, refs: list[str]) -> None:
             continue
         left = tuple(each for each in counting if each != number)
         if left:
-            state.joins[ref] = left
+            state.joins[ref] = left  # its own: it was in there
         else:
             del state.joins[ref]
 
@@ -59,7 +60,7 @@ def register_join(state: ExecutionState, task: TaskState, fork: int) -> None:
         opener.join = task.number
         more.waiting = opener.members.count - opener.done
         if not more.waiting:
-            state.ready_joins[task.number] = None
+            _ready(state, task)
         return
     node = task.node
     named = [*node.task.join_on, *node.task.default_exclusive_join_task]
@@ -69,9 +70,15 @@ def register_join(state: ExecutionState, task: TaskState, fork: int) -> None:
         member = state.by_ref.get(ref)
         if member is None or not member.settled:
             more.waiting += 1
-            state.joins[ref] = (*state.joins.get(ref, ()), task.number)
+            joins = state.joins = own(state.joins)
+            joins[ref] = (*joins.get(ref, ()), task.number)
     if _is_ready(state, task, more):
-        state.ready_joins[task.number] = None
+        _ready(state, task)
+
+
+def _ready(state: ExecutionState, join: TaskState) -> None:
+    ready = state.ready_joins = own(state.ready_joins)
+    ready[join.number] = None
 
 
 def _is_ready(state: ExecutionState, join: TaskState, more: Operator) -> bool:
@@ -149,7 +156,7 @@ def _member_settled(state: ExecutionState, join: TaskState | None) -> None:
         return
     join.more.waiting -= 1
     if _is_ready(state, join, join.more):
-        state.ready_joins[join.number] = None
+        _ready(state, join)
 
 
 def _count_completed(state: ExecutionState, node: Node, suffix: str) -> None:
@@ -162,7 +169,7 @@ def _count_completed(state: ExecutionState, node: Node, suffix: str) -> None:
 
 
 def _count_in_dag(state: ExecutionState, node: Node, suffix: str) -> None:
-    countdown = state.countdown
+    countdown = state.countdown = own(state.countdown)
     for dependent in node.dependents:
         key = dependent.ref + suffix
         countdown[key] = countdown.get(key, dependent.needs) - 1

@@ -20,6 +20,7 @@ from asyncflow.decide import evolve_tasks as tasks
 from asyncflow.decide.evolve_migration import definition_migrated
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
 from asyncflow.model import events as ev
+from asyncflow.model.emptiness import own, own_queue
 from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import INPUTS, Input, Message, StartExecution
 from asyncflow.model.state import ExecutionState
@@ -91,7 +92,7 @@ def _move(state: ExecutionState, status: str) -> None:
 def _slot_awaited(state: ExecutionState, event: ev.SlotAwaited, at_ms: int) -> None:
     state.slot, state.awaits_slot, state.begins = event.resource, True, event.begins
     state.awaits_since_ms = at_ms
-    state.slot_needs = event.needs or []
+    state.slot_needs = event.needs or ()
     _refresh_waiting(state)
 
 
@@ -147,7 +148,9 @@ def _execution_removed(state: ExecutionState, event: ev.ExecutionRemoved, at_ms:
 
 
 def _input_applied(state: ExecutionState, event: ev.InputApplied, at_ms: int) -> None:
-    state.applied.add(event.token)
+    applied = state.applied if isinstance(state.applied, set) else set(state.applied)
+    applied.add(event.token)
+    state.applied = applied
 
 
 def _cancel_open(state: ExecutionState, at_ms: int) -> None:
@@ -174,8 +177,9 @@ def _variables_set(state: ExecutionState, event: ev.VariablesSet, at_ms: int) ->
 
 
 def _deferred(state: ExecutionState, event: ev.Deferred, at_ms: int) -> None:
+    agenda = state.agenda = own(state.agenda)
     for number in event.numbers:
-        state.agenda[number] = None
+        agenda[number] = None
         task = state.tasks[number]
         if task.more is not None and task.more.asking:
             task.more.asking = False
@@ -193,6 +197,7 @@ def _message_queued(state: ExecutionState, event: ev.MessageQueued, at_ms: int) 
     make: Callable[..., Input] = INPUTS[event.kind]  # fields are checked where they are written
     given = make(*event.fields)
     graph = state.graphs.get(given.definition) if isinstance(given, StartExecution) else None
+    state.outbox = own_queue(state.outbox)
     state.outbox.append(Message(event.to, given, graph))
     refresh_execution(state)
 

@@ -7,7 +7,10 @@ who wait for resources, since a hold may cover what they need.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from asyncflow.decide.wanted import forget, refresh, refresh_hold
+from asyncflow.model.emptiness import own
 from asyncflow.model.events import AttemptStarted
 from asyncflow.model.holds import HoldState
 from asyncflow.model.state import ExecutionState, TaskState
@@ -29,7 +32,7 @@ def attempt_begun(state: ExecutionState, task: TaskState, event: AttemptStarted,
         _have_others_ask(state)
 
 
-def execution_begun(state: ExecutionState, rows: list[list[JsonValue]], fence: int, at_ms: int) -> None:
+def execution_begun(state: ExecutionState, rows: Sequence[list[JsonValue]], fence: int, at_ms: int) -> None:
     """The execution has what its definition names, until it ends."""
     for row in rows:
         refresh_hold(state, _make(state, 0, row, fence, at_ms))
@@ -38,6 +41,7 @@ def execution_begun(state: ExecutionState, rows: list[list[JsonValue]], fence: i
 
 def _make(state: ExecutionState, taker: int, grant: list[JsonValue], fence: int, at_ms: int) -> HoldState:
     hold = HoldState(state.next_hold, taker, grant, fence, since_ms=at_ms)
+    state.holds = own(state.holds)
     state.holds[hold.serial] = hold
     state.next_hold += 1
     return hold

@@ -12,6 +12,7 @@ from __future__ import annotations
 from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide.wanted import attempt_start, forget, refresh, refresh_job
 from asyncflow.model import events as ev
+from asyncflow.model.emptiness import own
 from asyncflow.model.jobs import JobPhase, JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import JOB_ENDED, JOB_TRANSITIONS, check_transition
@@ -28,6 +29,7 @@ def job_begun(state: ExecutionState, task: TaskState, event: ev.AttemptStarted, 
     serial = state.next_job
     state.next_job = serial + 1
     definition, grants, task.grants = state.graph.definition, event.grants, None
+    state.jobs, state.job_of = own(state.jobs), own(state.job_of)
     job = state.jobs[serial] = JobState(
         serial,
         task.number,
@@ -141,5 +143,6 @@ def job_ended(state: ExecutionState, event: ev.JobEnded, at_ms: int) -> None:
         return
     newer = state.past_jobs.get(job.number)
     if newer is None or newer.serial < job.serial:
+        state.past_jobs = own(state.past_jobs)
         state.past_jobs[job.number] = job
     state.changed[job.number] = None

@@ -15,6 +15,7 @@ from asyncflow.decide.counters import closed, rebuild, reopened
 from asyncflow.decide.shape import JOINS
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
 from asyncflow.model import events as ev
+from asyncflow.model.emptiness import own_queue
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import (
     EXECUTION_REOPENINGS,
@@ -31,7 +32,7 @@ def _run_again(state: ExecutionState) -> None:
     check_transition(EXECUTION_REOPENINGS, state.status, RUNNING, what=f"execution {state.execution_id}")
     state.status = RUNNING
     state.slot = ""  # given back by the end; another is asked for
-    state.slot_needs = []
+    state.slot_needs = ()
 
 
 def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_ms: int) -> None:
@@ -68,7 +69,9 @@ def execution_reopened(state: ExecutionState, event: ev.ExecutionReopened, at_ms
     _run_again(state)
     state.retried_ms = at_ms
     state.counters_stale = True
-    state.repairs.extend(event.repairs or ())
+    if event.repairs:
+        state.repairs = own_queue(state.repairs)
+        state.repairs.extend(event.repairs)
     state.repair_cause = event.cause
     if event.clear_reason:
         state.reason = None

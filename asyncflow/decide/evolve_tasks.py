@@ -16,6 +16,7 @@ from asyncflow.decide.forks import make_known, open_members
 from asyncflow.decide.shape import JOINS, PASSIVE
 from asyncflow.decide.wanted import LOCAL_EXECUTORS, forget, refresh
 from asyncflow.model import events as ev
+from asyncflow.model.emptiness import own
 from asyncflow.model.graph import Node
 from asyncflow.model.state import ExecutionState, Operator, TaskState
 from asyncflow.model.statuses import (
@@ -244,6 +245,7 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
     if task.more is not None:
         task.more.asking = False
     if event.status != COMPLETED and event.status in _FAILURES:
+        state.failed_refs, state.failed_names = own(state.failed_refs), own(state.failed_names)
         state.failed_refs[task.ref] = None
         state.failed_names[task.name or task.node.name] = None
     state.changed[number] = None

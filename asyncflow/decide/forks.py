@@ -19,6 +19,7 @@ from asyncflow.model.definition import (
     parse_task_definition,
     parse_workflow_task,
 )
+from asyncflow.model.emptiness import own
 from asyncflow.model.events import ForkOpened
 from asyncflow.model.graph import CompiledTemplate, Node, NodeList
 from asyncflow.model.payload_reference import is_stored
@@ -207,6 +208,7 @@ def nested_nodes(node: Node) -> Iterator[Node]:
 
 def make_known(state: ExecutionState, node: Node) -> None:
     """Let events find a node that only a fork made, and what is inside it, by reference name."""
+    state.forked_nodes = own(state.forked_nodes)
     state.forked_nodes[node.ref] = node
     for nested in nested_nodes(node):
         state.forked_nodes[nested.ref] = nested

@@ -7,10 +7,12 @@ deciding coroutine. What follows from them is in `decide/`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from asyncflow.model.effects import Effect
+from asyncflow.model.emptiness import NO_ENTRIES, NO_QUEUE
 from asyncflow.model.graph import Graph, Node
 from asyncflow.model.holds import HoldState
 from asyncflow.model.inputs import Message
@@ -121,6 +123,7 @@ class ForkMembers:
 class ExecutionState:
     """One execution. `seq` is that of its last event; `epoch` rises with every reset.
 
+    What few executions have is one empty container for all until it is owned; see `model/emptiness`.
     `graphs` finds a compiled definition by content hash, for events that name another one.
     `latest` is by plain reference name, `by_ref` by the full one. `wanted` are the effects of
     each record (0: of the execution); `dirty` lists whose effects changed and `changed` whose
@@ -166,8 +169,8 @@ class ExecutionState:
     retried_ms: int = 0
     reason: str | None = None
     failed_number: int = 0
-    failed_refs: dict[str, None] = field(default_factory=dict)
-    failed_names: dict[str, None] = field(default_factory=dict)
+    failed_refs: dict[str, None] = NO_ENTRIES
+    failed_names: dict[str, None] = NO_ENTRIES
     worker_version: str = ""
     slot: str = ""
     awaits_slot: bool = False
@@ -180,27 +183,27 @@ class ExecutionState:
     next_number: int = 1
     next_seq: int = 1
     open_count: int = 0
-    joins: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    countdown: dict[str, int] = field(default_factory=dict)
+    joins: dict[str, tuple[int, ...]] = NO_ENTRIES
+    countdown: dict[str, int] = NO_ENTRIES
     counters_stale: bool = False
     dynamic_forks: int = 0
-    forked_nodes: dict[str, Node] = field(default_factory=dict)
-    ready_joins: dict[int, None] = field(default_factory=dict)
+    forked_nodes: dict[str, Node] = NO_ENTRIES
+    ready_joins: dict[int, None] = NO_ENTRIES
     passive_count: int = 0
-    agenda: dict[int, None] = field(default_factory=dict)
-    outbox: deque[Message] = field(default_factory=deque)
-    repairs: deque[int] = field(default_factory=deque)
+    agenda: dict[int, None] = NO_ENTRIES
+    outbox: deque[Message] = NO_QUEUE
+    repairs: deque[int] = NO_QUEUE
     repair_cause: str = ""
     removed: bool = False
-    applied: set[str] = field(default_factory=set)
-    jobs: dict[int, JobState] = field(default_factory=dict)
-    job_of: dict[int, int] = field(default_factory=dict)
-    past_jobs: dict[int, JobState] = field(default_factory=dict)
+    applied: AbstractSet[str] = frozenset()
+    jobs: dict[int, JobState] = NO_ENTRIES
+    job_of: dict[int, int] = NO_ENTRIES
+    past_jobs: dict[int, JobState] = NO_ENTRIES
     next_job: int = 1
-    holds: dict[int, HoldState] = field(default_factory=dict)
+    holds: dict[int, HoldState] = NO_ENTRIES
     next_hold: int = 1
     holds_round: int = 0
-    slot_needs: list[list[JsonValue]] = field(default_factory=list)
+    slot_needs: Sequence[list[JsonValue]] = ()
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)

@@ -6,7 +6,7 @@ A task definition's limits are the implicit resource `task:<name>`; a task names
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from asyncflow.decide.holds import is_covered
 from asyncflow.decide.java_text import java_text
@@ -83,7 +83,7 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else repr(value)[:80]
 
 
-def granted_needs(grants: list[list[JsonValue]]) -> tuple[Need, ...]:
+def granted_needs(grants: Sequence[list[JsonValue]]) -> tuple[Need, ...]:
     """The needs that a recorded grant met; nothing is resolved again."""
     return tuple(
         Need(str(name), weight if isinstance(weight, int) else 1, _MODES.get(mode), str(key))

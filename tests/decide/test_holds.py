@@ -231,7 +231,7 @@ def test_hold_covers_no_more_than_it_is(
     held_row: list[object], asked: list[object], *, expected: bool
 ) -> None:
     _, state = started(task("a"))
-    state.holds[1] = HoldState(1, 0, held_row)
+    state.holds = {1: HoldState(1, 0, held_row)}
 
     assert is_covered(state, asked) is expected
 
