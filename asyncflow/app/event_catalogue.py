@@ -6,7 +6,9 @@ holds the page to it. It decides nothing; the table it is made of is `event_rule
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import get_args, get_origin, get_type_hints
 
@@ -141,3 +143,7 @@ def _schema(hint: object) -> JsonObject:
     if hint in _SCALARS:
         return {"type": _SCALARS[hint]}
     return {"type": "array" if (get_origin(hint) or hint) is list else "object"}
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(catalogue_page(), encoding="utf-8")

@@ -31,6 +31,8 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
+from asyncflow.plugins.listeners import Listener
+from asyncflow.sdk.listeners import listener_settings
 from asyncflow.sdk.resources import Plugins, Resource, Resources, resource_settings, with_plugins
 from asyncflow.sdk.tasks import TaskFunction
 from asyncflow.sdk.workflow import Workflow
@@ -149,6 +151,7 @@ class Engine:
         durability: Durability = "full",
         resources: Resources | None = None,
         plugins: Plugins = (),
+        listeners: Iterable[Listener] = (),
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
         payloads: str | Path | None = None,
@@ -161,6 +164,7 @@ class Engine:
             durability: "full" survives a power cut, "normal" a crash of the process.
             resources: what tasks may ask for by name: `Resource`s, or limits by name.
             plugins: classes of types of task, or of any plugins by name; those that are built in are there.
+            listeners: who is told of committed events, each with a cursor of its own under its name.
             settings: limits and policies, where the defaults do not suit.
             clock: for tests.
             payloads: a folder for inputs and outputs over the limit, which are refused without one.
@@ -178,6 +182,7 @@ class Engine:
             chosen = replace(chosen, registry=with_plugins(chosen.registry or Registry.built_in(), plugins))
         if resources is not None:
             chosen = replace(chosen, resources=_resources(resources, chosen))
+        chosen = replace(chosen, listeners={**chosen.listeners, **listener_settings(listeners)})
         self._settings = chosen if payloads is None else replace(chosen, payload_folder=Path(payloads))
         self._store = StoreSettings(durability=durability)
         self._clock = clock
