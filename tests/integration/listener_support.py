@@ -44,7 +44,7 @@ class Ear(Listener):
         return [event.id for event in self.heard]
 
 
-def settings_of(*ears: Ear, more: EngineSettings | None = None, **said: object) -> EngineSettings:
+def settings_of(*ears: Listener, more: EngineSettings | None = None, **said: object) -> EngineSettings:
     """Settings of an engine with these listeners, which hear everything and are not patient."""
     fast = {"retry_first_s": 0.001, "retries": 2, "start": "beginning", **said}
     listeners = {ear.name: ListenerSettings(made=ear, **fast) for ear in ears}  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def settings_of(*ears: Ear, more: EngineSettings | None = None, **said: object) 
 
 @asynccontextmanager
 async def heard_by(
-    *ears: Ear, database: str | Path = ":memory:", more: EngineSettings | None = None, **said: object
+    *ears: Listener, database: str | Path = ":memory:", more: EngineSettings | None = None, **said: object
 ) -> AsyncIterator[Services]:
     """An engine that these listen to."""
     async with open_services(database, settings=settings_of(*ears, more=more, **said)) as services:
