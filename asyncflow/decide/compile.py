@@ -137,6 +137,7 @@ def _compile_list(
         home.nodes.append(_compile_node(task, home, nodes=nodes))
     for node, follower in itertools.pairwise(home.nodes):
         node.next = node.follower = follower
+        follower.before = (node,)
     if any(depends_on(task) is not None for task in tasks):
         _link_dag(home, predecessors(tasks))
     return home
@@ -146,10 +147,12 @@ def _link_dag(home: NodeList, order: Mapping[str, list[str]]) -> None:
     """Edges of a list in which some task names what it depends on."""
     home.dag = True
     dependents: dict[str, list[Node]] = {node.ref: [] for node in home.nodes}
+    by_ref = {node.ref: node for node in home.nodes}
     for node in home.nodes:
         node.next = None
         needs = order[node.ref]
         node.needs = len(needs)
+        node.before = tuple(by_ref[ref] for ref in needs)
         for ref in needs:
             dependents[ref].append(node)
     for node in home.nodes:

@@ -59,6 +59,7 @@ _HANDLERS: dict[type[inputs.Input], Handler] = {
     inputs.MigrateExecution: migrating.migrate,
     inputs.RetryExecution: reopening.retry,
     inputs.RerunExecution: reopening.rerun,
+    inputs.RerunChanged: reopening.rerun_changed,
     inputs.ChildReopened: reopening.child_reopened,
     inputs.AttemptAdmitted: reports.attempt_admitted,
     inputs.AttemptEnded: reports.attempt_ended,

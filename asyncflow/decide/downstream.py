@@ -38,7 +38,7 @@ class Downstream:
     scheduled later, and the JOIN with them, so that its reruns inside forks hang (cases 46, 55, 56).
     """
 
-    __slots__ = ("_dropped", "_state", "_touched", "_waiting", "removed", "reopened", "rewound")
+    __slots__ = ("_dropped", "_state", "_touched", "_waiting", "_walked", "removed", "reopened", "rewound")
 
     def __init__(self, state: ExecutionState) -> None:
         """Begin with nothing; one pass over the records finds the joins and what they name."""
@@ -47,6 +47,7 @@ class Downstream:
         self.rewound: dict[int, int] = {}
         self._state = state
         self._dropped: set[str] = set()
+        self._walked: set[str] = set()  # nodes of DAG lists, by full name
         self._touched: deque[TaskState] = deque()
         self._waiting: dict[str, list[TaskState]] = {}
         for task in state.tasks.values():
@@ -56,6 +57,14 @@ class Downstream:
 
     def add(self, target: TaskState) -> None:
         """Take back what is downstream of one record, and its later attempts."""
+        self.walk(target)
+        self.settle()
+
+    def walk(self, target: TaskState) -> None:
+        """The same for one of several records; `settle` is to be called after the last of them.
+
+        Cost: what was not taken back yet, if records come in the order of their numbers.
+        """
         for attempt in self._attempts(target.ref):
             if attempt.number > target.number:
                 self._remove(attempt)
@@ -68,6 +77,9 @@ class Downstream:
                 self.reopened[join.number] = None
                 self._touch(join)
                 self._drop_behind(join.node, Frame.of(join))
+
+    def settle(self) -> None:
+        """Leave out of what waits again what is removed."""
         for number in self.removed:
             self.reopened.pop(number, None)
             self.rewound.pop(number, None)
@@ -112,11 +124,14 @@ class Downstream:
         todo = [node]
         while todo:
             for dependent in todo.pop().dependents:
-                if dependent.ref not in found:
+                if dependent.ref + suffix not in self._walked:
+                    self._walked.add(dependent.ref + suffix)
                     found[dependent.ref] = dependent
                     todo.append(dependent)
         forks = [node, *found.values()]
         made_anew = {join.ref for fork in forks if (join := _join_of(fork)) is not None}
+        for ref in made_anew:
+            self._drop(ref + suffix)
         for ref, dependent in found.items():
             existing = self._state.by_ref.get(ref + suffix)
             if dependent.type in JOINS and ref not in made_anew and existing is not None:

@@ -26,6 +26,7 @@ from asyncflow.model.inputs import INPUTS, Input, Message, StartExecution
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import (
     CANCELED,
+    COMPLETED,
     EXECUTION_TRANSITIONS,
     PAUSED,
     RUNNING,
@@ -140,6 +141,8 @@ def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int
             jobs.give_up_all(state, event.reason or f"the execution is {event.status}", at_ms)
     if state.holds:
         holds.execution_ended(state)
+    if event.status == COMPLETED:
+        state.memo = None  # what was not taken up again is not asked for any more
     refresh_execution(state)
 
 
@@ -240,6 +243,7 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.TaskReset: resets.task_reset,
     ev.Repaired: resets.repaired,
     ev.TasksRemoved: resets.tasks_removed,
+    ev.TaskReused: resets.task_reused,
     ev.MessagePublished: tasks.message_published,
     ev.InputApplied: _input_applied,
     ev.Deferred: _deferred,

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from asyncflow.decide import altered
 from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
-from asyncflow.decide.counters import closed, rebuild, reopened
+from asyncflow.decide.counters import closed, count_settled, rebuild, reopened
 from asyncflow.decide.shape import JOINS
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
 from asyncflow.model import events as ev
 from asyncflow.model.emptiness import own_queue
+from asyncflow.model.graph import Node
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import (
     EXECUTION_REOPENINGS,
@@ -60,6 +62,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
     state.created_ms, state.ended_ms, state.retried_ms = at_ms, 0, 0
     state.output, state.reason, state.failed_number = {}, None, 0
     state.worker_version = ""
+    state.memo = None
     refresh_execution(state)
 
 
@@ -83,6 +86,7 @@ def execution_reopened(state: ExecutionState, event: ev.ExecutionReopened, at_ms
         state.input = event.input
     if event.correlation_id is not None:
         state.correlation_id = event.correlation_id
+    altered.opened(state, event)
     refresh_execution(state)
 
 
@@ -109,6 +113,8 @@ def give_up_repairs(state: ExecutionState) -> None:
 def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
     """A record is open again under its own number, as if just scheduled."""
     task = state.tasks[event.number]
+    if state.memo is not None:
+        altered.reset(state.memo, task)
     if task.settled or task.node.type in JOINS:  # else nothing had counted it yet
         state.counters_stale = True
     if task.is_ended:
@@ -204,7 +210,9 @@ def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> 
         state.agenda.pop(number, None)
         state.changed[number] = None
         forget(state, number)
-        if state.next_job > 1:
+        if event.kept and state.memo is not None:
+            altered.set_aside(state.memo, task, newest=state.by_ref.get(task.ref) is task)
+        elif state.next_job > 1:
             jobs.give_up(state, number, "its task was removed", at_ms)
             state.past_jobs.pop(number, None)
         if state.holds:
@@ -212,6 +220,47 @@ def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> 
     _count_forks(state, gone)
     _unindex(state, gone)
     state.next_seq = event.next_seq
+
+
+def task_reused(state: ExecutionState, event: ev.TaskReused, at_ms: int) -> None:  # noqa: ARG001 - as every handler
+    """A record that was set aside is there again, with its earlier attempts, and the flow goes on from it."""
+    memo = state.memo
+    assert memo is not None  # nothing was set aside otherwise
+    task = memo.records[event.number]
+    memo.newest.pop(task.ref, None)
+    node = _node_of(state, event, task)
+    attempts = [task]
+    while (earlier := memo.records.get(attempts[-1].retry_of)) is not None:
+        attempts.append(earlier)
+    for attempt in reversed(attempts):
+        del memo.records[attempt.number]
+        attempt.node = node
+        attempt.seq = state.next_seq
+        attempt.loop, attempt.fork, attempt.fork_index = event.loop, event.fork, event.fork_index
+        state.tasks[attempt.number] = attempt
+        state.by_ref[attempt.ref] = attempt
+        state.latest[_plain(attempt)] = attempt
+        state.next_seq += 1
+        state.changed[attempt.number] = None
+    if event.fork:
+        opener = state.tasks[event.fork].more
+        assert opener is not None  # ForkOpened made it
+        opener.opened = event.fork_index + 1
+    altered.taken_up(state, memo, task)
+    if task.settled:
+        count_settled(state, task)
+
+
+def _node_of(state: ExecutionState, event: ev.TaskReused, task: TaskState) -> Node:
+    """The node of a record under what is around it now: forks make theirs anew."""
+    if event.fork:
+        opener = state.tasks[event.fork].more
+        assert opener is not None  # ForkOpened made it
+        assert opener.members is not None
+        return opener.members.node(event.fork_index)
+    ref = _plain(task)
+    node = state.graph.nodes.get(ref)
+    return state.forked_nodes[ref] if node is None else node
 
 
 def _unindex(state: ExecutionState, gone: Iterable[TaskState]) -> None:

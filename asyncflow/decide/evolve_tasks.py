@@ -8,6 +8,7 @@ Every change of a task's status goes through `_move`, which holds it to the tabl
 
 from __future__ import annotations
 
+from asyncflow.decide import altered
 from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
 from asyncflow.decide.counters import closed, count_settled, register_join
@@ -92,6 +93,8 @@ def task_scheduled(state: ExecutionState, event: ev.TaskScheduled, at_ms: int) -
     add_record(state, task)
     if node.type in JOINS and not event.retry_of:
         register_join(state, task, event.fork if event.fork_index < 0 else 0)
+    if state.memo is not None:
+        altered.begun(state, state.memo, task)
 
 
 def _node_of(state: ExecutionState, event: ev.TaskScheduled) -> Node:
@@ -138,6 +141,8 @@ def fork_opened(state: ExecutionState, event: ev.ForkOpened, at_ms: int) -> None
     if event.form != INPUTS_FORM:
         for node in members.nodes:
             make_known(state, node)
+    if state.memo is not None:
+        altered.forked(state.memo, task)
 
 
 def branches_scheduled(state: ExecutionState, event: ev.BranchesScheduled, at_ms: int) -> None:
@@ -258,6 +263,8 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
             holds.task_settled(state, task)
     if event.settled:
         task.settled = True
+        if state.memo is not None:
+            altered.ended(state, state.memo, task)
         count_settled(state, task)
 
 

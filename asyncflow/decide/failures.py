@@ -124,7 +124,7 @@ def next_attempt(step: Step, task: TaskState, *, due_ms: int = 0, reason: str | 
     state = step.state
     node = task.node
     number = state.next_number
-    given = _resolve_again(step, task, number)
+    given = input_again(step, task, number)
     step.emit(
         TaskScheduled(
             number,
@@ -148,7 +148,12 @@ def next_attempt(step: Step, task: TaskState, *, due_ms: int = 0, reason: str | 
     return state.tasks[number]
 
 
-def _resolve_again(step: Step, task: TaskState, number: int) -> JsonObject | None:
+def input_again(step: Step, task: TaskState, number: int = 0) -> JsonObject | None:
+    """The input that a record would be given now, or None for the one it has.
+
+    `number` is that of the record to be made, where it is another.
+    """
+    number = number or task.number
     if task.fork_index < 0:
         return resolve_input(step, task.node, number)
     opener = step.state.tasks.get(task.fork)

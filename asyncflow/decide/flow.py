@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from itertools import islice
 
+from asyncflow.decide.altered import CHANGE
 from asyncflow.decide.counters import first_nodes, is_free
 from asyncflow.decide.ending import end_execution, finish
 from asyncflow.decide.failures import end_or_retry, retry_or_fail
 from asyncflow.decide.gather import join_refs
+from asyncflow.decide.reusing import take_up_again
 from asyncflow.decide.scheduling import Frame, schedule
 from asyncflow.decide.shape import (
     CHOICES,
@@ -95,6 +97,8 @@ def _work_off(step: Step) -> None:
     while pending or (state.ready_joins and not state.ready_joins.keys() <= looked):
         if state.status != RUNNING or state.awaits_slot or step.is_full:
             break
+        if state.repairs and state.repair_cause == CHANGE:
+            break  # what follows is right only when all that runs again is open
         if pending:
             task = pending.popleft()
             if state.tasks.get(task.number) is task:  # a loop may have removed it meanwhile
@@ -170,7 +174,11 @@ def launch(step: Step, node: Node, frame: Frame) -> None:
         return
     existing = state.by_ref.get(node.ref + frame.suffix)
     if existing is None:
-        begin_task(step, schedule(step, node, frame))
+        reused = None if state.memo is None else take_up_again(step, node, frame)
+        if reused is None:
+            begin_task(step, schedule(step, node, frame))
+        else:
+            step.pending.append(reused)
     elif existing.status == SKIPPED and not node.home.dag:  # in a DAG `skip` itself went on from it
         step.pending.append(existing)
 

@@ -9,6 +9,7 @@ from asyncflow.decide import forks
 from asyncflow.decide.ending import end_execution
 from asyncflow.decide.flow import after_fork, begin_list, begin_task, complete
 from asyncflow.decide.forked_rules import forked_fault
+from asyncflow.decide.reusing import take_branch_again
 from asyncflow.decide.scheduling import (
     BUILT_IN_EXECUTORS,
     Frame,
@@ -112,7 +113,11 @@ def _open_dynamic(step: Step, task: TaskState) -> bool:
     while more.opened < more.members.count and not step.state.is_ended:
         if step.is_full:
             return False
-        _schedule_run(step, task, more.members, more.opened)
+        reused = take_branch_again(step, task, more.members, more.opened)
+        if reused is None:
+            _schedule_run(step, task, more.members, more.opened)
+        else:
+            step.pending.append(reused)
     return True
 
 
@@ -163,6 +168,8 @@ def _schedule_run(step: Step, task: TaskState, members: ForkMembers, first: int)
         _schedule_one(step, task, members, first)
         return
     last, most = first + 1, min(members.count, first + step.context.slice_size)
+    if step.state.memo is not None:
+        most = last  # the next one may be there already
     if len(members.nodes) == 1:
         last = most
     while last < most and _place(step, members.node(last)) == placed:

@@ -1,12 +1,13 @@
 """Opening an execution that ended: restart, retry, rerun, and the revival of a parent.
 
 The entry points that `decide/decider` calls, for commands of users and messages between
-executions. The operations are in `decide/retrying`, `decide/rerunning` and `decide/reviving`;
-what they have in common is in `decide/repairing` and `decide/resuming`.
+executions. The operations are in `decide/retrying`, `decide/rerunning`, `decide/changing` and
+`decide/reviving`; what they have in common is in `decide/repairing` and `decide/resuming`.
 """
 
 from __future__ import annotations
 
+from asyncflow.decide.changing import rerun_changed
 from asyncflow.decide.flow import begin_list
 from asyncflow.decide.rerunning import rerun
 from asyncflow.decide.retrying import retry
@@ -19,7 +20,7 @@ from asyncflow.model.events import ExecutionRestarted
 from asyncflow.model.inputs import RestartExecution
 from asyncflow.model.statuses import COMPLETED
 
-__all__ = ["child_reopened", "rerun", "restart", "retry"]
+__all__ = ["child_reopened", "rerun", "rerun_changed", "restart", "retry"]
 
 # Every operation has the same shape. It is checked whole, then a reopening raises the epoch, so
 # that nothing made from here on is taken for something of before: children, tokens, reports. Then

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from asyncflow.decide.failures import next_attempt
+from asyncflow.decide.altered import CHANGE
+from asyncflow.decide.failures import input_again, next_attempt
 from asyncflow.decide.gather import join_members
 from asyncflow.decide.resuming import resume
 from asyncflow.decide.scheduling import executor_of, first_status, worker_name
-from asyncflow.decide.shape import PASSIVE
+from asyncflow.decide.shape import JOINS, PASSIVE
 from asyncflow.decide.step import Step
 from asyncflow.model.events import Repaired, TaskReset
 from asyncflow.model.inputs import RetryExecution
@@ -110,6 +111,17 @@ def _reset(step: Step, task: TaskState) -> list[TaskState]:
     return [] if task.node.type in PASSIVE else [task]
 
 
+def _changed(step: Step, task: TaskState) -> list[TaskState]:
+    """Smart rerun: open in place with the input of now; what waits for others goes on, unless asked for."""
+    memo, kind = step.state.memo, task.node.type
+    is_asked = memo is not None and task.ref in memo.redo
+    if kind in JOINS or (kind == "DO_WHILE" and not is_asked):
+        open_again(step, task)
+        return []
+    open_again(step, task, given=input_again(step, task), anew=True)
+    return [task] if kind in step.beginnings else []
+
+
 def _revived(step: Step, task: TaskState) -> list[TaskState]:
     """Revival: siblings of the child that runs again go on, children keep their executions."""
     more = task.more
@@ -141,4 +153,5 @@ _REPAIRS: dict[str, Callable[[Step, TaskState], list[TaskState]]] = {
     RETRY: _tried_again,
     RERUN: _reset,
     REVIVAL: _revived,
+    CHANGE: _changed,
 }

@@ -78,9 +78,9 @@ def _from_task(step: Step, command: RerunExecution, target: TaskState) -> None:
     step.emit(_reopening(command, in_order(state.tasks[number] for number in sorted(left))))
     is_held = await_slot(step)
     if back.removed:
-        step.emit(TasksRemoved(sorted(back.removed), _next_seq(state, back.removed)))
+        step.emit(TasksRemoved(sorted(back.removed), next_seq(state, back.removed)))
     for number, iteration in back.rewound.items():
-        _rewind(step, state.tasks[number], iteration)
+        rewind(step, state.tasks[number], iteration)
     for each in targets:
         open_again(step, each, given=_input(step, command, each, asked=each is target), anew=True)
     tell_parent(step, RERUN)
@@ -105,7 +105,7 @@ def _reopening(command: RerunExecution, repairs: list[int]) -> ExecutionReopened
     )
 
 
-def _next_seq(state: ExecutionState, removed: dict[int, None]) -> int:
+def next_seq(state: ExecutionState, removed: dict[int, None]) -> int:
     """Behind the last record that stays, so that the list users see has no gap at its end."""
     return 1 + max((task.seq for task in state.tasks.values() if task.number not in removed), default=0)
 
@@ -122,7 +122,7 @@ def _input(step: Step, command: RerunExecution, task: TaskState, *, asked: bool)
     return resolve_input(step, task.node, task.number) if kind == "FORK_JOIN_DYNAMIC" else None
 
 
-def _rewind(step: Step, loop: TaskState, iteration: int) -> None:
+def rewind(step: Step, loop: TaskState, iteration: int) -> None:
     """Open a loop around the target in the target's iteration."""
     open_again(step, loop)
     if loop.iteration == iteration:

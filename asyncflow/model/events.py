@@ -242,11 +242,24 @@ class Repaired(NamedTuple):
 class TasksRemoved(NamedTuple):
     """These records are gone from the execution (rerun, keepLastN); their numbers are not reused.
 
-    `next_seq` is the place the next record takes.
+    `next_seq` is the place the next record takes. `kept`: they are set aside, and may be taken up again.
     """
 
     numbers: list[int]
     next_seq: int
+    kept: bool = False
+
+
+class TaskReused(NamedTuple):
+    """The flow came to a record that was set aside, and it counts as it is: nothing of it runs again.
+
+    `loop`, `fork` and `fork_index` are those of the records around it now.
+    """
+
+    number: int
+    loop: int = 0
+    fork: int = 0
+    fork_index: int = -1
 
 
 # --- the deciding itself --------------------------------------------------------------------
@@ -317,6 +330,7 @@ Event = (
     | EngineStarted
     | EngineStopped
     | ResourceEvent
+    | TaskReused
 )
 
 EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

@@ -76,6 +76,9 @@ class ExecutionReopened(NamedTuple):
     forgotten: `clear_reason` the reason, `clear_failures` the failed task and the name sets.
     `input` and `correlation_id` replace the present ones unless None. `repairs` are the records
     that are still to be opened again or given another attempt, in this order; see `Repaired`.
+    `cut_off` is not empty where results are to be reused (cause "change"); `redo` are then the full names
+    that are run again whatever they were given, `keep` those that are not, and `variables` what the
+    variables are again.
     """
 
     cause: str
@@ -84,6 +87,10 @@ class ExecutionReopened(NamedTuple):
     input: JsonObject | None = None
     correlation_id: str | None = None
     repairs: list[int] | None = None
+    cut_off: str = ""
+    redo: list[str] | None = None
+    keep: list[str] | None = None
+    variables: JsonObject | None = None
 
 
 class ExecutionRemoved(NamedTuple):

@@ -72,8 +72,8 @@ class Node:
 
     `follower` is the task behind it in its list; `next` too, but only where the list is
     sequential. In a DAG `needs` counts the tasks it depends on and `dependents` are the nodes
-    that depend on it. `loop` is the innermost DO_WHILE around it. `shown` is what users are shown of
-    the task, once somebody asked.
+    that depend on it; `before` are those of its list that it follows at once. `loop` is the innermost
+    DO_WHILE around it. `shown` is what users are shown of the task, once somebody asked.
     """
 
     ref: str
@@ -88,6 +88,7 @@ class Node:
     loop: Node | None = None
     needs: int = 0
     dependents: tuple[Node, ...] = ()
+    before: tuple[Node, ...] = ()
     branches: tuple[NodeList, ...] = ()
     cases: Mapping[str, NodeList] = field(default_factory=dict)
     default: NodeList | None = None

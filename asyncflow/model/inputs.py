@@ -104,6 +104,23 @@ class RerunExecution(NamedTuple):
     correlation_id: str | None = None
 
 
+class RerunChanged(NamedTuple):
+    """Run again only what a change concerns, and reuse the results of all else.
+
+    `epoch` and `seq` are those of the execution that was looked at; it is refused for any other. `redo` are
+    the records to run again, `keep` the full names that are not, whatever they are given. `cut_off` says
+    what spares a task behind a redone one: "outputs" if what it follows came out as before, "inputs" if its
+    own input is as before, "none" nothing. `workflow_input` replaces the present one.
+    """
+
+    epoch: int
+    seq: int
+    redo: list[int]
+    keep: list[str]
+    cut_off: str = "outputs"
+    workflow_input: JsonObject | None = None
+
+
 class RemoveExecution(NamedTuple):
     """Delete an ended execution for good."""
 
@@ -147,7 +164,7 @@ class Once(NamedTuple):
     """A command that is decided once, however often it comes: a second one with its token changes nothing."""
 
     token: str
-    given: UpdateTask | SetVariables | TerminateExecution
+    given: UpdateTask | SetVariables | TerminateExecution | RerunChanged
 
 
 class ResetCallbacks(NamedTuple):
@@ -276,6 +293,7 @@ Input = (
     | MigrateExecution
     | RetryExecution
     | RerunExecution
+    | RerunChanged
     | RemoveExecution
     | SkipTask
     | UpdateTask

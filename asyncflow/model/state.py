@@ -120,6 +120,27 @@ class ForkMembers:
 
 
 @dataclass(slots=True, eq=False)
+class Memo:
+    """What a smart rerun may take up again, and what it found to have changed.
+
+    `records` are those set aside, by number; `newest` the last attempt of each full name among them, and
+    `former` how records were that were opened in place. `redo` and `keep` are full names that are run
+    again, or not, whatever they are given. `altered` are records that did not come out as before, and minus
+    the number of a dynamic fork whose branches are others; `unsure` are names whose next end counts as
+    another, as what follows has not been held against the last one.
+    """
+
+    cut_off: str
+    records: dict[int, TaskState] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)
+    former: dict[str, TaskState] = field(default_factory=dict)
+    redo: dict[str, None] = field(default_factory=dict)
+    keep: dict[str, None] = field(default_factory=dict)
+    altered: dict[int, None] = field(default_factory=dict)
+    unsure: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
 class ExecutionState:
     """One execution. `seq` is that of its last event; `epoch` rises with every reset.
 
@@ -138,7 +159,8 @@ class ExecutionState:
     commands that are not done again. `routing` is the rule that chose the version, if one did. `jobs` are
     those whose end is not recorded, by serial number; `job_of` finds the one of an open record, and
     `past_jobs` has the last of each record that came to its end. `holds` are grants that span several tasks;
-    `slot_needs` are those of the whole execution, and `holds_round` counts how often holds changed.
+    `slot_needs` are those of the whole execution, and `holds_round` counts how often holds changed. `memo` is
+    there from a smart rerun to the next success.
     """
 
     execution_id: str
@@ -204,6 +226,7 @@ class ExecutionState:
     next_hold: int = 1
     holds_round: int = 0
     slot_needs: Sequence[list[JsonValue]] = ()
+    memo: Memo | None = None
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)

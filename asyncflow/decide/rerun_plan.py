@@ -1,0 +1,283 @@
+"""The plan of a smart rerun: each task record as reuse or redo, with its reason, before anything runs.
+
+It reads the state and changes nothing. What it says is carried out by `decide/changing`; where results are
+compared, that redoes what is planned here or less, never more. Selectors are in `decide/rerun_selectors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from asyncflow.decide.changing import CUT_OFFS, check_ended, targets
+from asyncflow.decide.downstream import Downstream
+from asyncflow.decide.gather import join_refs
+from asyncflow.decide.input_reads import Readings
+from asyncflow.decide.rerun_selectors import changed_input, match, parse_selector, refuse_unmatched
+from asyncflow.decide.reusing import REUSABLE
+from asyncflow.decide.shape import JOINS, STRUCTURE
+from asyncflow.errors import InvalidInput
+from asyncflow.ids import task_id
+from asyncflow.model.inputs import RerunChanged
+from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.statuses import SKIPPED, TASK_UNSUCCESSFUL
+from asyncflow.model.values import JsonObject
+
+REUSE, REDO, ASK = "reuse", "redo", "ask"
+COMPLETED_MODES = ("keep", "redo", "ask-per-task")
+
+Action = Literal["reuse", "redo", "ask"]
+
+_UNCHANGED = "nothing it depends on changed"
+_CHOICE = "finished: to be answered with reuse or redo"
+
+
+@dataclass(frozen=True, slots=True)
+class RerunRequest:
+    """What a plan is asked for: what changed, and what is to become of what is finished.
+
+    `completed` says whether finished tasks that nothing changed are kept, redone, or asked about one by
+    one; `cut_off` where a change ends, see `inputs.RerunChanged`.
+    """
+
+    changed: tuple[str, ...] = ()
+    completed: str = "keep"
+    cut_off: str = "outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """One record in a plan.
+
+    `is_asked`: it runs again by itself, not only because of what it follows. `is_conditional`: it is redone
+    unless what it depends on comes out as before. `is_fixed`: its action cannot be chosen.
+    """
+
+    number: int
+    ref: str
+    name: str
+    type: str
+    status: str
+    action: Action
+    reason: str
+    is_asked: bool = False
+    is_conditional: bool = False
+    is_fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RerunPlan:
+    """What a smart rerun would do, for an execution as it was at `epoch` and `seq`.
+
+    `workflow_input` is the new one, None where it stays.
+    """
+
+    execution_id: str
+    epoch: int
+    seq: int
+    request: RerunRequest
+    workflow_input: JsonObject | None
+    tasks: tuple[PlannedTask, ...]
+
+
+def plan_rerun(
+    state: ExecutionState, request: RerunRequest, *, inside: Mapping[int, str] | None = None
+) -> RerunPlan:
+    """The plan for an execution that ended.
+
+    Args:
+        inside: SUB_WORKFLOW records below which something is changed, with the reason.
+
+    Raises:
+        Refused: the execution did not end yet.
+        InvalidInput: a selector is malformed or means nothing here, or a mode is unknown.
+
+    Cost: linear in the records and in the edges of DAG lists, for each selector.
+    """
+    check_ended(state)
+    _check_modes(request)
+    selectors = [parse_selector(text) for text in request.changed]
+    given = changed_input(state.input, selectors)
+    found = match(state, selectors, given=given)
+    reasons = {**found.reasons, **(inside or {})}
+    if not inside:
+        refuse_unmatched(state, found.unmatched)
+    if request.completed == REDO:
+        for task in state.by_ref.values():
+            if task.status != SKIPPED and task.node.type not in STRUCTURE:
+                reasons.setdefault(task.number, "finished tasks are to run again")
+    back = Downstream(state)
+    top = targets(state, [state.tasks[number] for number in reasons if _may_run(state, number)], back)
+    planner = _Planner(state, request, reasons, back, {task.number for task in top})
+    return RerunPlan(
+        state.execution_id,
+        state.epoch,
+        state.seq,
+        request,
+        given if given != state.input else None,
+        tuple(
+            planner.planned(task) for task in sorted(state.by_ref.values(), key=lambda t: (t.seq, t.number))
+        ),
+    )
+
+
+def _check_modes(request: RerunRequest) -> None:
+    if request.completed not in COMPLETED_MODES:
+        raise InvalidInput(f"one of {', '.join(COMPLETED_MODES)} expected", field="completed")
+    if request.cut_off not in CUT_OFFS:
+        raise InvalidInput(f"one of {', '.join(CUT_OFFS)} expected", field="cutOff")
+
+
+def _may_run(state: ExecutionState, number: int) -> bool:
+    return state.tasks[number].status != SKIPPED
+
+
+class _Planner:
+    """Says what becomes of each record."""
+
+    __slots__ = ("_again", "_back", "_reads", "_reasons", "_request", "_state")
+
+    def __init__(
+        self,
+        state: ExecutionState,
+        request: RerunRequest,
+        reasons: Mapping[int, str],
+        back: Downstream,
+        top: set[int],
+    ) -> None:
+        self._state, self._request, self._reasons, self._back = state, request, reasons, back
+        self._again = top | back.removed.keys() | back.reopened.keys() | back.rewound.keys()
+        self._reads = Readings(state, state.input)
+
+    def planned(self, task: TaskState) -> PlannedTask:
+        """What becomes of one record, and why."""
+        action, reason, is_asked = self._decided(task)
+        conditional = action == REDO and not is_asked and self._request.cut_off != "none"
+        return PlannedTask(
+            task.number,
+            task.ref,
+            task.name or task.node.name,
+            task.node.type,
+            task.status,
+            action,
+            reason,
+            is_asked,
+            conditional,
+            is_fixed=task.status == SKIPPED or (task.node.type in STRUCTURE and not is_asked),
+        )
+
+    def _decided(self, task: TaskState) -> tuple[Action, str, bool]:
+        number = task.number
+        if task.status == SKIPPED:
+            return "reuse", "it was skipped", False
+        if number in self._reasons:
+            return "redo", self._reasons[number], True
+        if task.status in TASK_UNSUCCESSFUL:
+            by_itself = task.node.type not in STRUCTURE
+            return "redo", "failed" if task.status == "FAILED" else f"it is {task.status}", by_itself
+        is_affected = number in self._again
+        if self._request.completed == "ask-per-task" and task.node.type not in STRUCTURE:
+            return "ask", f"{_CHOICE}; {self._because(task)}" if is_affected else _CHOICE, False
+        return ("redo", self._because(task), False) if is_affected else ("reuse", _UNCHANGED, False)
+
+    def _because(self, task: TaskState) -> str:
+        """Why a record is reached: what it reads comes first, then what it follows."""
+        if task.number in self._back.rewound:
+            return "a task in it runs again"
+        for path in self._reads.paths(task):
+            found = self._again_under(path[0], task) if path and isinstance(path[0], str) else None
+            if found is not None:
+                return f"depends on {found.ref}"
+        if task.node.type in JOINS:
+            for ref in join_refs(self._state, task):
+                member = self._state.by_ref.get(ref)
+                if member is not None and member.number in self._again:
+                    return f"depends on {ref}"
+        for node in task.node.before:
+            before = self._state.by_ref.get(node.ref + task.suffix)
+            if before is not None and before.number in self._again:
+                return f"follows {before.ref}"
+        owner = task.node.home.owner
+        around = None if owner is None else self._state.by_ref.get(owner.ref + task.suffix)
+        return "downstream of what runs again" if around is None else f"downstream of {around.ref}"
+
+    def _again_under(self, head: str, task: TaskState) -> TaskState | None:
+        """The record that a name in an expression means, if it runs again."""
+        for ref in (head + task.suffix, head):
+            found = self._state.by_ref.get(ref)
+            if found is not None and found is not task:
+                return found if found.number in self._again else None
+        return None
+
+
+# --- carried out ---------------------------------------------------------------------------------
+
+
+def command_of(plan: RerunPlan, actions: Mapping[int, str]) -> RerunChanged:
+    """The command that carries a plan out, with the actions chosen by hand, by record number.
+
+    Raises:
+        InvalidInput: an action is unknown, cannot be chosen, or is still to be answered.
+    """
+    redo: list[int] = []
+    keep: list[str] = []
+    for task in plan.tasks:
+        action = actions.get(task.number, task.action)
+        _check_action(task, action)
+        if action == REDO and (task.is_asked or task.action != REDO):
+            redo.append(task.number)
+        elif action == REUSE and task.action != REUSE:
+            keep.append(task.ref)
+    return RerunChanged(plan.epoch, plan.seq, redo, keep, plan.request.cut_off, plan.workflow_input)
+
+
+def _check_action(task: PlannedTask, action: str) -> None:
+    if action == ASK:
+        raise InvalidInput(f"{task.ref}: reuse or redo is to be chosen first", field="tasks")
+    if action not in (REUSE, REDO):
+        raise InvalidInput(f"{task.ref}: reuse or redo expected, got {action!r}", field="tasks")
+    if action == task.action:
+        return
+    if task.is_fixed:
+        why = "it was skipped" if task.status == SKIPPED else "it only arranges others"
+        raise InvalidInput(f"{task.ref} cannot be changed to {action}: {why}", field="tasks")
+    if action == REUSE and task.status not in REUSABLE:
+        raise InvalidInput(f"{task.ref} cannot be reused: it is {task.status}", field="tasks")
+
+
+def counts(tasks: Iterable[PlannedTask]) -> dict[str, int]:
+    """How many tasks there are of each action."""
+    found = dict.fromkeys((REUSE, REDO, ASK), 0)
+    for task in tasks:
+        found[task.action] += 1
+    return found
+
+
+def plan_json(plan: RerunPlan) -> JsonObject:
+    """A plan as it is shown, saved, edited and given back."""
+    tasks: list[JsonObject] = [
+        {
+            "taskId": task_id(plan.execution_id, task.number),
+            "taskReferenceName": task.ref,
+            "name": task.name,
+            "type": task.type,
+            "status": task.status,
+            "action": task.action,
+            "reason": task.reason,
+            "conditional": task.is_conditional,
+            "fixed": task.is_fixed,
+        }
+        for task in plan.tasks
+    ]
+    return {
+        "workflowId": plan.execution_id,
+        "epoch": plan.epoch,
+        "seq": plan.seq,
+        "changed": list(plan.request.changed),
+        "completed": plan.request.completed,
+        "cutOff": plan.request.cut_off,
+        "workflowInput": plan.workflow_input,
+        "counts": counts(plan.tasks),
+        "tasks": tasks,
+    }
