@@ -91,6 +91,22 @@ class JobStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that was over when the service took it: a mail that is sent, a statement that is committed.
+
+    Nothing is asked for it any more. A status that is no end is left to the polls.
+    """
+
+    handle: str
+    status: JobStatus
+
+
+def handle_of(answer: str | Ended) -> str:
+    """The handle in what a submit gave."""
+    return answer.handle if isinstance(answer, Ended) else answer
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A job or an instance that carries a token.
 

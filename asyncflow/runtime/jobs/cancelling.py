@@ -7,15 +7,13 @@ to be one too many are cancelled here as well, and belong to nobody.
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
 
 from asyncflow.plugins.errors import CredentialsRefused, InstanceGone, Rejected, Throttled
+from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime import points
+from asyncflow.runtime.jobs.roles import Home
+from asyncflow.runtime.jobs.surroundings import Open
 from asyncflow.runtime.jobs.table import Row, Stage
-
-if TYPE_CHECKING:
-    from asyncflow.plugins.resources import ResourceManager
-    from asyncflow.runtime.jobs.desk import Desk, Open
 
 FIRST_MS, MOST_MS = 10_000, 600_000
 MOST_TRIES = 20
@@ -38,7 +36,7 @@ class Cancelling:
         refused: what the service said to those it does not cancel; they go on, and their end counts.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Home) -> None:
         """None is."""
         self._desk = desk
         self._due: list[tuple[int, Row]] = []

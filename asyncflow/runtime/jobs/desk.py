@@ -7,76 +7,27 @@ so that each of them reports in the same words. A desk never waits: it is told w
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 from asyncflow.errors import AsyncflowError
 from asyncflow.model.job_inputs import JobAccepted, JobOver, JobSeen, JobStuck
-from asyncflow.model.jobs import JobState
 from asyncflow.model.resource_settings import ResourceSettings
-from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
-from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS
-from asyncflow.plugins.resources import ResourceManager
+from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, JobStatus
 from asyncflow.runtime.jobs.cancelling import Cancelling
 from asyncflow.runtime.jobs.connection import Connection, Settle
 from asyncflow.runtime.jobs.polling import Polling
-from asyncflow.runtime.jobs.preparing import Preparing
 from asyncflow.runtime.jobs.resolving import Resolving
-from asyncflow.runtime.jobs.seams import JobReport, Report, ResourcePool, StateOf
+from asyncflow.runtime.jobs.seams import JobReport
 from asyncflow.runtime.jobs.submitting import Submitting
+from asyncflow.runtime.jobs.surroundings import Open, Subject, Surroundings
 from asyncflow.runtime.jobs.table import Row, Stage, move
 from asyncflow.runtime.jobs.tally import JobTally
 
 LOOK_AGAIN_MS = 5_000
 """Between two looks at a manager that is not open, or an instance whose handle is not known."""
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What all desks share.
-
-    Attributes:
-        started_ms: when this process began, on the elapsed clock: nothing of an earlier one is older.
-        is_draining: nothing is handed in any more.
-        is_stopped: the engine stopped by itself: nothing is done any more.
-        woken: tells the turn loop that something may be due at another time than before.
-        spawn: has work of our own done beside the loop.
-    """
-
-    pool: ResourcePool
-    preparing: Preparing
-    report: Report
-    state_of: StateOf
-    now_ms: Callable[[], int]
-    rng: random.Random
-    is_stopped: Callable[[], bool]
-    woken: Callable[[], None]
-    spawn: Callable[[Coroutine[Any, Any, None]], None]
-    started_ms: int = 0
-    is_draining: bool = False
-
-
-class Open(NamedTuple):
-    """A resource that can be asked now."""
-
-    manager: ResourceManager
-    settings: ResourceSettings
-
-    @property
-    def poll_batch(self) -> int:
-        """Handles that one poll is asked for at most: the fewer of what both allow; 0 for any number."""
-        return min(filter(None, (self.manager.poll_batch, self.settings.poll_batch)), default=0)
-
-
-class Subject(NamedTuple):
-    """A job and the execution it is of."""
-
-    state: ExecutionState
-    job: JobState
 
 
 class Desk:
@@ -256,11 +207,16 @@ class Desk:
             return ""
         return handle
 
-    def accept(self, row: Row, handle: str, *, adopted: bool) -> None:
-        """The job is there: it is reported, and watched from here on; one that is unwanted is cancelled."""
+    def accept(self, row: Row, handle: str, *, adopted: bool, status: JobStatus | None = None) -> None:
+        """The job is there: it is reported, and watched from here on; one that is unwanted is cancelled.
+
+        One that is over already is reported as that, too: both are one turn.
+        """
         self.resolving.drop(row)
         self.keep_handle(row, handle)
         self.say(row, JobAccepted(row.serial, handle, adopted))
+        if status is not None and self.polling.hearing.told_at_once(row, status):
+            return
         self.polling.watch(row)
         if row.is_cancelled:
             self.cancelling.ask(row)

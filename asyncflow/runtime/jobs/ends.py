@@ -6,23 +6,19 @@ heard of, and `decide/jobs` for what follows from it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from asyncflow.errors import AsyncflowError
 from asyncflow.model.job_inputs import JobOver
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import JobStatus
 from asyncflow.runtime.attempt_results import failure_of
+from asyncflow.runtime.jobs.roles import Home
 from asyncflow.runtime.jobs.table import Row
-
-if TYPE_CHECKING:
-    from asyncflow.runtime.jobs.desk import Desk
 
 
 class Ends:
     """Reports the ends of jobs of one resource."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Home) -> None:
         """None has ended."""
         self._desk = desk
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from asyncflow.plugins.errors import InstanceGone
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Found, Job
 from asyncflow.plugins.resources import ResourceManager
+from asyncflow.runtime.jobs.roles import Home
+from asyncflow.runtime.jobs.surroundings import Open
 from asyncflow.runtime.jobs.table import Row, Stage, move
-
-if TYPE_CHECKING:
-    from asyncflow.runtime.jobs.desk import Desk, Open
 
 MARGIN_MS = 10_000
 SKEW_MS = 600_000
@@ -73,7 +72,7 @@ class Resolving:
         inquiries: by row, those that were not found out.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Home) -> None:
         """There is none."""
         self._desk = desk
         self.inquiries: dict[Row, Inquiry] = {}

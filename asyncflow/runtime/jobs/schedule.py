@@ -97,6 +97,22 @@ class Schedule:
         return found
 
 
+class Sweep:
+    """The polls of one instance."""
+
+    __slots__ = ("instance", "is_woken", "not_before_ms", "schedule")
+
+    def __init__(self, instance: str, schedule: Schedule) -> None:
+        """Nobody waits for a poll."""
+        self.instance, self.schedule = instance, schedule
+        self.not_before_ms, self.is_woken = 0, False
+
+    def next_due(self) -> int | None:
+        """When its next round begins."""
+        due = self.schedule.next_due()
+        return due if due is None or self.is_woken else max(due, self.not_before_ms)
+
+
 def _take_until(found: list[Row], level: deque[_Bucket], until_ms: int, most: int) -> None:
     """Take the rows of an interval that are due by then."""
     while level and level[0].due_ms <= until_ms:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from asyncflow.model.statuses import FAILED_TERMINALLY
 from asyncflow.plugins.errors import CredentialsRefused, Duplicate, InstanceGone, Rejected, Throttled
+from asyncflow.plugins.jobs import Ended
+from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime import points
 from asyncflow.runtime.attempt_results import failure_of
 from asyncflow.runtime.jobs.preparing import NotSent
+from asyncflow.runtime.jobs.roles import Home
+from asyncflow.runtime.jobs.surroundings import Open, Subject
 from asyncflow.runtime.jobs.table import Row, Stage, move
-
-if TYPE_CHECKING:
-    from asyncflow.plugins.resources import ResourceManager
-    from asyncflow.runtime.jobs.desk import Desk, Open, Subject
 
 UNUSABLE = "the service answered without a usable handle"
 
@@ -27,7 +26,7 @@ UNUSABLE = "the service answered without a usable handle"
 class Submitting:
     """The jobs of one resource that are to be handed in, first come, first served."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Home) -> None:
         """None is."""
         self._desk = desk
         self._queue: deque[Row] = deque()
@@ -92,15 +91,15 @@ class Submitting:
             "submit",
             self._submit(subject, manager, instance),
             manager.submit_timeout,
-            settle=lambda handle, error: self._settle(row, handle, error),
+            settle=lambda answer, error: self._settle(row, answer, error),
         )
 
     async def _submit(self, subject: Subject, manager: ResourceManager, instance: str) -> object:
         job = await self._desk.around.preparing.whole(subject.state, subject.job, instance=instance)
         points.reach(points.BEFORE_SEND)
-        handle: object = await manager.submit(job)
+        answer: object = await manager.submit(job)
         points.reach(points.AFTER_SEND)
-        return handle
+        return answer
 
     def _settle(self, row: Row, answer: object, error: Exception | None) -> None:
         desk = self._desk
@@ -127,9 +126,10 @@ class Submitting:
                 desk.resolving.unsure(row, sent_ms, desk.connection.text(error))
 
     def _answered(self, row: Row, answer: object, sent_ms: int) -> None:
-        handle = self._desk.owns(row, answer)
+        status = answer.status if isinstance(answer, Ended) else None
+        handle = self._desk.owns(row, answer.handle if isinstance(answer, Ended) else answer)
         if handle:
-            self._desk.accept(row, handle, adopted=False)
+            self._desk.accept(row, handle, adopted=False, status=status)
         else:
             self._desk.resolving.unsure(row, sent_ms, UNUSABLE)
 

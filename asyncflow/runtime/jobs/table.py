@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from asyncflow.runtime.jobs.desk import Desk
+from typing import Protocol
 
 
 class Stage(IntEnum):
@@ -28,12 +25,19 @@ class Stage(IntEnum):
     GONE = 7  # its end is recorded
 
 
+class Counts(Protocol):
+    """What a row knows of the desk it is of; the desk itself is found by the name."""
+
+    name: str
+    stages: Counter[Stage]
+
+
 class Row:
     """One open job.
 
     Attributes:
         stream, serial: which one.
-        desk: everything of its resource.
+        desk: where the jobs of its resource are kept and counted.
         instance: the name of its instance, "" without.
         handle: what the service calls it, "" while that is not known.
         stage: see `Stage`; changed by `Table.move` only.
@@ -44,7 +48,7 @@ class Row:
 
     __slots__ = ("desk", "due_ms", "handle", "instance", "is_cancelled", "level", "serial", "stage", "stream")
 
-    def __init__(self, stream: str, serial: int, desk: Desk, instance: str) -> None:
+    def __init__(self, stream: str, serial: int, desk: Counts, instance: str) -> None:
         """A job that is not handed in."""
         self.stream, self.serial, self.desk, self.instance = stream, serial, desk, instance
         self.handle = ""
@@ -103,7 +107,7 @@ def move(row: Row, stage: Stage) -> None:
     """Have a row stand elsewhere, and the counts with it."""
     if row.stage is Stage.GONE:
         return
-    stages: Counter[Stage] = row.desk.stages
+    stages = row.desk.stages
     stages[row.stage] -= 1
     stages[stage] += 1
     row.stage = stage

@@ -6,6 +6,7 @@ Structured like every `why`; nothing is decided and nothing is changed. Where th
 
 from __future__ import annotations
 
+from asyncflow.runtime.jobs.desk import Desk
 from asyncflow.runtime.jobs.table import Row, Stage
 
 _WORDS = {
@@ -20,9 +21,8 @@ _WORDS = {
 }
 
 
-def tell(row: Row, now_ms: int) -> dict[str, object]:
+def tell(desk: Desk, row: Row, now_ms: int) -> dict[str, object]:
     """What the job waits for: its stage, the next step and its time, and what holds the resource."""
-    desk = row.desk
     told: dict[str, object] = {"state": _WORDS[row.stage], "resource": desk.name}
     if row.instance:
         told["instance"] = row.instance
@@ -36,13 +36,13 @@ def tell(row: Row, now_ms: int) -> dict[str, object]:
         told["cancel_refused"] = refused
     if row.stage is Stage.WATCHED:
         told["next_poll_ms"] = max(0, row.due_ms - now_ms)
-    _tell_inquiry(told, row, now_ms)
-    _tell_trouble(told, row, now_ms)
+    _tell_inquiry(told, desk, row, now_ms)
+    _tell_trouble(told, desk, row, now_ms)
     return told
 
 
-def _tell_inquiry(told: dict[str, object], row: Row, now_ms: int) -> None:
-    inquiry = row.desk.resolving.inquiries.get(row)
+def _tell_inquiry(told: dict[str, object], desk: Desk, row: Row, now_ms: int) -> None:
+    inquiry = desk.resolving.inquiries.get(row)
     if inquiry is not None:
         told["tries"] = inquiry.tries
         told["next_try_ms"] = max(0, inquiry.due_ms - now_ms)
@@ -50,8 +50,8 @@ def _tell_inquiry(told: dict[str, object], row: Row, now_ms: int) -> None:
             told["reason"] = inquiry.reason
 
 
-def _tell_trouble(told: dict[str, object], row: Row, now_ms: int) -> None:
-    desk, connection = row.desk, row.desk.connection
+def _tell_trouble(told: dict[str, object], desk: Desk, row: Row, now_ms: int) -> None:
+    connection = desk.connection
     if connection.held_by:
         told["held_by"] = connection.held_by
         told["held_ms"] = max(0, connection.held_until_ms - now_ms)
@@ -59,9 +59,9 @@ def _tell_trouble(told: dict[str, object], row: Row, now_ms: int) -> None:
     elif desk.blocked:
         told["held_by"] = "resource"
         told["held_reason"] = desk.blocked
-    silent_ms = desk.polling.silent_since(row)
+    silent_ms = desk.polling.hearing.silent_since(row)
     if silent_ms is not None:
         told["unheard_ms"] = now_ms - silent_ms
-    progress = desk.polling.progress(row)
+    progress = desk.polling.hearing.progress(row)
     if progress is not None:
         told["progress"] = progress

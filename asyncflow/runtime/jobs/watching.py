@@ -15,10 +15,12 @@ from typing import Any
 from asyncflow.model.jobs import JobState
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime.clock import Clock, comes_within
-from asyncflow.runtime.jobs.desk import Desk, Surroundings
+from asyncflow.runtime.jobs import standing
+from asyncflow.runtime.jobs.desk import Desk
 from asyncflow.runtime.jobs.preparing import Preparing
 from asyncflow.runtime.jobs.seams import Report, ResourcePool, StateOf
-from asyncflow.runtime.jobs.table import Row, Stage, Table, move
+from asyncflow.runtime.jobs.surroundings import Surroundings
+from asyncflow.runtime.jobs.table import Row, Stage, Table
 from asyncflow.runtime.jobs.tally import JobTally
 from asyncflow.runtime.jobs.telling import tell
 
@@ -86,38 +88,38 @@ class Jobs:
         """
         row = self._table.get(state.execution_id, job.serial)
         if row is not None:
-            self._follow(row, job)
+            standing.follow(self._desk_of(row), row, job)
         elif not job.cancel or job.phase != "intent" or is_recovered:
-            self._take_up(self._add(state, job), job, is_recovered=is_recovered)
+            desk, row = self._add(state, job)
+            standing.take_up(desk, row, job, is_recovered=is_recovered)
 
     def cancel(self, state: ExecutionState, job: JobState, *, is_recovered: bool = False) -> None:
         """Have a job found, cancelled and watched until its end."""
         row = self._table.get(state.execution_id, job.serial)
         if row is None:
-            row = self._add(state, job)
-            self._unwanted(row)
+            desk, row = self._add(state, job)
+            standing.unwanted(desk, row)
             if job.phase == "intent" and not is_recovered:
-                row.desk.ended(row, "absent", "it was never handed in")
-                return
-            self._take_up(row, job, is_recovered=is_recovered)
+                desk.ended(row, "absent", "it was never handed in")
+            else:
+                standing.take_up(desk, row, job, is_recovered=is_recovered)
             return
+        desk = self._desk_of(row)
         if row.is_cancelled:
-            self._follow(row, job)
+            standing.follow(desk, row, job)
             return
-        self._unwanted(row)
-        self._follow(row, job)
-        self._give_up(row)
+        standing.unwanted(desk, row)
+        standing.follow(desk, row, job)
+        standing.give_up(desk, row)
 
-    @staticmethod
-    def _unwanted(row: Row) -> None:
-        row.is_cancelled = True
-        row.desk.cancelled += 1
+    def _desk_of(self, row: Row) -> Desk:
+        return self.desks[row.desk.name]
 
     def forget(self, stream: str, serial: int) -> None:
         """The job's end is recorded, or its execution left memory."""
         row = self._table.remove(stream, serial)
         if row is not None:
-            row.desk.forget(row)
+            self._desk_of(row).forget(row)
             if self._tokens:
                 self._by_token.pop(self._tokens.pop(row, ""), None)
 
@@ -139,7 +141,7 @@ class Jobs:
             desk.pump()
             self._woken()
 
-    def _add(self, state: ExecutionState, job: JobState) -> Row:
+    def _add(self, state: ExecutionState, job: JobState) -> tuple[Desk, Row]:
         desk = self.desks.get(job.resource)
         if desk is None:
             desk = self.desks[job.resource] = Desk(job.resource, self._around)
@@ -148,43 +150,7 @@ class Jobs:
         if self._around.preparing.callbacks.is_on and desk.may_call:
             token = self._tokens[row] = self._around.preparing.token(row.stream, job)
             self._by_token[token] = row
-        return row
-
-    def _take_up(self, row: Row, job: JobState, *, is_recovered: bool) -> None:
-        """Begin where the job stands."""
-        desk = row.desk
-        if job.handle:
-            desk.keep_handle(row, job.handle)
-        if job.phase == "undecided":
-            move(row, Stage.STUCK)
-        elif job.phase == "submitted":
-            desk.polling.take_up(row)
-            if row.is_cancelled:
-                desk.cancelling.ask(row)
-        elif is_recovered:
-            desk.resolving.left_behind(row, job.intent_ms)
-        else:
-            desk.submitting.add(row)
-        if not is_recovered:
-            desk.stir()
-
-    def _follow(self, row: Row, job: JobState) -> None:
-        """A person decided about it: it is not there, or it is, under this handle."""
-        if row.stage is not Stage.STUCK or job.phase == "undecided":
-            return
-        row.desk.forget_handle(row)
-        self._take_up(row, job, is_recovered=False)
-
-    def _give_up(self, row: Row) -> None:
-        """It is not wanted any more: what is to be done depends on how far it came."""
-        desk = row.desk
-        if row.stage is Stage.QUEUED and not desk.resolving.is_unsure(row):
-            desk.ended(row, "absent", "it was never handed in")
-        elif row.stage is Stage.QUEUED:
-            desk.resolving.again(row)
-        elif row.handle and row.stage in (Stage.WATCHED, Stage.ASKED):
-            desk.cancelling.ask(row)
-        desk.stir()
+        return desk, row
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -233,8 +199,9 @@ class Jobs:
             return False
         row = self._by_token.get(token)
         if row is not None:
-            row.desk.polling.called(row)
-            row.desk.pump()
+            desk = self._desk_of(row)
+            desk.polling.called(row)
+            desk.pump()
             self._woken()
         return True
 
@@ -245,7 +212,7 @@ class Jobs:
     def why(self, stream: str, serial: int) -> dict[str, object] | None:
         """What a job waits for; None if it is not open here."""
         row = self._table.get(stream, serial)
-        return None if row is None else tell(row, self._around.now_ms())
+        return None if row is None else tell(self._desk_of(row), row, self._around.now_ms())
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Per resource, how many jobs stand where; those that are being cancelled stand somewhere, too."""

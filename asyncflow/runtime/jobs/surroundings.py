@@ -1,0 +1,62 @@
+"""What the desks of one engine share, and what they look at: an open resource, a job with its execution.
+
+Plain values only. Who uses them is `desk` and its parts.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from asyncflow.model.jobs import JobState
+from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.model.state import ExecutionState
+from asyncflow.plugins.resources import ResourceManager
+from asyncflow.runtime.jobs.preparing import Preparing
+from asyncflow.runtime.jobs.seams import Report, ResourcePool, StateOf
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all desks share.
+
+    Attributes:
+        started_ms: when this process began, on the elapsed clock: nothing of an earlier one is older.
+        is_draining: nothing is handed in any more.
+        is_stopped: the engine stopped by itself: nothing is done any more.
+        woken: tells the turn loop that something may be due at another time than before.
+        spawn: has work of our own done beside the loop.
+    """
+
+    pool: ResourcePool
+    preparing: Preparing
+    report: Report
+    state_of: StateOf
+    now_ms: Callable[[], int]
+    rng: random.Random
+    is_stopped: Callable[[], bool]
+    woken: Callable[[], None]
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    started_ms: int = 0
+    is_draining: bool = False
+
+
+class Open(NamedTuple):
+    """A resource that can be asked now."""
+
+    manager: ResourceManager
+    settings: ResourceSettings
+
+    @property
+    def poll_batch(self) -> int:
+        """Handles that one poll is asked for at most: the fewer of what both allow; 0 for any number."""
+        return min(filter(None, (self.manager.poll_batch, self.settings.poll_batch)), default=0)
+
+
+class Subject(NamedTuple):
+    """A job and the execution it is of."""
+
+    state: ExecutionState
+    job: JobState
