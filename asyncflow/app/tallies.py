@@ -23,8 +23,6 @@ from asyncflow.runtime.distribution import TASK_SECONDS, Distribution
 
 MOST_TASK_TYPES = 200
 MOST_WORKFLOWS = 300
-_UNUSUAL_FROM = 20
-_UNUSUAL_DEVIATIONS = 3.0
 
 
 @dataclass(slots=True)
@@ -55,12 +53,6 @@ class Volume:
             return 0.0
         # Integers, as the difference of two large floats would be noise.
         return sqrt(max(0, self.squares * self.count - self.total * self.total)) / self.count
-
-    @property
-    def is_unusual(self) -> bool:
-        """Whether the last one is far from the rest; never before twenty of them are known."""
-        far = max(_UNUSUAL_DEVIATIONS * self.deviation, 0.1 * self.mean)
-        return self.count >= _UNUSUAL_FROM and abs(self.last - self.mean) > far
 
 
 @dataclass(slots=True)

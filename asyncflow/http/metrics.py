@@ -32,8 +32,7 @@ async def get_metrics(call: Call) -> Reply:
 async def get_volume(call: Call) -> Reply:
     """How much data tasks of a type took in and gave out since the start: mean, deviation, last.
 
-    `unusual` is true where the last one is more than three deviations, and a tenth, from the mean of at
-    least twenty.
+    What one task of a workflow did, run by run, is at `/api/asyncflow/io/{workflow}/{ref}`.
     """
     name = call.path["name"]
     tally = call.services.meters.tallies.types.get(name)
@@ -47,7 +46,6 @@ async def get_volume(call: Call) -> Reply:
             "mean": volume.mean,
             "deviation": volume.deviation,
             "last": volume.last,
-            "unusual": volume.is_unusual,
             "recordedBytes": tally.io_bytes[direction],
             "recordedRows": tally.io_rows[direction],
         }

@@ -11,7 +11,7 @@ import asyncflow as af
 from asyncflow.app.author_metrics import AuthorMetrics
 from asyncflow.app.exposition import Bounded, Family, Page
 from asyncflow.app.metric_families import FAMILIES
-from asyncflow.app.tallies import MOST_TASK_TYPES, Tallies, Volume
+from asyncflow.app.tallies import MOST_TASK_TYPES, Tallies
 from asyncflow.runtime.attempt_records import MetricObserved
 from asyncflow.runtime.distribution import Distribution
 from tests.http.conftest import Server
@@ -152,16 +152,6 @@ async def test_volume_of_a_task_type_is_told(server: Server) -> None:
     assert isinstance(answer.json, dict)
     assert answer.json["out"]["tasks"] == 1
     assert answer.json["out"]["mean"] == answer.json["out"]["last"] == len('{"packed":12}')
-    assert answer.json["out"]["unusual"] is False
-
-
-def test_volume_is_unusual_far_from_the_rest() -> None:
-    volume = Volume()
-    for size in [1_000, 1_010] * 20:
-        volume.add(size)
-        assert not volume.is_unusual
-    volume.add(9_000)
-    assert volume.is_unusual
 
 
 def test_names_are_documented(checkout: Path) -> None:

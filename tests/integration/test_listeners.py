@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from asyncflow.app.event_catalogue import catalogue
+from asyncflow.app.logbook import LogFilter
 from asyncflow.app.options import EngineSettings
 from asyncflow.app.services import open_services
 from asyncflow.model.resources import ResourceLimit
@@ -81,6 +82,7 @@ async def test_what_is_refused_is_told_again_then_skipped_and_written_down() -> 
         execution = await ran(services)
         await until(lambda: ear.names)
         total, skipped = await services.listeners.skipped("ear")
+        logged = await services.logbook.entries(LogFilter(resource="listener:ear"))
         found = shown(services)
 
     assert ear.names == ["execution.completed"]
@@ -89,6 +91,9 @@ async def test_what_is_refused_is_told_again_then_skipped_and_written_down() -> 
     assert (skipped[0]["name"], skipped[0]["id"]) == ("execution.started", f"{execution}:1")
     assert "no line for execution.started" in str(skipped[0]["reason"])
     assert (found["told"], found["retried"], found["skipped"]) == (1, 2, 1)
+    (line,) = logged.rows
+    assert (line.execution_id, line.level) == (execution, "ERROR")
+    assert "no line for execution.started" in line.line
 
 
 async def test_one_that_takes_its_time_delays_nobody() -> None:

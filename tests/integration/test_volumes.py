@@ -12,11 +12,13 @@ import asyncflow as af
 from asyncflow.app.options import EngineSettings
 from asyncflow.app.service import StartRequest
 from asyncflow.app.services import Services, open_services
+from asyncflow.app.workers import TaskResult
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.model.io_rule import IoRule
 from asyncflow.model.values import JsonObject
 from tests.integration.listener_support import Ear, settings_of
 from tests.integration.schedule_support import workflow
+from tests.integration.test_watchers import receiving
 from tests.integration.waiting import until
 
 
@@ -66,6 +68,39 @@ async def test_volumes_of_runs_are_kept_over_restarts(tmp_path: Path, name: str)
     assert {run["inputBytes"] for run in runs} == {len('{"size":10}')}
     assert found["usual"]["rowsOut"] == 20 + extra
     assert len(newest["runs"]) == 1
+
+
+async def test_bytes_are_recorded_of_every_executor() -> None:
+    """An HTTP task, a worker elsewhere and a sub-workflow; none of them tells anything."""
+    async with receiving() as receiver:
+        tasks = [
+            {"type": "HTTP", "inputParameters": {"uri": receiver.url, "method": "POST", "body": {"a": 1}}},
+            {"type": "SIMPLE", "inputParameters": {"day": "monday"}},
+            {
+                "type": "SUB_WORKFLOW",
+                "inputParameters": {"size": 10},
+                "subWorkflowParam": {"name": "w", "version": 1},
+            },
+        ]
+        named = [
+            {"name": ref, "taskReferenceName": ref, **task} for ref, task in zip("abc", tasks, strict=True)
+        ]
+        settings = EngineSettings(http_allow=("127.0.0.1",))
+        async with open_services(functions=FUNCTIONS, settings=settings) as services:
+            await services.executions.register_workflow(grown())
+            await services.executions.register_workflow(workflow("all", *named))
+            execution = await services.executions.start(StartRequest(name="all"))
+            taken = await services.workers.poll("b", worker_id="far", timeout_ms=5_000)
+            result = TaskResult(execution, str(taken[0]["taskId"]), "COMPLETED", {"text": "y" * 70})
+            await services.workers.update(result)
+            await services.executions.ended(execution)
+            runs: Any = [(await services.volumes.history("all", ref))["runs"][0] for ref in "abc"]
+
+    assert runs[0]["inputBytes"] > len(receiver.url)
+    assert runs[0]["outputBytes"] > 0
+    assert (runs[1]["inputBytes"], runs[1]["outputBytes"]) == (16, 70 + len('{"text":""}'))
+    assert runs[2]["inputBytes"] >= len('{"size":10}')
+    assert runs[2]["outputBytes"] > 0
 
 
 async def test_volumes_go_with_their_execution() -> None:
