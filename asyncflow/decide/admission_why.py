@@ -7,9 +7,9 @@ at any time. The keys of what it returns are part of REST and of `asyncflow why`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 
-from asyncflow.decide.admission_order import Entry, Lane
+from asyncflow.decide.admission_order import Entry, Lane, Line
 from asyncflow.decide.admission_places import KeyLock, Place, Resource
 from asyncflow.decide.admission_plan import Plan
 from asyncflow.model.resources import AttemptKey
@@ -190,11 +190,16 @@ def _ahead(entry: Entry) -> tuple[int, bool]:
     older += sum(1 for _, _, each in islice(flow.late, _LOOKED_AT) if each.alive and each.age < entry.age)
     for execution, other in islice(band.flows.items(), _LOOKED_AT):
         if execution != entry.waiter.execution_id:
-            before = older + 1 if other.stamp < flow.stamp else older
-            above += min(len(other), before)
+            above += _living(other, older + 1 if other.stamp < flow.stamp else older)
     is_exact = len(flow) <= _LOOKED_AT and len(band.flows) <= _LOOKED_AT
     assert isinstance(lane.place, Place)
     return above + older, is_exact and len(lane.bands) == len(lane.place.lanes) == 1
+
+
+def _living(line: Line, most: int) -> int:
+    """How many of a line still wait, counted up to `most`; the dead are dropped from it only now and then."""
+    late = (each for _, _, each in line.late)
+    return sum(1 for _ in islice((each for each in chain(line.queue, late) if each.alive), most))
 
 
 def _lanes(resource: Resource) -> list[Lane]:

@@ -53,3 +53,19 @@ def test_position_is_the_place_in_the_order_of_admission() -> None:
     told = {key: admission.why(key, 0)["position"] for key in admission._queues.parked}
 
     assert [told[key] for key in drained(admission, ("h", 0), 0)] == list(range(1, 11))
+
+
+def test_position_counts_nobody_who_waits_no_more() -> None:
+    """After every step, and after somebody gave up, the first is told 1, and so on."""
+    admission = limited(1)
+    admission.request(waiter("h", 0), 0)
+    for name, many in (("a", 3), ("b", 1), ("c", 2), ("d", 1)):
+        for number in range(many):
+            admission.request(waiter(name, number), 0)
+    admission.withdraw(("c", 0), 0)
+    holder = ("h", 0)
+    while grants := admission.release(holder, 0):
+        holder = grants[0].waiter.key
+        told = [admission.why(key, 0)["position"] for key in admission._queues.parked]
+
+        assert sorted(told, key=str) == list(range(1, len(told) + 1))

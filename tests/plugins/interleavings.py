@@ -54,7 +54,9 @@ class World:
     Attributes:
         ended_by_us: clusters that the engine had terminated.
         wrong: what must not be.
-        listed_ms: by cluster, when the engine last looked whether others use it.
+        going: clusters whose end the engine has begun: from there on there is no way back.
+        listed_ms: by cluster, when the engine last looked before that whether others use it.
+        begun_ms: when engines began: to them nothing is idle since before.
     """
 
     seed: int
@@ -62,7 +64,9 @@ class World:
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(auto=False))
     ended_by_us: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
+    going: set[str] = field(default_factory=set)
     listed_ms: dict[str, int] = field(default_factory=dict)
+    begun_ms: list[int] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     started: list[str] = field(default_factory=list)
 
@@ -103,7 +107,10 @@ class World:
         if operation == "AddJobFlowSteps" and given["JobFlowId"] in self.ended_by_us:
             self.wrong.append(f"a step for {given['JobFlowId']}, which we terminated")
         elif operation == "ListSteps" and given.get("StepStates"):
-            self.listed_ms[str(given["ClusterId"])] = now_ms
+            if given["ClusterId"] not in self.going:
+                self.listed_ms[str(given["ClusterId"])] = now_ms
+        elif operation == "SetTerminationProtection":
+            self.going.update(given["JobFlowIds"])  # type: ignore[arg-type]  # a list
         elif operation == "TerminateJobFlows":
             for each in given["JobFlowIds"]:  # type: ignore[attr-defined]  # a list
                 self._ends(self.emr.clusters[each])
@@ -117,7 +124,7 @@ class World:
         for step in [*cluster.pending, *(entry[2] for entry in cluster.running)]:
             if step.name != "foreign":
                 self.wrong.append(f"{cluster.id} terminated with {step.id} of ours on it")
-            elif step.created_ms < looked_ms:
+            elif step.created_ms + self.emr.timing.lag * 1000 < looked_ms:
                 self.wrong.append(f"{cluster.id} terminated with a step of others that could be seen")
 
     def strangers_come(self) -> None:
@@ -145,6 +152,7 @@ class World:
         registry = Registry.for_tests(resources={"emr": manager_in(self)})
         settings = EngineSettings(resources={"cluster": resource}, registry=registry)
         async with VirtualEngine(self.folder / "f.db", settings=settings, clock=self.clock) as engine:
+            self.begun_ms.append(self.clock.now().wall_ms)
             engine.service.engine.jobs._around.rng.seed(self.dice.random())  # polls are spread by it
             await engine.register_all(WORKFLOW)
             yield engine
@@ -260,7 +268,8 @@ def faults_of(world: World) -> list[str]:
             *((s.created_ms, s.ended_ms) for s in cluster.steps),
             (ended_ms, ended_ms),
         ]:
-            idle_s = (begins_ms - idle_from_ms) / 1000
+            known_ms = max([idle_from_ms, *(each for each in world.begun_ms if each <= begins_ms)])
+            idle_s = (begins_ms - known_ms) / 1000
             if idle_s > IDLE_S + KEPT_S:
                 wrong.append(f"{cluster.id} was idle for {idle_s:.0f} s")
             idle_from_ms = max(idle_from_ms, ends_ms)
