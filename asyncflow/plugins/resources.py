@@ -15,7 +15,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from asyncflow.model.values import JsonObject
-from asyncflow.plugins.jobs import Found, InstanceOrder, InstanceStatus, Job, JobStatus, Tier
+from asyncflow.plugins.jobs import Ended, Found, InstanceOrder, InstanceStatus, Job, JobStatus, Tier
 from asyncflow.plugins.surroundings import CommandRules, HttpCalls
 
 CONTRACT_VERSION = 1
@@ -136,8 +136,11 @@ class ResourceManager:
 
     # --- jobs -------------------------------------------------------------------------------------
 
-    async def submit(self, job: Job) -> str:
+    async def submit(self, job: Job) -> str | Ended:
         """Hand a job in and give its handle, at most 1,000 characters, unique in this resource.
+
+        A job that is over by then is given as `Ended`: what it held is free at once, without a poll. `poll`
+        has to know its handle all the same, as the answer may be lost.
 
         With tier tag or none this must be one request, without repeats by the client library.
 

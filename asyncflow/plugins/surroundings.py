@@ -25,7 +25,7 @@ class HttpAnswer(NamedTuple):
 
 
 class HttpCalls(Protocol):
-    """Sends one request at a time and repeats none."""
+    """Sends one request at a time; only a read is repeated, where a connection broke off."""
 
     async def send(
         self,

@@ -14,7 +14,7 @@ import pytest
 from asyncflow.ids import attempt_token
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import CredentialsRefused, Rejected, ServiceError, Throttled
-from asyncflow.plugins.jobs import InstanceOrder, Job, JobWord
+from asyncflow.plugins.jobs import InstanceOrder, Job, JobWord, handle_of
 from asyncflow.plugins.resources import ResourceManager, has_instances, takes_jobs
 from asyncflow.testing.faults import ALL_FAULTS, Call, FakeService, Fault
 
@@ -106,7 +106,7 @@ class ContractSetting:
         """A job that the service has, and its handle."""
         needs_jobs(manager)
         job = self.a_job(number, await self.an_instance(manager, service))
-        return job, await manager.submit(job)
+        return job, handle_of(await manager.submit(job))
 
     def can(self, fault: Fault, call: Call) -> None:
         """Skip the test where the fake does not know the fault, or the call goes nowhere."""

@@ -12,6 +12,7 @@ from time import perf_counter, thread_time
 from typing import NamedTuple
 
 from asyncflow.plugins.errors import Rejected
+from asyncflow.plugins.jobs import handle_of
 from asyncflow.plugins.resources import CONTRACT_VERSION, ResourceManager, has_instances, takes_jobs
 from asyncflow.testing.contract_setting import ContractSetting
 from asyncflow.testing.faults import FakeService
@@ -111,7 +112,7 @@ class ClassPromises(ContractSetting):
             await manager.check(handle)
         if takes_jobs(type(manager)):
             job = self.a_job(100 + number, handle)
-            accepted = await manager.submit(job)
+            accepted = handle_of(await manager.submit(job))
             await manager.poll(handle, [accepted])
             with contextlib.suppress(Rejected):
                 await manager.cancel(handle, accepted)

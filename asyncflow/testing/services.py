@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import CredentialsRefused, Duplicate, OutcomeOpen, Rejected, Throttled
-from asyncflow.plugins.jobs import Found, Job, JobStatus, JobWord, Tier
+from asyncflow.plugins.jobs import Ended, Found, Job, JobStatus, JobWord, Tier
 from asyncflow.plugins.resources import PluginConfig, ResourceContext, ResourceManager
 from asyncflow.testing.faults import Call, Fault, FaultPlan, Truth
 
@@ -66,6 +66,7 @@ class JobService:
         retry_after_s: what a throttled call is told.
         outputs: what jobs of this input's `name` give instead of their input.
         ignores_cancel: cancellations are taken and do nothing.
+        tells_at_once: a submit gives how the job stands, too; for jobs that are over when they are there.
         say: words that polls give for handles instead of the truth; None for "not known".
     """
 
@@ -85,7 +86,7 @@ class JobService:
         self.lands_after_s: float | None = None
         self.retry_after_s = 0.0
         self.outputs: dict[str, JsonObject] = {}
-        self.ignores_cancel = False
+        self.ignores_cancel = self.tells_at_once = False
         self.say: dict[str, JobStatus | object | None] = {}
         self.polls: list[list[str]] = []
         self._clock, self._now_ms, self._path = clock, now_ms, path
@@ -158,7 +159,9 @@ class JobService:
         fault = await self._meet("submit", job, tier)
         handle = self._make(job, tier)
         self._afterwards(fault)
-        return "" if fault == "garbage" else handle
+        if fault == "garbage":
+            return ""
+        return Ended(handle, self._told(handle)) if self.tells_at_once else handle  # type: ignore[arg-type]
 
     def _make(self, job: Job, tier: Tier) -> str:
         if tier == "token":
@@ -194,12 +197,13 @@ class JobService:
             return "<html>"
         answer: dict[str, object] = {}
         for handle in handles:
-            status = self.say.get(handle, self) if self.say else self
-            if status is self:
-                status = self._status(handle)
+            status = self._told(handle)
             if status is not None:
                 answer[handle] = status
         return answer
+
+    def _told(self, handle: str) -> object | None:
+        return self.say[handle] if handle in self.say else self._status(handle)
 
     def _status(self, handle: str) -> JobStatus | None:
         made = self.made.get(handle)

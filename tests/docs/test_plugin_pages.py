@@ -25,7 +25,7 @@ def classes(text: str) -> dict[str, type]:
 
 
 def test_the_classes_of_the_page_are_plugins(checkout: Path) -> None:
-    manager, _, task, listener = blocks(checkout, "plugins.md", "python")
+    manager, _, _, task, listener = blocks(checkout, "plugins.md", "python")
     printer, message, tell = (classes(each) for each in (manager, task, listener))
 
     registry = Registry.for_tests(

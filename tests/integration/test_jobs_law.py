@@ -60,12 +60,19 @@ async def live(bench: Bench, crash: tuple[str, int] | None, use: Callable[[Servi
 
 
 async def check(
-    tier: Tier, crashing: list[tuple[str, int]], failing: list[tuple[Call, Fault, int, int]], lag_s: float
+    tier: Tier,
+    crashing: list[tuple[str, int]],
+    failing: list[tuple[Call, Fault, int, int]],
+    lag_s: float,
+    *,
+    at_once: bool,
 ) -> None:
     with TemporaryDirectory() as folder:
         bench = Bench(Path(folder) / "f.db", tier, listing_lag=lag_s, submit_timeout=10.0)
         service_ = bench.service
         service_.listing_lag_s, service_.lands_after_s, service_.duration_s = lag_s, lag_s + 5.0, 30.0
+        if at_once:
+            service_.tells_at_once, service_.duration_s = True, 0.0
         for call, fault, skip, times in failing:
             service_.fail(call, fault, skip=skip, times=times)
         begun: list[str] = []
@@ -98,9 +105,13 @@ async def check(
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(["token", "tag", "none"]), crashes, faults, st.sampled_from([0.0, 4.0]))
+@given(st.sampled_from(["token", "tag", "none"]), crashes, faults, st.sampled_from([0.0, 4.0]), st.booleans())
 async def test_no_job_is_lost_and_none_is_doubled(
-    tier: Tier, crashing: list[tuple[str, int]], failing: list[tuple[Call, Fault, int, int]], lag_s: float
+    tier: Tier,
+    crashing: list[tuple[str, int]],
+    failing: list[tuple[Call, Fault, int, int]],
+    lag_s: float,
+    at_once: bool,  # noqa: FBT001  # Hypothesis hands them over in order
 ) -> None:
     """Every job ends once, whatever fails and wherever the engine is killed; tier none may ask a person."""
-    await check(tier, crashing, failing, lag_s)
+    await check(tier, crashing, failing, lag_s, at_once=at_once)

@@ -32,7 +32,7 @@ from asyncflow.plugins.errors import (
     ServiceError,
     Throttled,
 )
-from asyncflow.plugins.jobs import Job, JobStatus, Tier
+from asyncflow.plugins.jobs import Ended, Job, JobStatus, Tier
 from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceContext, ResourceManager
 from asyncflow_email.connections import Connections
 from asyncflow_email.message import Email, Mail, address, compose
@@ -93,7 +93,7 @@ class EmailManager(ResourceManager):
         """Close the connections."""
         await self.connections.close()
 
-    async def submit(self, job: Job) -> str:
+    async def submit(self, job: Job) -> Ended:
         """See `ResourceManager.submit`: the mail is with the server when this returns."""
         mail = await asyncio.to_thread(
             compose,
@@ -110,13 +110,13 @@ class EmailManager(ResourceManager):
             self._hold_rates(mail.domains)
             refused = await self._send(mail)
         told = ",".join(refused)[:_MOST_REFUSED]
-        return f"sent {self.context.now_ms()} {mail.message_id} {told}".rstrip()
+        handle = f"sent {self.context.now_ms()} {mail.message_id} {told}".rstrip()
+        return Ended(handle, _said(handle)[handle])
 
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
         """See `ResourceManager.poll`: the handle itself says it."""
         del instance
-        read = {handle: _HANDLE.fullmatch(handle) for handle in handles}
-        return {handle: _sent(found) for handle, found in read.items() if found}
+        return _said(*handles)
 
     async def cancel(self, instance: str, handle: str) -> None:
         """Refused: what is sent is sent."""
@@ -207,6 +207,12 @@ def _meaning(error: SMTPResponseException, *, is_login: bool = False) -> Service
     if error.code >= 500:
         return Rejected(f"{error.code} {error.message}", is_final=True)
     return Throttled(f"{error.code} {error.message}")
+
+
+def _said(*handles: str) -> dict[str, JobStatus]:
+    """What handles say of their mails."""
+    read = {handle: _HANDLE.fullmatch(handle) for handle in handles}
+    return {handle: _sent(found) for handle, found in read.items() if found}
 
 
 def _sent(found: re.Match[str]) -> JobStatus:

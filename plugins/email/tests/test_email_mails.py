@@ -42,7 +42,7 @@ def job(number: int = 1, **changes: object) -> Job:
 
 async def test_mail_arrives_as_it_was_given(manager: EmailManager, server: MailServer) -> None:
     (manager.config.attachments / "r.csv").write_text("1,2")  # type: ignore[operator]  # it is set
-    handle = await manager.submit(
+    sent = await manager.submit(
         job(
             to=["Ann Ö <a@example.org>"], cc=["b@example.org"], bcc=["c@example.org"], subject="Über",
             html="<b>t</b>", headers={"X-Day": "1"}, attachments=[{"path": "r.csv"}],
@@ -57,7 +57,7 @@ async def test_mail_arrives_as_it_was_given(manager: EmailManager, server: MailS
     assert content["X-Day"] == "1"
     assert content["Message-ID"] == f"<{job().token}@example.com>"
     assert [part.get_filename() for part in content.iter_attachments()] == ["r.csv"]
-    assert (await manager.poll("", [handle]))[handle].output["messageId"] == content["Message-ID"]
+    assert sent.status.output["messageId"] == content["Message-ID"]
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from pydantic import Field, SecretStr
 
 from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.plugins.errors import CredentialsRefused, OutcomeOpen, Rejected, ServiceError, Throttled
-from asyncflow.plugins.jobs import Job, JobStatus, Tier
+from asyncflow.plugins.jobs import Ended, Job, JobStatus, Tier
 from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceManager
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Pool
+    from asyncpg import Connection, Pool, Record
     from asyncpg.pool import PoolConnectionProxy
 
 _TABLE = """
@@ -103,26 +103,22 @@ class PostgresManager(ResourceManager):
         del instance
         return self._pool
 
-    async def submit(self, job: Job) -> str:
+    async def submit(self, job: Job) -> Ended:
         """See `ResourceManager.submit`; the handle is the token, and the statement is done."""
         given = SqlStatement.model_validate(job.input)
         async with _answered(), self._opened().acquire() as connection, connection.transaction():
             if await connection.fetchval(_CLAIM, job.token, job.payload_hash) is not None:
-                output = await self._done(connection, given)
+                output = await self._output(connection, given)
                 await connection.execute(_KEEP, job.token, json.dumps(output))
-        return job.token
+            (row,) = await connection.fetch(_READ, [job.token])
+        return Ended(job.token, _done(row))
 
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
         """See `ResourceManager.poll`: one query for all; a token that is there is done."""
         del instance
         async with _answered():
             rows = await self._opened().fetch(_READ, list(handles))
-        return {
-            row["token"]: JobStatus(
-                "succeeded", json.loads(row["result"]), ended_ms=row["done_ms"], raw="done"
-            )
-            for row in rows
-        }
+        return {row["token"]: _done(row) for row in rows}
 
     async def cancel(self, instance: str, handle: str) -> None:
         """Refused: a statement that has a handle is committed."""
@@ -131,7 +127,7 @@ class PostgresManager(ResourceManager):
 
     # --- within -------------------------------------------------------------------------------------
 
-    async def _done(self, connection: Connection | PoolConnectionProxy, given: SqlStatement) -> JsonObject:
+    async def _output(self, connection: Connection | PoolConnectionProxy, given: SqlStatement) -> JsonObject:
         """Do the statement, and give as many of its rows as are kept."""
         prepared = await connection.prepare(given.sql)
         rows: list[JsonObject] = []
@@ -152,6 +148,10 @@ class PostgresManager(ResourceManager):
         if self._pool is None:
             raise Throttled("the database is not connected")
         return self._pool
+
+
+def _done(row: Record) -> JobStatus:
+    return JobStatus("succeeded", json.loads(row["result"]), ended_ms=row["done_ms"], raw="done")
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from asyncflow_postgres import PostgresConfig, PostgresManager
 from asyncflow.ids import attempt_token
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import Rejected
-from asyncflow.plugins.jobs import Job, JobWord
+from asyncflow.plugins.jobs import Ended, Job, JobWord
 from asyncflow.plugins.resources import ResourceContext
 from asyncflow.testing.faults import Call, FakeService, Fault
 from asyncflow.testing.resource_contract import ResourceManagerContract
@@ -63,7 +63,7 @@ class Database:
 class Watched(PostgresManager):
     """Reads what is booked after every statement, on another connection."""
 
-    async def submit(self, job: Job) -> str:
+    async def submit(self, job: Job) -> Ended:
         given = {**job.input, "args": [job.token]} if job.input["sql"] == BOOK else job.input
         try:
             return await super().submit(Job(job.token, job.payload_hash, given, job.task_type))
@@ -132,8 +132,8 @@ async def test_same_statement_at_once_is_done_once(manager: Watched, service: Da
 
 
 async def test_rows_are_bounded_and_say_so(manager: Watched) -> None:
-    handle = await manager.submit(a_job("SELECT n, now() AS at FROM generate_series(1, $1::int) n", 10))
-    output = (await manager.poll("", [handle]))[handle].output
+    done = await manager.submit(a_job("SELECT n, now() AS at FROM generate_series(1, $1::int) n", 10))
+    output = done.status.output
 
     assert (len(output["rows"]), output["truncated"]) == (3, True)  # type: ignore[arg-type]  # a list
 
