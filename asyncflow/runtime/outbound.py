@@ -29,6 +29,7 @@ _RATIO_FROM_BYTES = 1024 * 1024  # below it, no expansion is worth refusing
 _CHUNK_BYTES = 64 * 1024
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
 _CROSSING = frozenset(("accept", "content-type"))  # headers that follow a redirect to another origin
+_READS = frozenset(("GET", "HEAD", "OPTIONS"))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
@@ -146,6 +147,7 @@ class OutboundClient:
             auto_decompress=False,
             trust_env=False,
             headers={"Accept-Encoding": "gzip", "User-Agent": "asyncflow"},
+            middlewares=(self._once,),
         )
         return self
 
@@ -206,6 +208,22 @@ class OutboundClient:
             raise OutboundFailed(f"the exchange broke off: {text}", may_have_arrived=True) from error
         except ValueError as error:  # a header or method that cannot be written
             raise OutboundFailed(f"cannot be sent: {error}", may_have_arrived=False) from error
+
+    async def _once(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Keep from aiohttp what it would send a PUT or DELETE again for, unasked; reads may be repeated."""
+        aiohttp = self._aiohttp
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            if request.method in _READS:
+                raise
+            raise OutboundFailed(
+                f"the exchange broke off: {str(error) or type(error).__name__}", may_have_arrived=True
+            ) from error
 
     def _checked(self, text: str) -> URL:
         """The URL as it will be used; checked and connected from one and the same parse."""

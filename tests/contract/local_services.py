@@ -89,8 +89,8 @@ class LocalService:
         return 0
 
     def fail(self, call: Call, fault: Fault, *, skip: int = 0) -> None:
-        is_repeated = fault.startswith("cut") and call in ("poll", "cancel", "find")
-        self.faults.plan(call, fault, skip=skip, times=2 if is_repeated else 1)  # aiohttp asks again, once
+        is_repeated = fault.startswith("cut") and call in ("poll", "find")
+        self.faults.plan(call, fault, skip=skip, times=2 if is_repeated else 1)  # aiohttp reads again, once
 
     def end_job(self, handle: str, word: JobWord) -> None:
         self.made[handle]["word"] = word
