@@ -27,7 +27,7 @@ async def main(path):
     async with SqliteStore.open(path) as store:
         number = done = (await store.recover()).last_turn
         async for batch in store.read_turns(0, unsegmented=True):  # killed before their segment
-            done = min(done, batch[0].number - 1)
+            done = min([done, *(each.number - 1 for each in batch if each.entries)])
         while True:
             number += 1
             await store.append(turn(number))
