@@ -224,6 +224,12 @@ _RESOURCES: dict[type, Rule] = {
     res.ResourceResized: _one(
         "resource", "resource.resized", "Somebody set its size.", "least", "most", "by", "reason"
     ),
+    res.ResourceReleased: _one(
+        "resource", "resource.released", "It goes on without its history.", "next_number", "by", "reason"
+    ),
+    res.ResourceForgotten: _one(
+        "resource", "resource.forgotten", "Its instances are left to themselves.", "by", "reason"
+    ),
     res.InstanceAsked: _one("resource", "resource.asked", "An instance is wanted.", "number", "cause"),
     res.InstanceAskedAgain: _one(
         "resource", "resource.asked_again", "It is asked for once more.", *_INSTANCE
@@ -287,6 +293,7 @@ INTERNAL: Mapping[type, str] = {
     ev.ConditionAsked: "a script is evaluated; what it said is told",
     ev.Repaired: "the bookkeeping of a reopening, which is told",
     ev.TasksRemoved: "the bookkeeping of a rerun, which is told",
+    ev.TaskReused: "the bookkeeping of a rerun, which is told",
     ev.Deferred: "the bookkeeping of large turns",
     ev.Advanced: "the bookkeeping of large turns",
     ev.InputApplied: "a command's token",

@@ -16,7 +16,7 @@ from asyncflow.errors import NotFound, StoreError
 from asyncflow.ids import task_id
 from asyncflow.model import events as ev
 from asyncflow.model.jobs import JobState
-from asyncflow.model.resource_events import RESOURCE_STREAMS
+from asyncflow.model.resource_events import resource_of
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.turn import Turn
 from asyncflow.model.values import JsonObject
@@ -141,7 +141,7 @@ def _plain(rule: Rule, source: Source) -> tuple[CommittedEvent]:
     data = _own(rule, event)
     subject = ""
     if rule.scope == "resource":
-        subject = stream.removeprefix(RESOURCE_STREAMS)
+        subject, _ = resource_of(stream)
         data["resource"] = subject
     elif isinstance(event, ev.MessagePublished) and not stream.startswith(MESSAGES):
         subject, data["messageId"] = stream, task_id(stream, event.number)

@@ -13,12 +13,14 @@ from dataclasses import replace
 from asyncflow.app.documents import Documents
 from asyncflow.app.job_decisions import read_instance_decision
 from asyncflow.app.resource_config import check_resource, parse_resource
+from asyncflow.app.resource_release import read_release
 from asyncflow.app.resource_views import is_used, jobs_of, shown_settings
 from asyncflow.app.service import Service
 from asyncflow.errors import ConfigurationError, InvalidInput, NotFound, Refused
 from asyncflow.model.resource_settings import ResourceSettings, check_resource_name, settings_to_json
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
+from asyncflow.runtime.resource_operating import Operating
 from asyncflow.runtime.resource_wiring import DOCUMENT
 from asyncflow.runtime.resources import Resources as Kept
 from asyncflow.store.journal import Journal
@@ -42,6 +44,10 @@ class Resources:
         assert kept is not None  # an engine with resources of its own making is for tests alone
         return kept
 
+    @property
+    def _operating(self) -> Operating:
+        return Operating(self._kept)
+
     # --- what there is ----------------------------------------------------------------------------
 
     def settings(self, name: str) -> ResourceSettings:
@@ -59,7 +65,7 @@ class Resources:
         """Every resource by name: configured, stored, made by limits of definitions, or in use now."""
         usage = self._engine.admission.usage()
         named = (name for name, used in usage.items() if name.startswith(_IMPLICIT) or is_used(used))
-        return sorted({*self._kept.settings, *named})
+        return sorted({*self._kept.settings, *self._kept.orphans, *named})
 
     def all(self, *, start: int = 0, count: int = 100) -> JsonObject:
         """Resources by name, each with its use and state; cost: in the resources."""
@@ -71,15 +77,23 @@ class Resources:
     def _shown(self, name: str, usage: Mapping[str, dict[str, object]]) -> JsonObject:
         found: JsonObject = {"name": name, "source": self._source(name), **usage.get(name, {})}
         said = self._kept.settings.get(name)
-        if said is None:
+        is_orphan = name in self._kept.orphans
+        if said is None and not is_orphan:
             return {**found, "type": "limit", "state": "ready"}
         life = self._kept.describe(name)
         jobs = self._engine.jobs.counts().get(name, {})
-        state = "drained" if life["drained"] else "ready" if life["isOpen"] else "closed"
-        if self._kept.manager(name) is None and life["reason"]:
-            state = "broken"
         own = {key: value for key, value in life.items() if key not in {"name", "waiting", "settings"}}
-        return {**found, "settings": shown_settings(said), "jobs": jobs, **own, "state": state}
+        settings = life["settings"] if said is None else shown_settings(said)
+        return {**found, "settings": settings, "jobs": jobs, **own, "state": self._state(name, life)}
+
+    def _state(self, name: str, life: JsonObject) -> str:
+        if life["damage"]:
+            return "damaged"
+        if life["isOrphaned"]:
+            return "orphaned"
+        if self._kept.manager(name) is None and life["reason"] and not life["drained"]:
+            return "broken"
+        return "drained" if life["drained"] else "ready" if life["isOpen"] else "closed"
 
     def get(self, name: str) -> JsonObject:
         """One resource, with the first of those who hold it and of those who wait.
@@ -167,7 +181,7 @@ class Resources:
             NotFound: there is no such resource.
         """
         self.settings(name)
-        await self._kept.drain(name, by=by, reason=reason)
+        await self._operating.drain(name, by=by, reason=reason)
         return self.get(name)
 
     async def resume(self, name: str, *, by: str = "", reason: str = "") -> JsonObject:
@@ -177,7 +191,7 @@ class Resources:
             NotFound: there is no such resource.
         """
         self.settings(name)
-        await self._kept.resume(name, by=by, reason=reason)
+        await self._operating.resume(name, by=by, reason=reason)
         return self.get(name)
 
     async def resize(
@@ -196,7 +210,7 @@ class Resources:
         after = _resized(before, sizes)
         if any(key in sizes for key in _INSTANCES):
             least, most = after.min_instances, after.max_instances
-            await self._kept.resize(name, least, most, by=by, reason=reason)
+            await self._operating.resize(name, least, most, by=by, reason=reason)
         if any(key in sizes for key in _LIMITS):
             if self._source(name) == "document":
                 await self._documents.save(name, settings_to_json(after), created_by=by)
@@ -217,12 +231,38 @@ class Resources:
             InvalidInput: the body says no decision that there is.
         """
         said = read_instance_decision(body)
-        await self._kept.decide_instance(
+        await self._operating.decide_instance(
             name, number, said.decision, handle=said.handle, by=by, reason=said.reason
         )
         if name in self.names():
             return self.get(name)
         return {**self._kept.describe(name), "source": "undeclared", "state": "removed"}
+
+    async def release(self, name: str, body: Mapping[str, object], *, by: str = "") -> JsonObject:
+        """Go on with a resource whose history cannot be read; durable at return.
+
+        Args:
+            body: `nextNumber`, from which on its instances are counted; `instances`, the handle of each that
+                is there by its number; `reason`.
+
+        Raises:
+            NotFound: there is no such resource.
+            Conflict: its history can be read.
+            InvalidInput: a number was given before, or something in the body is not what is expected.
+        """
+        self.settings(name)
+        said = read_release(body)
+        await self._operating.release(name, said.next_number, said.handles, by=by, reason=said.reason)
+        return self.get(name)
+
+    async def forget(self, name: str, *, by: str = "", reason: str = "") -> None:
+        """Leave the instances of a resource that is not configured any more to themselves; durable at return.
+
+        Raises:
+            NotFound: there is no such resource, or it has left nothing.
+            Conflict: it is configured, or jobs are open on its instances.
+        """
+        await self._operating.forget(name, by=by, reason=reason)
 
     async def _configure(self, name: str, settings: ResourceSettings, *, by: str, reason: str = "") -> None:
         """Have the engine keep to these settings; one that is drained stays so. Durable at return."""

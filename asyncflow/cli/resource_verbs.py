@@ -189,5 +189,39 @@ def delete(*, name: str, yes: bool, server: str) -> None:
     said(f"{name} is deleted")
 
 
-VERBS = (get, drain, resume, resize, decide, history, jobs, apply, delete)
+@click.command()
+@_name
+@click.option(
+    "--next", "next_number", required=True, type=click.IntRange(1), help="The number of the next instance."
+)
+@click.option(
+    "--instance", "instances", multiple=True, metavar="NUMBER=HANDLE", help="One that is there; repeatable."
+)
+@_reason
+@server_option
+def release(*, name: str, next_number: int, instances: tuple[str, ...], reason: str, server: str) -> None:
+    """Go on with a resource whose history cannot be read.
+
+    The next number is one that no instance ever had: the token of an instance is made of it. Jobs on
+    instances that are not named go on another one.
+    """
+    handles = {number: handle for number, _, handle in (each.partition("=") for each in instances)}
+    body: dict[str, object] = {"nextNumber": next_number, "instances": handles, "reason": reason}
+    found = as_object(send(server, "POST", *_path(name, "release"), body=body).json)
+    said(f"{name} is {found.get('state')}")
+
+
+@click.command()
+@_name
+@_reason
+@yes_option
+@server_option
+def forget(*, name: str, reason: str, yes: bool, server: str) -> None:
+    """Leave the instances of a resource that is not configured any more to themselves."""
+    ask(f"forget {name}? Nobody here will end its instances", is_sure=yes)
+    send(server, "POST", *_path(name, "forget"), reason=reason)
+    said(f"{name} is forgotten")
+
+
+VERBS = (get, drain, resume, resize, decide, history, jobs, apply, delete, release, forget)
 """What `asyncflow resource` does with one resource."""

@@ -5,7 +5,8 @@ The rules, which the property tests hold:
 - An instance is reserved by the open attempts and jobs on it, and only an active one can be reserved. Who
   decides here and who reserves are one loop, so between looking and deciding nobody can come.
 - Nothing is destroyed but out of `draining`, with nobody on it, and after the service itself was asked in
-  that state; or when the service said that it is gone or going, and who is on it is told so at once. Work of others found there opens an idle one again, and holds up the end of any other.
+  that state. Work of others found there opens an idle one again, and holds up the end of any other.
+- The exception is one that the service said is gone or going: who is on it is told, and it is destroyed.
 - `destroying` has no way back: whoever comes then waits for another instance.
 - Instances are created one per intent, and a further one only when all that there are, or will be, are full.
 
@@ -14,7 +15,7 @@ It must not call anybody. Which calls that makes, and what their answers mean, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from asyncflow.errors import Conflict, InvalidInput, NotFound
@@ -69,8 +70,8 @@ def bounds(state: ResourceState, terms: Terms) -> tuple[int, int]:
 
 
 def is_closed(state: ResourceState) -> bool:
-    """Whether somebody closed it, or it is not configured any more."""
-    return bool(state.drained) or state.is_removed
+    """Whether somebody closed it, it is not configured any more, or nobody knows what it has."""
+    return bool(state.drained or state.damage) or state.is_removed
 
 
 def has_room(instance: Instance, settings: ResourceSettings) -> bool:
@@ -181,7 +182,7 @@ def _created(
     missing = max(least - _live(counted), _missing(state, counted, terms.settings))
     for more in range(max(0, min(missing, most - len(counted)))):
         number = state.next_number + more
-        token = attempt_token(terms.installation, f"resource:{state.name}", "", attempt=number, epoch=0)
+        token = token_of(state, number, terms.installation)
         cause = state.demand if state.waiting else "min_instances"
         yield ev.InstanceAsked(number, token, cause)
 
@@ -233,7 +234,41 @@ def drain_instance(state: ResourceState, number: int, *, cause: str, reason: str
     return [ev.InstanceDraining(number, cause, state.fence + 1, reason)]
 
 
-def decide_instance(  # noqa: PLR0913 - what a person says, by name
+def release(
+    state: ResourceState,
+    next_number: int,
+    handles: Mapping[int, str],
+    *,
+    installation: str,
+    by: str,
+    reason: str,
+) -> list[ResourceEvent]:
+    """Go on with a resource whose history cannot be read: count from there, with these instances.
+
+    Raises:
+        Conflict: its history can be read.
+        InvalidInput: a number that is known, or one of the instances, is not below the next one.
+    """
+    if not state.damage:
+        raise Conflict(f"resource {state.name} needs no release: its history can be read")
+    least = max(state.next_number, *(number + 1 for number in handles), 1)
+    if next_number < least:
+        raise InvalidInput(f"at least {least} expected, got {next_number}", field="nextNumber")
+    if any(number < 1 or not handle.strip() for number, handle in handles.items()):
+        raise InvalidInput("numbers from 1 on, each with its handle, expected", field="instances")
+    events: list[ResourceEvent] = [ev.ResourceReleased(next_number, by, reason)]
+    for number, handle in sorted(handles.items()):
+        events.append(ev.InstanceAsked(number, token_of(state, number, installation), "release"))
+        events.append(ev.InstanceCreated(number, handle, adopted=True, by=by, reason=reason))
+    return events
+
+
+def token_of(state: ResourceState, number: int, installation: str) -> str:
+    """The token under which an instance is asked for."""
+    return attempt_token(installation, f"resource:{state.name}", "", attempt=number, epoch=0)
+
+
+def decide_instance(
     state: ResourceState, number: int, decision: str, *, handle: str, by: str, reason: str = ""
 ) -> list[ResourceEvent]:
     """Say whether an instance is there that nobody knows of: `adopt` a handle, or `absent`.

@@ -33,6 +33,11 @@ def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> N
             state.drained, state.drained_by, state.drained_ms = "", "", 0
         case ev.ResourceResized(least, most):
             state.least, state.most = least, most
+        case ev.ResourceReleased(next_number):
+            state.next_number, state.damage = next_number, ""
+        case ev.ResourceForgotten():
+            state.instances.clear()
+            state.doubles.clear()
         case ev.InstanceAsked(number, token, cause):
             made = Instance(number, token, asked_ms=at_ms, since_ms=at_ms, by=cause, sent_ms=at_ms)
             state.instances[number] = made

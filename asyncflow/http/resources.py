@@ -71,6 +71,9 @@ routes = Routes(
         "InstanceDecision": shape(
             {"decision": one_of("adopt", "absent"), "handle": TEXT, "reason": TEXT}, "decision", closed=True
         ),
+        "ResourceRelease": shape(
+            {"nextNumber": NUMBER, "instances": MAP, "reason": TEXT}, "nextNumber", closed=True
+        ),
         "JobDecision": shape(
             {
                 "decision": one_of(*_DECISIONS),
@@ -211,6 +214,39 @@ async def decide_instance(call: Call) -> Reply:
     call.give_reason(body.get("decision"), body.get("handle"), body.get("reason"))
     found = await call.services.resources.decide_instance(name, instance, body, by=call.caller.name)
     return reply_json(found)
+
+
+@routes.post(
+    "/api/asyncflow/resources/{name}/release",
+    role=OPERATOR,
+    body=json_body("ResourceRelease"),
+    answers=json_answer("Resource"),
+    errors=(404, 409),
+)
+async def release_resource(call: Call) -> Reply:
+    """Go on with a resource whose history cannot be read.
+
+    Its instances are counted from `nextNumber` on; those that are there are named in `instances`, the handle
+    of each by its number. Jobs on others go on another one.
+    """
+    body = await call.json_object()
+    call.give_reason(body.get("nextNumber"), body.get("reason"))
+    found = await call.services.resources.release(call.path["name"], body, by=call.caller.name)
+    return reply_json(found)
+
+
+@routes.post(
+    "/api/asyncflow/resources/{name}/forget",
+    role=OPERATOR,
+    query=(_REASON,),
+    body=_NO_BODY,
+    errors=(404, 409),
+)
+async def forget_resource(call: Call) -> Reply:
+    """Leave the instances of a resource that is not configured any more to themselves."""
+    name, reason = call.path["name"], call.word("reason")
+    await call.services.resources.forget(name, by=call.caller.name, reason=reason)
+    return reply_empty()
 
 
 def _sizes(body: Mapping[str, object]) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """Events of one resource: what was configured, and the life of each instance, with cause and reason.
 
-They lie in the stream `resource:<name>` and are kinds of the union in `model/events`, under one name;
-what they mean is in `decide/lifecycle_evolve`. Who uses an instance is not among them:
-that is in the attempts' own events.
+They lie in the stream `resource:<name>`, see `resource_stream`, and are kinds of the union in
+`model/events`, under one name; what they mean is in `decide/lifecycle_evolve`. Who uses an instance is not
+among them: that is in the attempts' own events.
 """
 
 from __future__ import annotations
@@ -13,6 +13,19 @@ from asyncflow.model.values import JsonObject
 
 RESOURCE_STREAMS = "resource:"
 """What the names of these streams begin with; the name of the resource follows."""
+
+_GENERATION = "@"
+
+
+def resource_stream(name: str, generation: int = 1) -> str:
+    """The stream of a resource: `resource:<name>`, `resource:<name>@2` once that could not be read."""
+    return f"{RESOURCE_STREAMS}{name}{_GENERATION}{generation}" if generation > 1 else RESOURCE_STREAMS + name
+
+
+def resource_of(stream: str) -> tuple[str, int]:
+    """The name of the resource that a stream is of, and which of its streams this is."""
+    name, _, generation = stream.removeprefix(RESOURCE_STREAMS).partition(_GENERATION)
+    return name, int(generation) if generation.isdecimal() else 1
 
 
 class ResourceConfigured(NamedTuple):
@@ -48,6 +61,24 @@ class ResourceResized(NamedTuple):
 
     least: int
     most: int
+    by: str = ""
+    reason: str = ""
+
+
+class ResourceReleased(NamedTuple):
+    """Its history could not be read, and somebody said from which number on its instances are counted.
+
+    It is the first event of another stream; the instances that are there follow.
+    """
+
+    next_number: int
+    by: str = ""
+    reason: str = ""
+
+
+class ResourceForgotten(NamedTuple):
+    """It is not configured, and somebody left its instances to themselves: nobody asks for them any more."""
+
     by: str = ""
     reason: str = ""
 
@@ -171,6 +202,8 @@ ResourceEvent = (
     | ResourceDrained
     | ResourceResumed
     | ResourceResized
+    | ResourceReleased
+    | ResourceForgotten
     | InstanceAsked
     | InstanceAskedAgain
     | InstanceCreated

@@ -71,6 +71,8 @@ class ResourceState:
         least, most: what somebody resized it to; None while the settings hold.
         doubles: handles of instances that are one too many, with the number of the one they double.
         tries, retry_ms: creations in a row that came to nothing, and when the next may be asked for.
+        generation: counts its streams; another is begun where one cannot be read any more.
+        damage: why its history cannot be read; "" while it can (of this process).
         waiting, demand: how many wait for an instance, and the first of them (of this process).
     """
 
@@ -90,5 +92,7 @@ class ResourceState:
     tries: int = 0
     retry_ms: int = 0
     error: str = ""
+    generation: int = 1
+    damage: str = ""
     waiting: int = 0
     demand: str = ""

@@ -1,4 +1,4 @@
-"""Jobs of older code, found when a newer version is registered or migrated to: their resource's policy applied.
+"""Jobs of older code, found when a newer version comes: the policy of their resource is applied.
 
 It decides nothing of a job: stopping one is `decide/jobs`, replacing an instance `decide/lifecycle`. What
 `keep`, `cancel` and `drain` mean is in `model/resource_settings`.

@@ -286,6 +286,7 @@ class Engine:
         position, turns = found.position, self.turns
         turns.commits.number = position.last_turn
         turns.stored.update(self.catalog.graphs)
+        damaged = resource_wiring.damaged_histories(found)
         turns.quarantined.update(found.quarantined)
         for stream, why in found.quarantined.items():
             log.error("execution quarantined", extra={"execution": stream, "reason": why})
@@ -296,7 +297,7 @@ class Engine:
         self._set_limits()
         if self.kept_resources is not None:
             resource_wiring.add_stored(self, self.kept_resources)
-            self.kept_resources.restore(found.resources)
+            self.kept_resources.restore(found.resources, damaged)
         if found.removed:
             await self._store.write_views(ViewBatch(position.projected_turn, [], [], [], found.removed))
         self.projection.begin(position.projected_turn, position.last_turn)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from asyncflow.decide import lifecycle, lifecycle_calls
 from asyncflow.decide.lifecycle import Terms
 from asyncflow.decide.lifecycle_calls import Call, Failed, Standing
 from asyncflow.decide.lifecycle_evolve import evolve_resource
 from asyncflow.model import resource_events as ev
-from asyncflow.model.resource_events import RESOURCE_STREAMS, ResourceEvent
+from asyncflow.model.resource_events import ResourceEvent, resource_stream
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.resources import ResourceLimit
@@ -53,7 +53,7 @@ class Keeper:
         self._durable: asyncio.Future[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._limit: ResourceLimit | None = None
-        self._orphans: Counter[int] = Counter()
+        self._strays: Counter[int] = Counter()  # who is on instances that nothing is known of
         self._is_stirring = self._is_closed = False
         self._doubles_ms = 0  # when doubles that could not be destroyed are tried again
 
@@ -84,8 +84,15 @@ class Keeper:
         return self._holder.manager
 
     @property
+    def stream(self) -> str:
+        """Where its events lie."""
+        return resource_stream(self.name, self.state.generation)
+
+    @property
     def trouble(self) -> str:
         """Why nothing begins here now; "" where it is open."""
+        if self.state.damage:
+            return f"its history cannot be read, and it has to be released: {self.state.damage}"
         if self.state.is_removed:
             return "it is not configured any more"
         if self.state.drained:
@@ -139,6 +146,7 @@ class Keeper:
         """A reservation is over."""
         instance = self.state.instances.get(number)
         if instance is None or not instance.reserved:
+            self._strays.pop(number, None)
             return
         _reserve(instance, -1)
         if not instance.reserved:
@@ -150,7 +158,7 @@ class Keeper:
         """Recovery: somebody is on this instance; one that is gone is told when `begin` is called."""
         instance = self.state.instances.get(number)
         if instance is None:
-            self._orphans[number] += 1
+            self._strays[number] += 1
         else:
             _reserve(instance, 1)
 
@@ -158,15 +166,38 @@ class Keeper:
 
     def begin(self) -> None:
         """Open the manager and go on with what was under way; reservations are restored."""
-        for number in self._orphans:
-            self._around.lost(self.name, f"{self.name}/{number}", "the instance is gone")
-        self._orphans.clear()
+        if not self.state.damage:
+            self._place_strays()
         for instance in self.state.instances.values():
             if instance.phase == "destroying" and instance.reserved:  # it was lost, and they were not told
                 self._around.lost(self.name, f"{self.name}/{instance.number}", instance.reason)
         if self.has_instances:
             self.record(lifecycle_calls.unknown_after_restart(self.state, self.terms))
         self.stir()
+
+    def _place_strays(self) -> None:
+        for number, count in self._strays.items():
+            instance = self.state.instances.get(number)
+            if instance is None:
+                self._around.lost(self.name, f"{self.name}/{number}", "the instance is gone")
+            else:
+                _reserve(instance, count)
+        self._strays.clear()
+
+    def release(self, next_number: int, handles: Mapping[int, str], *, by: str, reason: str) -> None:
+        """Go on although the history cannot be read; raises as `lifecycle.release`.
+
+        Jobs on instances that are not named go on another one.
+        """
+        highest = max(self._strays, default=0)
+        self.state.next_number = max(self.state.next_number, highest + 1)
+        installation = self._around.installation
+        self.record(
+            lifecycle.release(
+                self.state, next_number, handles, installation=installation, by=by, reason=reason
+            )
+        )
+        self._place_strays()
 
     def stir(self) -> None:
         """Have everything follow that does: events, the gate, calls, and when to look again."""
@@ -214,7 +245,7 @@ class Keeper:
                 lost.append((event.number, event.reason))
         facts = {"resource": self.name, "events": [[type(each).__name__, *each] for each in events]}
         log.info("resource changed", extra=facts)
-        self._durable = self._around.record(list(events), RESOURCE_STREAMS + self.name, first)
+        self._durable = self._around.record(list(events), self.stream, first)
         self._set_gate()
         for number, reason in lost:
             self._around.lost(self.name, f"{self.name}/{number}", reason)

@@ -9,7 +9,7 @@ import re
 
 from asyncflow.ids import task_id
 from asyncflow.model.events import AttemptStarted, Event
-from asyncflow.model.resource_events import RESOURCE_STREAMS
+from asyncflow.model.resource_events import resource_of
 from asyncflow.store.log_records import ResourceLine
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -27,7 +27,7 @@ def resource_line(stream: str, event: Event, at_ms: int) -> ResourceLine:
     told = ", ".join(f"{key} {value}" for key, value in facts.items() if key not in _HIDDEN and value)
     execution, _, _ = str(facts.get("cause", "")).partition("/")
     return ResourceLine(
-        stream.removeprefix(RESOURCE_STREAMS),
+        resource_of(stream)[0],
         at_ms,
         f"{subject}: {told}" if told else subject,
         "WARN" if kind in _BAD else "INFO",

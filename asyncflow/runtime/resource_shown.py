@@ -9,7 +9,8 @@ from dataclasses import fields
 
 from asyncflow.decide import lifecycle, lifecycle_calls
 from asyncflow.model.resource_settings import ResourceSettings
-from asyncflow.model.resource_state import Instance
+from asyncflow.model.resource_state import Instance, ResourceState
+from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.resource_keeper import Keeper
 
@@ -37,6 +38,8 @@ def shown(keeper: Keeper) -> JsonObject:
         "name": keeper.name,
         "type": keeper.settings.type,
         "isOpen": limit.is_open,
+        "isOrphaned": False,
+        "damage": state.damage,
         "reason": keeper.trouble or _closed_because(keeper),
         "next": _next(keeper),
         "lastError": state.error,
@@ -45,9 +48,38 @@ def shown(keeper: Keeper) -> JsonObject:
         "waiting": state.waiting,
         "minInstances": least,
         "maxInstances": most,
-        "instances": [_instance(keeper, each) for each in state.instances.values()],
+        "instances": [_instance(each, keeper.name) for each in state.instances.values()],
         "settings": settings_shown(keeper.settings),
     }
+
+
+def orphan_shown(state: ResourceState) -> JsonObject:
+    """How one stands that is not configured any more, and has instances outside that nobody ends."""
+    kind, settings = state.configured or ("", {})
+    return {
+        "name": state.name,
+        "type": kind,
+        "isOpen": False,
+        "isOrphaned": True,
+        "damage": state.damage,
+        "reason": state.damage or "it is not configured any more: configure it again, or have it forgotten",
+        "next": {},
+        "lastError": state.error,
+        "drained": state.drained,
+        "drainedBy": state.drained_by,
+        "waiting": 0,
+        "minInstances": 0,
+        "maxInstances": 0,
+        "instances": [_instance(each, state.name) for each in state.instances.values()],
+        "settings": dict(settings),
+    }
+
+
+def event_shown(recorded: Recorded) -> JsonObject:
+    """One event of its history."""
+    event = recorded.event
+    facts = {"seq": recorded.seq, "atMs": recorded.at_ms, "event": type(event).__name__}
+    return {**facts, **event._asdict()}
 
 
 def _closed_because(keeper: Keeper) -> str:
@@ -74,9 +106,9 @@ def _next(keeper: Keeper) -> JsonObject:
     return {} if first is None else {"kind": first.kind, "instance": first.number, "atMs": first.due_ms}
 
 
-def _instance(keeper: Keeper, instance: Instance) -> JsonObject:
+def _instance(instance: Instance, resource: str) -> JsonObject:
     return {
-        "name": f"{keeper.name}/{instance.number}",
+        "name": f"{resource}/{instance.number}",
         "phase": instance.phase,
         "handle": instance.handle,
         "sinceMs": instance.since_ms,

@@ -27,6 +27,7 @@ from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.jobs import Jobs
 from asyncflow.runtime.lent_http import LentHttp
 from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.recovery import Recovered
 from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_surroundings import Surroundings
 from asyncflow.runtime.resources import Resources
@@ -157,6 +158,12 @@ def add_stored(engine: Engine, resources: Resources) -> None:
     for name, body in engine.catalog.documents.get(DOCUMENT, {}).items():
         if name not in engine.settings.resources:
             resources.keepers[name] = Keeper(name, settings_from_json(body), resources.around)
+
+
+def damaged_histories(found: Recovered) -> dict[str, str]:
+    """Recovery: the streams of resources that cannot be read, and why; taken out of what was found."""
+    streams = [name for name in found.quarantined if name.startswith(RESOURCE_STREAMS)]
+    return {stream: found.quarantined.pop(stream) for stream in streams}
 
 
 def _waiting(engine: Engine, name: str) -> tuple[int, str]:

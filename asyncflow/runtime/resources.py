@@ -7,22 +7,24 @@ who may begin is `decide/admission`. Nothing here awaits a service inside a turn
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from asyncflow.decide import lifecycle, lifecycle_calls
-from asyncflow.decide.lifecycle_evolve import evolve_resource
-from asyncflow.errors import InvalidInput, NotFound
+from asyncflow.errors import Conflict, InvalidInput, NotFound, StoreError
 from asyncflow.model import resource_events as ev
-from asyncflow.model.resource_events import RESOURCE_STREAMS, ResourceEvent
+from asyncflow.model.resource_events import resource_stream
 from asyncflow.model.resource_settings import LIMIT, ResourceSettings, check_resource_name
-from asyncflow.model.resource_state import ResourceState
-from asyncflow.model.resources import ResourceLimit
+from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.resource_keeper import Keeper
-from asyncflow.runtime.resource_shown import settings_shown, shown
+from asyncflow.runtime.resource_recovery import restored
+from asyncflow.runtime.resource_shown import event_shown, orphan_shown, settings_shown, shown
 from asyncflow.runtime.resource_surroundings import Surroundings
+
+log = logging.getLogger("asyncflow.resources")
 
 Read = Callable[[str], Awaitable[Sequence[Recorded]]]
 
@@ -32,6 +34,7 @@ class Resources:
 
     Attributes:
         keepers: by name; also those that were removed, until their instances are gone.
+        former: recorded, and not configured now.
     """
 
     def __init__(self, configured: Mapping[str, ResourceSettings], around: Surroundings) -> None:
@@ -44,7 +47,7 @@ class Resources:
             check_resource_name(name)
         self.around = around
         self.keepers = {name: Keeper(name, each, around) for name, each in configured.items()}
-        self._former: dict[str, ResourceState] = {}
+        self.former: dict[str, ResourceState] = {}
         self._has_begun = False
 
     # --- which there are --------------------------------------------------------------------------
@@ -110,12 +113,21 @@ class Resources:
         keeper, number = self._found(name, instance)
         if keeper is not None:
             keeper.unplace(number)
+        elif (left := self._left(name, number)) is not None and left.reserved:
+            left.reserved -= 1
 
     def restore_place(self, name: str, instance: str) -> None:
         """Recovery, before `begin`: an open job is on this instance."""
         keeper, number = self._found(name, instance)
         if keeper is not None and number:
             keeper.restore_place(number)
+        elif (left := self._left(name, number)) is not None:
+            left.reserved += 1
+
+    def _left(self, name: str, number: int) -> Instance | None:
+        """An instance of a resource that is not configured now."""
+        former = self.former.get(name)
+        return None if former is None else former.instances.get(number)
 
     def handle_of(self, name: str, instance: str) -> str:
         """What the service calls an instance; "" where it is not known, or there are none."""
@@ -156,21 +168,20 @@ class Resources:
 
     # --- life -------------------------------------------------------------------------------------
 
-    def restore(self, histories: Mapping[str, Sequence[Recorded]]) -> None:
-        """Recovery: fold what is recorded, by stream; before executions are taken up."""
-        now_ms = self.around.now().elapsed_ms
-        for stream, history in histories.items():
-            name = stream.removeprefix(RESOURCE_STREAMS)
-            state = ResourceState(name)
-            for recorded in history:
-                assert isinstance(recorded.event, ResourceEvent)
-                evolve_resource(state, recorded.event, recorded.at_ms)
-            lifecycle_calls.begin(state, now_ms)
+    def restore(self, histories: Mapping[str, Sequence[Recorded]], damaged: Mapping[str, str]) -> None:
+        """Recovery: fold what is recorded, by stream; before executions are taken up.
+
+        `damaged` are streams that cannot be read, and why: such a resource stays closed until it is released.
+        """
+        for name, state in restored(histories, damaged).items():
+            lifecycle_calls.begin(state, self.around.now().elapsed_ms)
             keeper = self.keepers.get(name)
             if keeper is None:
-                self._former[name] = state
+                self.former[name] = state
             else:
                 keeper.state = state
+            if state.damage:
+                log.error("resource closed", extra={"resource": name, "reason": state.damage})
         for keeper in self.keepers.values():
             self.around.set_limit(keeper.name, keeper.limit())
 
@@ -180,6 +191,9 @@ class Resources:
         for keeper in self.keepers.values():
             self._note_settings(keeper, by="configuration")
             keeper.begin()
+        for name, state in self.orphans.items():
+            facts = {"resource": name, "instances": [each.handle for each in state.instances.values()]}
+            log.warning("resource not configured, its instances are left outside", extra=facts)
 
     def on_time(self, name: str) -> None:
         """Something of a resource has come due."""
@@ -196,7 +210,7 @@ class Resources:
         self.around.configured(keeper.name, keeper.settings)
         now = (keeper.settings.type, settings_shown(keeper.settings))
         is_bare = keeper.settings.type == LIMIT and by == "configuration" and not keeper.state.seq
-        if keeper.state.configured != now and not is_bare:
+        if keeper.state.configured != now and not is_bare and not keeper.state.damage:
             keeper.record([ev.ResourceConfigured(*now, by)])
 
     # --- changes ----------------------------------------------------------------------------------
@@ -212,23 +226,28 @@ class Resources:
         Raises:
             InvalidInput: it cannot be called so.
             NotFound: there is none to be removed.
+            Conflict: nobody knows what it has outside.
         """
         check_resource_name(name)
         keeper = self.keepers.get(name)
         if settings is None:
-            keeper = self._keeper(name)
+            keeper = self.keeper(name)
+            if keeper.state.damage:
+                raise Conflict(f"resource {name}: {keeper.trouble}")
             keeper.record([] if keeper.state.is_removed else [ev.ResourceRemoved(by)])
             keeper.stir()
             self._forget_removed(keeper)
             return
         is_new = keeper is None
         if keeper is None:
-            keeper = Keeper(name, settings, self.around, self._former.pop(name, None))
+            keeper = Keeper(name, settings, self.around, self.former.pop(name, None))
             self.keepers[name] = keeper
         else:
             keeper.configure(settings)
         self._note_settings(keeper, by=by)
-        if not settings.limit.is_open and not keeper.state.drained:
+        if keeper.state.damage:
+            pass  # nothing can be recorded of it before it is released
+        elif not settings.limit.is_open and not keeper.state.drained:
             keeper.record([ev.ResourceDrained(by, reason)])
         elif settings.limit.is_open and keeper.state.drained:
             keeper.record([ev.ResourceResumed(by, reason)])
@@ -238,56 +257,32 @@ class Resources:
 
     async def durable(self, name: str) -> None:
         """Wait until what is recorded of a resource is durable. Raises StoreError: it will not be."""
-        await self._keeper(name).durable()
+        await self.keeper(name).durable()
 
     def _forget_removed(self, keeper: Keeper) -> None:
         """Close the manager of a resource that was removed, once nothing of it is left outside."""
         if keeper.state.is_removed and not keeper.state.instances:
             keeper.retire()
 
-    async def drain(self, name: str, *, by: str = "", reason: str = "") -> None:
-        """Let nobody begin there; its instances end when they are free. Raises NotFound."""
-        await self._changed(self._keeper(name), [ev.ResourceDrained(by, reason)])
-
-    async def resume(self, name: str, *, by: str = "", reason: str = "") -> None:
-        """Open it again. Raises NotFound."""
-        await self._changed(self._keeper(name), [ev.ResourceResumed(by, reason)])
-
-    async def resize(self, name: str, least: int, most: int, *, by: str = "", reason: str = "") -> None:
-        """Have so many instances until it is configured anew. Raises NotFound, InvalidInput."""
-        keeper = self._keeper(name)
-        await self._changed(keeper, lifecycle.resize(least, most, by=by, reason=reason))
-
-    async def decide_instance(
-        self, name: str, number: int, decision: str, *, handle: str = "", by: str = "", reason: str = ""
-    ) -> None:
-        """Say whether an undecided instance is there. Raises as `lifecycle.decide_instance`."""
-        keeper = self._keeper(name)
-        events = lifecycle.decide_instance(
-            keeper.state, number, decision, handle=handle, by=by, reason=reason
-        )
-        await self._changed(keeper, events)
-
-    async def _changed(self, keeper: Keeper, events: Sequence[ResourceEvent]) -> None:
-        keeper.record(events)
-        keeper.stir()
-        await keeper.durable()
-
-    def _keeper(self, name: str) -> Keeper:
+    def keeper(self, name: str) -> Keeper:
+        """One of them. Raises NotFound: there is none."""
         keeper = self.keepers.get(name)
         if keeper is None:
             raise NotFound("resource", name)
         return keeper
 
+    @property
+    def orphans(self) -> dict[str, ResourceState]:
+        """Those that are not configured and have left something outside, or may have."""
+        former = self.former.items()
+        return {name: each for name, each in former if each.instances or each.doubles or each.damage}
+
     # --- looking ----------------------------------------------------------------------------------
 
-    def limits(self) -> dict[str, ResourceLimit]:
-        """What admission is held to now, by resource."""
-        return {name: keeper.limit() for name, keeper in self.keepers.items()}
-
     def describe(self, name: str) -> JsonObject:
-        """How a resource and its instances stand. Raises NotFound."""
-        return shown(self._keeper(name))
+        """How a resource and its instances stand, also of one that was left. Raises NotFound."""
+        orphan = self.orphans.get(name)
+        return shown(self.keeper(name)) if orphan is None else orphan_shown(orphan)
 
     def why(self, name: str) -> JsonObject:
         """Why nobody begins there, and what can open it next; {} while its gate is open."""
@@ -299,9 +294,15 @@ class Resources:
         return {name: dict(keeper.counts) for name, keeper in self.keepers.items()}
 
     async def history(self, name: str, read: Read) -> list[JsonObject]:
-        """What is recorded of it, newest last: who made and ended what, when and why."""
-        found = await read(RESOURCE_STREAMS + name)
-        return [
-            {"seq": each.seq, "atMs": each.at_ms, "event": type(each.event).__name__, **each.event._asdict()}
-            for each in found
-        ]
+        """What is recorded of it, newest last: who made and ended what, when and why.
+
+        Where a part of it cannot be read, that is said in its place.
+        """
+        state = self.keepers[name].state if name in self.keepers else self.former.get(name)
+        found: list[JsonObject] = []
+        for generation in range(1, 2 if state is None else state.generation + 1):
+            try:
+                found += map(event_shown, await read(resource_stream(name, generation)))
+            except StoreError as damage:
+                found.append({"event": "Unreadable", "reason": str(damage)})
+        return found

@@ -9,6 +9,7 @@ import pytest
 
 from asyncflow.app.options import EngineSettings
 from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.resources import PluginConfig, ResourceManager
@@ -226,3 +227,40 @@ async def test_a_call_with_a_wrong_proof_is_no_address() -> None:
 
     assert answer.status == 404
     assert audited.total == 0
+
+
+@pytest.mark.route("POST /api/asyncflow/resources/{name}/release")
+async def test_a_resource_without_its_history_goes_on_when_somebody_says_from_where() -> None:
+    async with serving(engine=SETTINGS) as server:
+        said = {"nextNumber": 4, "reason": "looked at the console"}
+        shown(await server.post(f"{PATH}/fixed/release", json=said), 409)
+        shown(await server.post(f"{PATH}/nothing/release", json=said), 404)
+        shown(await server.post(f"{PATH}/fixed/release", json={"nextNumber": 0}), 400)
+        kept = server.services.executions.engine.kept_resources
+        assert kept is not None
+        state = kept.keepers["fixed"].state
+        state.damage, state.generation, state.seq = "a bit flipped", 2, 0  # what a start makes of it
+        damaged = shown(await server.get(f"{PATH}/fixed"))
+        found = shown(await server.post(f"{PATH}/fixed/release", json=said))
+
+    assert damaged["state"] == "damaged"
+    assert "a bit flipped" in damaged["reason"]
+    assert (found["state"], found["damage"]) == ("ready", "")
+
+
+@pytest.mark.route("POST /api/asyncflow/resources/{name}/forget")
+async def test_only_what_is_not_configured_and_left_something_is_forgotten() -> None:
+    async with serving(engine=SETTINGS) as server:
+        shown(await server.post(f"{PATH}/fixed/forget"), 409)
+        shown(await server.post(f"{PATH}/nothing/forget"), 404)
+        kept = server.services.executions.engine.kept_resources
+        assert kept is not None
+        left = kept.former["left"] = ResourceState("left", configured=("gate", {}))
+        left.instances[1] = Instance(1, "token", "active", "j-1")
+        orphan = shown(await server.get(f"{PATH}/left"))
+        await server.post(f"{PATH}/left/forget", params={"reason": "it is theirs now"})
+        shown(await server.get(f"{PATH}/left"), 404)
+        (event, *_) = shown(await server.get(f"{PATH}/left/history"))["events"]
+
+    assert (orphan["state"], orphan["instances"][0]["handle"]) == ("orphaned", "j-1")
+    assert (event["event"], event["reason"]) == ("ResourceForgotten", "it is theirs now")

@@ -96,10 +96,13 @@ class ClusterBench(Bench):
 
         return Bound
 
+    def registry(self) -> Registry:
+        return Registry.built_in().with_classes(resources={"cluster": self.kind()}, listeners={})
+
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[Service]:
-        registry = Registry.built_in().with_classes(resources={"cluster": self.kind()}, listeners={})
-        settings = EngineSettings(installation="test", registry=registry, resources={"emr": self.resource})
+    async def engine(self, *, is_configured: bool = True) -> AsyncIterator[Service]:
+        resources = {"emr": self.resource} if is_configured else {}
+        settings = EngineSettings(installation="test", registry=self.registry(), resources=resources)
         async with SqliteStore.open(self.path) as store:
             engine = Engine(store, settings=settings, clock=self.clock)
             engine.catalog.job_types[TASK_TYPE] = "cluster"
