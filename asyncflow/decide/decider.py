@@ -93,6 +93,18 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
     if state.removed:
         raise NotFound("execution", state.execution_id)
     step = Step(state, context, BEGINNINGS)
+    if type(given) is inputs.JobsTold:
+        for report in given.reports:
+            _apply(step, report)
+    else:
+        _apply(step, given)
+    if state.seq > context.limits.history_events:
+        _end_long_history(step)
+    return step
+
+
+def _apply(step: Step, given: inputs.Input) -> None:
+    """Do what an input says, with all that follows at once."""
     try:
         if type(given) is inputs.Once:
             _apply_once(step, given)
@@ -105,9 +117,6 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
         _cannot_go_on(step, refusal)
     except AsyncflowError as error:
         _cannot_go_on(step, error)
-    if state.seq > context.limits.history_events:
-        _end_long_history(step)
-    return step
 
 
 def _apply_once(step: Step, once: inputs.Once) -> None:

@@ -16,7 +16,9 @@ from asyncflow.model.emptiness import own
 from asyncflow.model.jobs import JobPhase, JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import JOB_ENDED, JOB_TRANSITIONS, check_transition
+from asyncflow.model.values import JsonObject
 
+_NO_INPUT: JsonObject = {}
 JOB = "job"
 """The executor of records whose attempts are handed to a resource."""
 
@@ -29,6 +31,13 @@ def job_begun(state: ExecutionState, task: TaskState, event: ev.AttemptStarted, 
     serial = state.next_job
     state.next_job = serial + 1
     definition, grants, task.grants = state.graph.definition, event.grants, None
+    version = f"{definition.name}@{definition.version}"
+    before = state.jobs.get(serial - 1)
+    if before is not None:  # most jobs of an execution are alike: what is equal is kept once
+        if before.grants == grants:
+            grants = before.grants
+        if before.code_version == version:
+            version = before.code_version
     state.jobs, state.job_of = own(state.jobs), own(state.job_of)
     job = state.jobs[serial] = JobState(
         serial,
@@ -45,7 +54,7 @@ def job_begun(state: ExecutionState, task: TaskState, event: ev.AttemptStarted, 
         event.fence,
         intent_ms=at_ms,
         since_ms=at_ms,
-        code_version=f"{definition.name}@{definition.version}",
+        code_version=version,
         timeout_s=task.node.policy.timeout,
     )
     state.job_of[task.number] = serial
@@ -122,6 +131,8 @@ def job_cancel_asked(state: ExecutionState, event: ev.JobCancelAsked, at_ms: int
 def job_noted(state: ExecutionState, event: ev.JobNoted, at_ms: int) -> None:
     """Kept to be shown, and to tell a note that comes again."""
     job = state.jobs[event.serial]
+    if job.notes is None:
+        job.notes = {}
     job.notes[event.kind] = [event.reason, event.data]
     _changed(state, job)
 
@@ -131,7 +142,7 @@ def job_ended(state: ExecutionState, event: ev.JobEnded, at_ms: int) -> None:
     job = state.jobs.pop(event.serial)
     check_transition(JOB_TRANSITIONS, job.phase, JOB_ENDED, what=f"job {job.serial} of {job.ref}")
     job.word, job.reason, job.ended_ms = event.word, event.reason, event.ended_ms or at_ms
-    job.grants = None
+    job.grants, job.input = None, _NO_INPUT
     forget(state, -job.serial)
     if state.holds:
         holds.user_gone(state, -job.serial)

@@ -56,7 +56,7 @@ def job_facts(job: JobState) -> JsonObject:
         "intentTime": job.intent_ms,
         "sinceTime": job.since_ms,
         "endTime": job.ended_ms,
-        "notes": {kind: {"reason": said, "data": data} for kind, (said, data) in job.notes.items()},
+        "notes": {kind: {"reason": said, "data": data} for kind, (said, data) in (job.notes or {}).items()},
         "decisions": ["resubmit", "adopt", "fail", "complete"] if job.phase == "undecided" else [],
     }
     return {key: value for key, value in facts.items() if value}

@@ -55,7 +55,7 @@ def stuck(step: Step, report: inputs.JobStuck) -> None:
 def seen(step: Step, report: inputs.JobSeen) -> None:
     """Something worth knowing, unless it is what was noted last."""
     job = step.state.jobs.get(report.serial)
-    if job is not None and job.notes.get(report.kind) != [report.reason, report.data]:
+    if job is not None and (job.notes or {}).get(report.kind) != [report.reason, report.data]:
         step.emit(ev.JobNoted(job.serial, report.kind, report.reason, report.data))
 
 

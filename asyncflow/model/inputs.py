@@ -15,6 +15,7 @@ from asyncflow.model.job_inputs import DecideJob as DecideJob
 from asyncflow.model.job_inputs import JobAccepted as JobAccepted
 from asyncflow.model.job_inputs import JobOver as JobOver
 from asyncflow.model.job_inputs import JobSeen as JobSeen
+from asyncflow.model.job_inputs import JobsTold as JobsTold
 from asyncflow.model.job_inputs import JobStuck as JobStuck
 from asyncflow.model.job_inputs import StopJob as StopJob
 from asyncflow.model.values import JsonObject, JsonValue
@@ -309,6 +310,7 @@ Input = (
     | JobStuck
     | JobSeen
     | JobOver
+    | JobsTold
     | StopJob
     | DecideJob
     | ScriptEnded

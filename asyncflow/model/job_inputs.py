@@ -51,6 +51,20 @@ class JobOver(NamedTuple):
     counts: JsonObject | None = None
 
 
+JobReport = JobAccepted | JobStuck | JobSeen | JobOver
+"""What the runtime tells of one job."""
+
+
+class JobsTold(NamedTuple):
+    """Reports of many jobs of one execution, decided one after the other, in this order.
+
+    `output_bytes` are those of all outputs in it.
+    """
+
+    reports: tuple[JobReport, ...]
+    output_bytes: int = 0
+
+
 class StopJob(NamedTuple):
     """Have an open job cancelled while its record goes on, see `JobCancelAsked`; twice is as good as once."""
 

@@ -28,7 +28,7 @@ class JobState:
         start: what tells that attempt from others of the record; see `RunAttempt`.
         epoch: of the execution when the intent was recorded; part of the token.
         instance: name of the resource's instance, `<resource>/<n>`; "" where there are none.
-        input: the record's input, frozen with the intent.
+        input: the record's input, frozen with the intent; not kept once the job has ended.
         grants, fence: what it holds until its end is recorded.
         handle: what the service calls it; "" while it is not known.
         cancel: why it is to be cancelled; "" while it is not.
@@ -38,7 +38,7 @@ class JobState:
         since_ms: of the present phase, on the elapsed clock.
         code_version: `name@version` of the definition at the intent; a migration does not change it.
         timeout_s: what the task might take in all, as the definition said at the intent; 0 for any.
-        notes: the last one of each kind, as `[reason, data]`.
+        notes: the last one of each kind, as `[reason, data]`; None while there is none.
         word: how it ended; "" while that is not recorded.
     """
 
@@ -66,5 +66,5 @@ class JobState:
     ended_ms: int = 0
     code_version: str = ""
     timeout_s: float = 0
-    notes: dict[str, list[JsonValue]] = field(default_factory=dict)
+    notes: dict[str, list[JsonValue]] | None = None
     word: str = ""

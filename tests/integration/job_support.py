@@ -141,7 +141,7 @@ def job(ref: str = "job", **fields: object) -> JsonObject:
 def notes(state: ExecutionState) -> list[str]:
     """The kinds of what was noted of all jobs."""
     known = [*state.jobs.values(), *state.past_jobs.values()]
-    return [kind for each in known for kind in each.notes]
+    return [kind for each in known for kind in each.notes or ()]
 
 
 def noted(events: Sequence[object]) -> list[str]:

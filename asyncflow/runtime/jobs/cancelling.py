@@ -11,6 +11,7 @@ import heapq
 from asyncflow.plugins.errors import CredentialsRefused, InstanceGone, Rejected, Throttled
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime import points
+from asyncflow.runtime.jobs.connection import Work
 from asyncflow.runtime.jobs.roles import Home
 from asyncflow.runtime.jobs.surroundings import Open
 from asyncflow.runtime.jobs.table import Row, Stage
@@ -95,7 +96,8 @@ class Cancelling:
         self._asked.add(row)
         self._tries[row] += 1
         work = self._call(manager, desk.instance_of(row) or "", row.handle)
-        desk.begin("cancel", work, manager.poll_timeout, settle=lambda _, error: self._settle(row, error))
+        timeout_s = manager.poll_timeout
+        desk.connection.begin(Work("cancel", work, timeout_s, lambda _, error: self._settle(row, error)))
 
     async def _call(self, manager: ResourceManager, instance: str, handle: str) -> None:
         points.reach(points.BEFORE_CANCEL)
@@ -135,8 +137,9 @@ class Cancelling:
         self._strays.remove(stray)
         stray.tries += 1
         work = self._call(manager, desk.instance_of(stray.row) or "", stray.handle)
-        desk.begin(
-            "cancel", work, manager.poll_timeout, settle=lambda _, error: self._stray_settled(stray, error)
+        timeout_s = manager.poll_timeout
+        desk.connection.begin(
+            Work("cancel", work, timeout_s, lambda _, error: self._stray_settled(stray, error))
         )
 
     def _stray_settled(self, stray: _Stray, error: Exception | None) -> None:

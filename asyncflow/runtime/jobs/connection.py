@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from asyncflow.plugins.errors import (
     CredentialsRefused,
@@ -29,10 +29,23 @@ PROBE_MS = 60_000
 MOST_RETRY_AFTER_MS = 15 * 60_000
 _MOST_BACKOFF_MS = 60_000
 _FAILURES = 5  # in a row, until the circuit opens
+_IN_A_ROW = 15  # calls that a task makes after its first one, until others get the loop
 
-T = TypeVar("T")
 Settle = Callable[[Any, Exception | None], None]
 """Told of what a call gave, or why it gave nothing; on the loop, and once unless the engine closes."""
+
+
+class Work(NamedTuple):
+    """A call that may be made: what it does, within how many seconds, and who is told what came of it.
+
+    `more` gives what may be called next by whoever made this call, where anything may at once.
+    """
+
+    what: str
+    calls: Coroutine[Any, Any, Any]
+    timeout_s: float
+    settle: Settle
+    more: Callable[[], Work | None] = lambda: None
 
 
 class Call:
@@ -71,6 +84,7 @@ class Connection:
         self._polls = 0
         self._failures = self._holds = 0
         self._begun = self._held_from = 0
+        self._is_closed = False
 
     @property
     def calls(self) -> int:
@@ -88,22 +102,38 @@ class Connection:
             return self._now_ms() >= self.held_until_ms and not self._calls
         return self._polls < max(1, most // 4) if poll else len(self._calls) - self._polls < max(1, most)
 
-    def begin(
-        self, what: str, work: Coroutine[Any, Any, T], timeout_s: float, *, settle: Settle, poll: bool = False
-    ) -> None:
-        """Call the service; what comes of it within so many seconds of the elapsed clock goes to `settle`."""
-        self._begun += 1
-        deadline_ms = self._now_ms() + int(timeout_s * 1000)
-        call = Call(what, self._begun, deadline_ms, settle, is_poll=poll)
-        self._calls[call] = None
-        self._polls += poll
+    def begin(self, work: Work, *, poll: bool = False) -> None:
+        """Call the service; what comes of it within its time, on the elapsed clock, goes to `settle`."""
+        call = self._enter(work, poll=poll)
         call.work = asyncio.create_task(self._perform(call, work))  # noqa: TID251 - owned here, closed with the engine
 
-    async def _perform(self, call: Call, work: Coroutine[Any, Any, T]) -> None:
-        value: T | None = None
+    def _enter(self, work: Work, *, poll: bool = False) -> Call:
+        self._begun += 1
+        deadline_ms = self._now_ms() + int(work.timeout_s * 1000)
+        call = Call(work.what, self._begun, deadline_ms, work.settle, is_poll=poll)
+        self._calls[call] = None
+        self._polls += poll
+        return call
+
+    async def _perform(self, call: Call, work: Work) -> None:
+        """Make a call, and then others of its kind: where answers come at once, one task makes many."""
+        for _ in range(_IN_A_ROW):
+            await self._make(call, work.calls)
+            if self._is_closed or call.work.cancelling():
+                return  # it was given up, and so is this task
+            following = work.more()
+            if following is None:
+                return
+            task, work = call.work, following
+            call = self._enter(work)
+            call.work = task
+        await self._make(call, work.calls)
+
+    async def _make(self, call: Call, calls: Coroutine[Any, Any, Any]) -> None:
+        value: object = None
         error: Exception | None = None
         try:
-            value = await work
+            value = await calls
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if call.is_over or task is None or task.cancelling():
@@ -199,6 +229,7 @@ class Connection:
 
     async def close(self, grace_s: float = 2.0) -> None:
         """Break every call off; nobody is told. One that does not end is left behind."""
+        self._is_closed = True
         works = {call.work for call in self._calls} | self._left
         for call in self._calls:
             call.is_over = True

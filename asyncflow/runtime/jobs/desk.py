@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from asyncflow.errors import AsyncflowError
-from asyncflow.model.job_inputs import JobAccepted, JobOver, JobSeen, JobStuck
+from asyncflow.model.job_inputs import JobAccepted, JobOver, JobReport, JobSeen, JobStuck
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, JobStatus
 from asyncflow.runtime.jobs.cancelling import Cancelling
-from asyncflow.runtime.jobs.connection import Connection, Settle
+from asyncflow.runtime.jobs.connection import Connection
 from asyncflow.runtime.jobs.polling import Polling
 from asyncflow.runtime.jobs.resolving import Resolving
-from asyncflow.runtime.jobs.seams import JobReport
 from asyncflow.runtime.jobs.submitting import Submitting
 from asyncflow.runtime.jobs.surroundings import Open, Subject, Surroundings
 from asyncflow.runtime.jobs.table import Row, Stage, move
@@ -152,17 +150,11 @@ class Desk:
         held_ms = connection.held_until_ms if connection.held_by else 0
         return max(soonest, held_ms, self._blocked_until_ms if self.blocked else 0)
 
-    def begin(
-        self,
-        what: str,
-        work: Coroutine[Any, Any, Any],
-        timeout_s: float,
-        *,
-        settle: Settle,
-        poll: bool = False,
-    ) -> None:
-        """Call the service; see `Connection.begin`."""
-        self.connection.begin(what, work, timeout_s, settle=settle, poll=poll)
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a cancellation or a look-up is due, which come before more jobs are handed in."""
+        dues = self.cancelling.next_due(), self.resolving.next_due()
+        return dues != (None, None) and min(d for d in dues if d is not None) <= self.around.now_ms()
 
     # --- what becomes of rows ---------------------------------------------------------------------
 
@@ -183,7 +175,7 @@ class Desk:
 
     def say(self, row: Row, report: JobReport) -> None:
         """Report something of a job."""
-        self.around.report(row.stream, report)
+        self.around.reporting.say(row.stream, report)
 
     def note(self, row: Row, kind: str, reason: str = "", data: JsonObject | None = None) -> None:
         """Report something worth knowing."""

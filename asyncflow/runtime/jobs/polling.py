@@ -12,6 +12,7 @@ from typing import Any
 from asyncflow.plugins.errors import CredentialsRefused, InstanceGone, Throttled
 from asyncflow.runtime import points
 from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.jobs.connection import Work
 from asyncflow.runtime.jobs.hearing import Hearing
 from asyncflow.runtime.jobs.roles import Home
 from asyncflow.runtime.jobs.schedule import Schedule, Sweep
@@ -140,13 +141,13 @@ class Polling:
         desk.tally.poll_calls += 1
         desk.tally.polls += len(rows)
         handles = [row.handle for row in rows]
-        desk.begin(
+        work = Work(
             "poll",
             self._call(there, instance, handles),
             there.manager.poll_timeout,
-            settle=lambda answer, error: self._settle(sweep, rows, answer, error),
-            poll=True,
+            lambda answer, error: self._settle(sweep, rows, answer, error),
         )
+        desk.connection.begin(work, poll=True)
 
     @staticmethod
     async def _call(there: Open, instance: str, handles: Sequence[str]) -> object:

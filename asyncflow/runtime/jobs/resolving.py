@@ -14,6 +14,7 @@ from typing import NamedTuple
 from asyncflow.plugins.errors import InstanceGone
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Found, Job
 from asyncflow.plugins.resources import ResourceManager
+from asyncflow.runtime.jobs.connection import Work
 from asyncflow.runtime.jobs.roles import Home
 from asyncflow.runtime.jobs.surroundings import Open
 from asyncflow.runtime.jobs.table import Row, Stage, move
@@ -206,14 +207,15 @@ class Resolving:
         inquiry.is_asking = True
         since_ms = max(0, (subject.job.intent_ms or inquiry.first_ms) - SKEW_MS)
         absent_from_ms = inquiry.since_ms + patience_ms(there.manager)
-        desk.begin(
+        work = Work(
             "find",
             there.manager.find(job, since_ms),
             there.manager.poll_timeout,
-            settle=lambda found, error: self._looked(
+            lambda found, error: self._looked(
                 row, job, found, error, is_late=now_ms >= absent_from_ms, until_ms=absent_from_ms
             ),
         )
+        desk.connection.begin(work)
 
     def _looked(
         self, row: Row, job: Job, answer: object, error: Exception | None, *, is_late: bool, until_ms: int
@@ -307,7 +309,8 @@ class Resolving:
 
         desk.tally.finds += 1
         since_ms = max(0, recheck.due_ms - 2 * patience_ms(manager) - SKEW_MS)
-        desk.begin("find", manager.find(recheck.job, since_ms), manager.poll_timeout, settle=settle)
+        work = Work("find", manager.find(recheck.job, since_ms), manager.poll_timeout, settle)
+        desk.connection.begin(work)
 
 
 def matches(answer: object) -> list[Found] | None:

@@ -6,14 +6,12 @@ and `cancelling`; `desk` puts them together.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Protocol
 
-from asyncflow.model.job_inputs import JobOver
+from asyncflow.model.job_inputs import JobOver, JobReport
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import JobStatus
-from asyncflow.runtime.jobs.connection import Connection, Settle
-from asyncflow.runtime.jobs.seams import JobReport
+from asyncflow.runtime.jobs.connection import Connection
 from asyncflow.runtime.jobs.surroundings import Open, Subject, Surroundings
 from asyncflow.runtime.jobs.table import Row
 from asyncflow.runtime.jobs.tally import JobTally
@@ -93,16 +91,9 @@ class Home(Protocol):
     def block(self, reason: str) -> None:
         """Nobody can be called for a while."""
 
-    def begin(
-        self,
-        what: str,
-        work: Coroutine[Any, Any, Any],
-        timeout_s: float,
-        *,
-        settle: Settle,
-        poll: bool = False,
-    ) -> None:
-        """Call the service."""
+    @property
+    def is_urgent(self) -> bool:
+        """Whether something is due that comes before more jobs are handed in."""
 
     def subject(self, row: Row) -> Subject | None:
         """The job of a row; None once its end is recorded."""

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from asyncflow.errors import InvalidInput
-from asyncflow.model.job_inputs import JobAccepted, JobOver, JobSeen, JobStuck
+from asyncflow.model.job_inputs import JobReport, JobsTold
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.state import ExecutionState
 from asyncflow.plugins.resources import ResourceManager
 
-JobReport = JobAccepted | JobStuck | JobSeen | JobOver
-Report = Callable[[str, JobReport], None]
+Report = Callable[[str, JobReport | JobsTold], None]
 """Takes a report for an execution; it is decided in turn."""
 
 StateOf = Callable[[str], ExecutionState | None]

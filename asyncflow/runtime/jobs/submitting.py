@@ -15,6 +15,7 @@ from asyncflow.plugins.jobs import Ended
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime import points
 from asyncflow.runtime.attempt_results import failure_of
+from asyncflow.runtime.jobs.connection import Work
 from asyncflow.runtime.jobs.preparing import NotSent
 from asyncflow.runtime.jobs.roles import Home
 from asyncflow.runtime.jobs.surroundings import Open, Subject
@@ -67,8 +68,27 @@ class Submitting:
 
     def pump(self, there: Open, now_ms: int) -> None:
         """Hand in as many as there is room for."""
+        connection, most = self._desk.connection, there.settings.connections
+        while connection.has_room(most):
+            work = self._next(there, now_ms)
+            if work is None:
+                return
+            connection.begin(work)
+
+    def _more(self) -> Work | None:
+        """Another one for whoever handed one in, unless the loop, or something else, comes first."""
         desk = self._desk
-        while self.next_due() is not None and desk.connection.has_room(there.settings.connections):
+        if desk.around.is_stopped() or desk.is_urgent:
+            return None
+        there = desk.open()
+        if there is None or not desk.connection.has_room(there.settings.connections):
+            return None
+        return self._next(there, desk.around.now_ms())
+
+    def _next(self, there: Open, now_ms: int) -> Work | None:
+        """The call for the next one that can be handed in."""
+        desk = self._desk
+        while self.next_due() is not None:
             row = self._queue[0]
             subject = desk.subject(row)
             if subject is None:
@@ -77,21 +97,23 @@ class Submitting:
             instance = desk.instance_of(row)
             if instance is None:
                 desk.block(f"the handle of instance {row.instance} is not known")
-                return
+                return None
             self._queue.popleft()
-            self._send(row, subject, there.manager, instance, now_ms)
+            return self._send(row, subject, there.manager, instance, now_ms)
+        return None
 
-    def _send(self, row: Row, subject: Subject, manager: ResourceManager, instance: str, now_ms: int) -> None:
+    def _send(self, row: Row, subject: Subject, manager: ResourceManager, instance: str, now_ms: int) -> Work:
         desk = self._desk
         move(row, Stage.SENDING)
         self._sending[row] = now_ms
         desk.tally.submits += 1
         desk.resolving.sends(row, now_ms)
-        desk.begin(
+        return Work(
             "submit",
             self._submit(subject, manager, instance),
             manager.submit_timeout,
-            settle=lambda answer, error: self._settle(row, answer, error),
+            lambda answer, error: self._settle(row, answer, error),
+            self._more,
         )
 
     async def _submit(self, subject: Subject, manager: ResourceManager, instance: str) -> object:

@@ -15,7 +15,8 @@ from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.state import ExecutionState
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.jobs.preparing import Preparing
-from asyncflow.runtime.jobs.seams import Report, ResourcePool, StateOf
+from asyncflow.runtime.jobs.reporting import Reporting
+from asyncflow.runtime.jobs.seams import ResourcePool, StateOf
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Surroundings:
 
     pool: ResourcePool
     preparing: Preparing
-    report: Report
+    reporting: Reporting
     state_of: StateOf
     now_ms: Callable[[], int]
     rng: random.Random

@@ -18,6 +18,7 @@ from asyncflow.runtime.clock import Clock, comes_within
 from asyncflow.runtime.jobs import standing
 from asyncflow.runtime.jobs.desk import Desk
 from asyncflow.runtime.jobs.preparing import Preparing
+from asyncflow.runtime.jobs.reporting import Reporting
 from asyncflow.runtime.jobs.seams import Report, ResourcePool, StateOf
 from asyncflow.runtime.jobs.surroundings import Surroundings
 from asyncflow.runtime.jobs.table import Row, Stage, Table
@@ -61,7 +62,7 @@ class Jobs:
         self._around = Surroundings(
             pool,
             preparing,
-            report,
+            Reporting(report),
             state_of,
             lambda: clock.now().elapsed_ms,
             rng or random.Random(),  # noqa: S311 - spreads calls, guards nothing
@@ -158,7 +159,11 @@ class Jobs:
     def calls(self) -> int:
         """Calls to services and other work under way."""
         desks = self.desks.values()
-        return sum(desk.connection.unended + desk.is_stirred for desk in desks) + len(self._works)
+        return (
+            sum(desk.connection.unended + desk.is_stirred for desk in desks)
+            + len(self._works)
+            + len(self._around.reporting)
+        )
 
     def next_due(self) -> int | None:
         """When `on_time` has something to do."""
@@ -245,10 +250,13 @@ class Jobs:
         """Hand nothing in any more and wait, in real time, for the handles of what is; whether all came."""
         self._around.is_draining = True
         self._rested.clear()
-        return not self._sending or await comes_within(self._rested, timeout_s)
+        all_came = not self._sending or await comes_within(self._rested, timeout_s)
+        self._around.reporting.flush()
+        return all_came
 
     async def close(self) -> None:
-        """Break all calls off; the next start goes on with every job."""
+        """Break all calls off; the next start goes on with every job, and knows all that was said of it."""
+        self._around.reporting.flush()
         for desk in self.desks.values():
             await desk.close()
         works = [*self._works]
