@@ -16,6 +16,7 @@ from asyncflow.app.resource_config import check_resource, parse_resource
 from asyncflow.app.resource_release import read_release
 from asyncflow.app.resource_views import is_used, jobs_of, shown_settings
 from asyncflow.app.service import Service
+from asyncflow.app.waits import people
 from asyncflow.errors import ConfigurationError, InvalidInput, NotFound, Refused
 from asyncflow.model.resource_settings import ResourceSettings, check_resource_name, settings_to_json
 from asyncflow.model.turn import Recorded
@@ -104,7 +105,10 @@ class Resources:
         if name not in self.names():
             raise NotFound("resource", name)
         admission = self._engine.admission
-        return {**self._shown(name, admission.usage()), **admission.people(name)}
+        found = admission.people(name)
+        for key in ("held_by", "waited_by"):
+            found[key] = people(self._engine, found.get(key))
+        return {**self._shown(name, admission.usage()), **found}
 
     async def history(self, name: str, *, start: int = 0, count: int = 100) -> JsonObject:
         """What became of a resource: its events, the newest first.
