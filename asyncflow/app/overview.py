@@ -10,7 +10,8 @@ from collections import Counter
 from itertools import islice
 
 from asyncflow.app.service import Service
-from asyncflow.errors import InvalidInput
+from asyncflow.errors import InvalidInput, NotFound
+from asyncflow.ids import task_id
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.clock import breathe
@@ -103,6 +104,29 @@ class Overview:
             "status": state.status,
             "startTime": state.created_ms,
             "openTasks": state.open_count,
+            "waitsFor": found,
+        }
+
+    async def why_task(self, execution_id: str, number: int) -> JsonObject:
+        """What one task waits for, and since when; also that a job outlived it.
+
+        Raises:
+            NotFound: there is no such task.
+        """
+        state: ExecutionState = await self._engine.state(execution_id)
+        task = state.tasks.get(number)
+        if task is None:
+            raise NotFound("task", str(task_id(execution_id, number)))
+        found = self._service.waits_of_task(state, number)
+        await self._engine.turns.settled(execution_id)
+        return {
+            "workflowId": execution_id,
+            "workflowName": state.name,
+            "version": state.version,
+            "status": state.status,
+            "taskId": task_id(execution_id, number),
+            "task": task.ref,
+            "taskStatus": task.status,
             "waitsFor": found,
         }
 

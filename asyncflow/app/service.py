@@ -10,15 +10,14 @@ from collections.abc import AsyncIterator
 
 from asyncflow.app.payloads import check_texts
 from asyncflow.app.starting import Starting, StartRequest
-from asyncflow.decide.waiting import waits_for
+from asyncflow.app.waits import explain
+from asyncflow.decide.waiting import wait_of_task, waits_for
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.ids import task_number
 from asyncflow.model import inputs
 from asyncflow.model.state import ExecutionState
-from asyncflow.model.statuses import SCHEDULED
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
-from asyncflow.runtime.worker_why import why_leased, why_offered
 
 __all__ = ["Service", "StartRequest"]
 
@@ -193,19 +192,15 @@ class Service(Starting):
         found = waits_for(state, self.engine.catalog.downtimes, most=most)
         for entry in found:
             number = task_number(state.execution_id, str(entry.get("taskId", ""))) or 0
-            entry.update(self._known_of(str(entry["kind"]), (state.execution_id, number)))
-            if entry["kind"] in ("job", "decision"):
-                entry["now"] = self.engine.jobs.why(state.execution_id, state.job_of.get(number, 0)) or {}
-            task = state.tasks.get(number)
-            if task is not None:
-                entry["sinceMs"] = task.scheduled_ms if task.status == SCHEDULED else task.started_ms
+            explain(self.engine, state, entry, number)
         return found
 
-    def _known_of(self, kind: str, key: tuple[str, int]) -> JsonObject:
-        """What only the runtime knows of a wait: who holds what it needs, which workers were seen."""
-        carry = self.engine.carry
-        if kind == "admission":
-            return carry.admitting.why(key) or {}
-        if kind == "worker":
-            return why_offered(carry.hand_out, key, elapsed_ms=self.engine.clock.now().elapsed_ms)
-        return why_leased(carry.hand_out.roll, key) if kind == "report" else {}
+    def waits_of_task(self, state: ExecutionState, number: int) -> list[JsonObject]:
+        """The same of one record, the jobs that outlived its attempts included."""
+        outlived = [job for job in state.jobs.values() if job.number == number]
+        numbers = [number, *(-job.serial for job in outlived if job.serial != state.job_of.get(number))]
+        found = (wait_of_task(state, each, self.engine.catalog.downtimes) for each in numbers)
+        entries = [entry for entry in found if entry is not None]
+        for entry in entries:
+            explain(self.engine, state, entry, number)
+        return entries

@@ -13,13 +13,13 @@ from asyncflow.cli.output import (
     Format,
     cell,
     format_option,
-    moment,
     write_facts,
     write_json,
     write_rows,
 )
 from asyncflow.cli.remote import as_object, as_rows, fetch, server_option, tell_of_more, when
 from asyncflow.cli.resource_verbs import VERBS
+from asyncflow.cli.waits import task_of, wait_of
 from asyncflow.errors import ServerRefused
 from asyncflow.model.values import JsonObject
 
@@ -43,25 +43,6 @@ _OPEN = {
     "openTasks": "OPEN",
     "waits": "WAITS FOR",
 }
-
-
-def wait_of(entry: JsonObject) -> str:
-    """What one task waits for, as a phrase: the task, the kind, and whatever else is known."""
-    named = {"taskId", "task", "kind", "sinceMs", "timeouts"}
-    said = {
-        key: value for key, value in entry.items() if key not in named and value not in (None, "", [], {})
-    }
-    detail = ", ".join(f"{key} {_at(key, value)}" for key, value in said.items())
-    return f"{entry.get('kind')} ({detail})" if detail else str(entry.get("kind"))
-
-
-def _at(key: str, value: object) -> str:
-    return moment(value) if key == "atMs" and isinstance(value, int) else cell(value)
-
-
-def task_of(entry: JsonObject) -> str:
-    """The task that waits, by its reference name; empty for the execution itself."""
-    return str(entry.get("task") or entry.get("taskId") or "")
 
 
 @click.command(short_help="Show what runs, what waits and for what.")

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "event": ("asyncflow.cli.event:event", "Make and list event handlers, publish messages."),
     "listener": ("asyncflow.cli.listener:listener", "Look at who is told of events."),
     "overview": ("asyncflow.cli.resource:overview", "Show what runs, what waits and for what."),
+    "why": ("asyncflow.cli.why:why", "Say what a task or an execution waits for."),
     "resource": (
         "asyncflow.cli.resource:resource",
         "Look at what is shared and limited; drain and resize it.",

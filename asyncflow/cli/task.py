@@ -132,6 +132,7 @@ def _row(row: JsonObject) -> dict[str, object]:
     brief = duration(number_of(row, "executionTime")) if row.get("endTime") else ""
     return {
         **row,
+        "status": _status(row),
         "reference": row.get("referenceTaskName") or row.get("taskReferenceName"),
         "took": took(row) or brief,
         "workflowId": row.get("workflowInstanceId") or row.get("workflowId"),

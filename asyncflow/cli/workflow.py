@@ -41,8 +41,8 @@ from asyncflow.cli.remote import (
     tell_of_more,
     when,
 )
-from asyncflow.cli.resource import task_of, wait_of
 from asyncflow.cli.watch import follow
+from asyncflow.cli.why import write_waits
 from asyncflow.cli.workflow_starting import STARTING
 from asyncflow.cli.workflow_verbs import VERBS
 from asyncflow.ids import parse_execution_id
@@ -71,7 +71,6 @@ _TASKS = {
     "took": "TOOK",
     "reason": "REASON",
 }
-_WAITS = {"task": "TASK", "since": "SINCE (UTC)", "waits": "WAITS FOR"}
 
 _database = click.option(
     "--db",
@@ -255,14 +254,7 @@ def watch(*, execution_id: str, server: str, output: Format) -> int:
 def why(*, execution_id: str, server: str, output: Format) -> None:
     """Say what each open task of an execution waits for: slots with their holders, workers, times."""
     found = fetch(server, "api", "asyncflow", "workflow", execution_id, "why")
-    rows = as_rows(found, "waitsFor")
-    if not rows:
-        click.echo(f"asyncflow: {execution_id}: nothing waits", err=True)
-    if output == "table":
-        rows = [
-            {"task": task_of(row), "since": when(row.get("sinceMs")), "waits": wait_of(row)} for row in rows
-        ]
-    write_rows(rows, _WAITS, output)
+    write_waits(as_object(found), execution_id, output)
 
 
 def _checked(text: str) -> str:

@@ -69,6 +69,17 @@ def waits_for(
     return [*_of_execution(state), *(_of_record(state, task, known) for task in tasks), *outlived]
 
 
+def wait_of_task(state: ExecutionState, number: int, downtimes: Downtimes | None = None) -> JsonObject | None:
+    """The same for one record, or for one job by minus its serial number; None where it does not wait."""
+    job = state.jobs.get(-number)
+    if job is not None:
+        return wait_of(state, job)
+    task = state.tasks.get(number)
+    if task is None or task.is_ended:
+        return None
+    return _of_record(state, task, downtimes or Downtimes())
+
+
 def _of_execution(state: ExecutionState) -> Iterator[JsonObject]:
     if state.status == PAUSED:
         yield {"kind": "resume"}

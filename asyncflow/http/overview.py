@@ -18,10 +18,17 @@ _COUNT = number("count", default=100, minimum=1, maximum=MOST_LISTED, about="How
 async def get_why(call: Call) -> Reply:
     """What every open task of an execution waits for, and since when.
 
-    `kind` says for what: `admission` (a slot or lease, with who holds it), `worker`, `report`, `attempt`,
-    `time`, `members`, `child`, `update`, `script`, `body`, `resume` or `turn`.
+    `kind` says for what: `admission` (a slot or lease, with who holds it), `job`, `decision`, `worker`,
+    `report`, `attempt`, `time`, `members`, `child`, `update`, `script`, `body`, `resume` or `turn`.
     """
     return reply_json(await call.services.overview.why(call.path["id"]))
+
+
+@routes.get("/api/asyncflow/tasks/{id}/why", role=VIEWER, answers=json_answer(), errors=(404,))
+async def get_task_why(call: Call) -> Reply:
+    """What one task waits for, and since when; see the same of an execution."""
+    execution, number = await call.services.workers.locate(call.path["id"])
+    return reply_json(await call.services.overview.why_task(execution, number))
 
 
 @routes.get(

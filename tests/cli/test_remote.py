@@ -188,7 +188,7 @@ async def test_overview_and_why_say_what_is_waited_for(shell: Shell) -> None:
     told = await shell("workflow", "why", first)
     ended = await shell("workflow", "why", await shell.started("quick"))
 
-    assert "first: worker" in table.stdout
+    assert "first: a worker for first, which none ever polled for" in table.stdout
     assert "1 of 2 open executions" in table.stderr
     assert found["totalHits"] == 2
     assert [(row["task"], row["kind"]) for row in why] == [("first", "worker")]

@@ -58,6 +58,26 @@ async def test_why_tells_what_is_waited_for_and_since_when(server: Server) -> No
     assert (await server.get("/api/asyncflow/workflow/no-such/why")).status == 404
 
 
+@pytest.mark.route("GET /api/asyncflow/tasks/{id}/why")
+async def test_why_of_one_task_tells_of_no_other(server: Server) -> None:
+    branches = [[{**WORKING, "taskReferenceName": f"p{number}"}] for number in range(2)]
+    fork = {"name": "fork", "taskReferenceName": "fork", "type": "FORK_JOIN", "forkTasks": branches}
+    join = {"name": "join", "taskReferenceName": "join", "type": "JOIN", "joinOn": ["p0", "p1"]}
+    definition = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [fork, join]}
+    workflow_id = (await server.post("/api/workflow", json={"name": "w", "workflowDef": definition})).text
+    tasks = shown(await server.get(f"/api/workflow/{workflow_id}"))["tasks"]
+    task_id = next(each["taskId"] for each in tasks if each["referenceTaskName"] == "p1")
+
+    found = shown(await server.get(f"/api/asyncflow/tasks/{task_id}/why"))
+    await server.delete(f"/api/workflow/{workflow_id}")
+    ended = shown(await server.get(f"/api/asyncflow/tasks/{task_id}/why"))
+
+    assert (found["workflowId"], found["task"], found["taskStatus"]) == (workflow_id, "p1", "SCHEDULED")
+    assert (one_wait(found)["task"], one_wait(found)["kind"]) == ("p1", "worker")
+    assert (ended["taskStatus"], ended["waitsFor"]) == ("CANCELED", [])
+    assert (await server.get("/api/asyncflow/tasks/no-such/why")).status == 404
+
+
 @pytest.mark.route("GET /api/asyncflow/overview")
 async def test_overview_tells_what_waits_for_what(server: Server) -> None:
     waiting = await started(server, "w", WAITING)
