@@ -19,7 +19,7 @@ from asyncflow.model.statuses import TASK_ENDED
 from asyncflow.model.turn import Moment, StreamEvents
 
 REMOVED = "REMOVED"
-_MAKING = (ev.TaskScheduled, ev.BranchesScheduled, ev.TaskSkipped)
+_MAKING = (ev.TaskScheduled, ev.BranchesScheduled, ev.TaskSkipped, ev.TaskReused)
 _WHOLE = (ev.ExecutionEnded, ev.ExecutionRestarted, ev.ExecutionReopened)
 _LOCAL = frozenset({"loop", "thread", "process"})
 

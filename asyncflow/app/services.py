@@ -24,6 +24,7 @@ from asyncflow.app.migrations import Migrations
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.overview import Overview
 from asyncflow.app.plugin_catalogue import PluginCatalogue
+from asyncflow.app.reruns import Reruns
 from asyncflow.app.resources import Resources
 from asyncflow.app.routing import VersionRouting
 from asyncflow.app.schedules import Schedules
@@ -56,6 +57,7 @@ class Services:
         streams: who watches committed events.
         overview: what runs, what waits and for what.
         migrations: running executions taken to another version.
+        reruns: ended executions run again where something changed.
         resources: what is shared and limited.
         plugins: what is installed besides.
         listeners: who is told of committed events.
@@ -78,6 +80,7 @@ class Services:
     streams: Streams
     overview: Overview
     migrations: Migrations
+    reruns: Reruns
     resources: Resources
     plugins: PluginCatalogue
     listeners: Listeners
@@ -135,6 +138,7 @@ async def open_services(
             streams=Streams(engine, opened, opened),
             overview=Overview(service, opened),
             migrations=Migrations(engine),
+            reruns=Reruns(service),
             resources=Resources(service, opened),
             plugins=PluginCatalogue(engine.registry),
             listeners=listeners,

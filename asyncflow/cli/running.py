@@ -7,7 +7,7 @@ How an engine is opened is in `app/local`, who can go on is found out in `app/fo
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,10 +41,11 @@ class Job:
     """What is to be run, and how.
 
     `outcomes_name` is the file the outcomes came from. With `waits`, tasks that need somebody else
-    are waited for. `progress` is how the run is shown.
+    are waited for. `progress` is how the run is shown. `begin` gives the execution to run on, in place of
+    a start of the definition.
     """
 
-    definition: WorkflowDefinition
+    definition: WorkflowDefinition | None
     bundle: Bundle
     given: JsonObject
     options: LocalOptions
@@ -54,6 +55,7 @@ class Job:
     outcomes: Outcomes | None = None
     outcomes_name: str = ""
     progress: Mode = "auto"
+    begin: Callable[[Service], Awaitable[str]] | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +118,11 @@ class LocalRun:
     async def finish(self) -> Finished:
         """Start or take up, wait, and tell."""
         job, service = self._job, self._service
-        identity, taken_up = await start_or_take_up(service, job.definition, job.given, anew=job.anew)
+        if job.begin is not None or job.definition is None:
+            assert job.begin is not None  # what is to be run is one of the two
+            identity, taken_up = await job.begin(service), False
+        else:
+            identity, taken_up = await start_or_take_up(service, job.definition, job.given, anew=job.anew)
         if taken_up:
             self._progress.note(f"taking up execution {identity}")
         with self.following:

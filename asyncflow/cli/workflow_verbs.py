@@ -6,6 +6,8 @@ request themselves. What they do is the server's.
 
 from __future__ import annotations
 
+from typing import cast
+
 import click
 
 from asyncflow.cli.exits import DONE, USAGE, CommandFailed
@@ -20,6 +22,7 @@ from asyncflow.cli.remote import (
     send_and_wait,
     server_option,
 )
+from asyncflow.cli.rerun import Wish, changing, request_of, rerun, retry_changed
 from asyncflow.cli.selection import Verb, carry_out, selecting
 
 _reason = click.option("--reason", default="", metavar="TEXT", help="Kept with the execution.")
@@ -59,10 +62,42 @@ def terminate(*, reason: str, failure_workflow: bool, **options: object) -> int:
 @click.command()
 @selecting
 @click.option("--children", is_flag=True, help="Inside the sub-workflows that failed, instead of anew.")
-def retry(*, children: bool, **options: object) -> int:
-    """Try again what was unsuccessful in ended executions."""
-    one_query = {"resumeSubworkflowTasks": children or None}
-    return carry_out(Verb("retry", "POST", ("retry",), ("POST", "retry"), one_query=one_query), options)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of one execution: change its input, and redo what reads that key as well.",
+)
+@changing
+def retry(
+    *,
+    children: bool,
+    changes: tuple[str, ...],
+    completed: str | None,
+    cut_off: str | None,
+    chosen: tuple[str, ...],
+    is_plan: bool,
+    **options: object,
+) -> int:
+    """Try again what was unsuccessful in ended executions.
+
+    With --set, --completed or --plan it is planned first, as in `rerun`: what has no result is redone, and
+    what the change concerns.
+    """
+    if not (changes or completed or cut_off or chosen or is_plan):
+        one_query = {"resumeSubworkflowTasks": children or None}
+        return carry_out(Verb("retry", "POST", ("retry",), ("POST", "retry"), one_query=one_query), options)
+    identities = cast("tuple[str, ...]", options["ids"])
+    if len(identities) != 1 or children or options["query"] or options["free_text"]:
+        raise CommandFailed(
+            "--set, --completed, --cut-off, --choose and --plan are for one execution, by its id"
+        )
+    if not all("=" in each for each in changes):
+        raise CommandFailed("--set: KEY=VALUE is expected")
+    body = request_of([f"input:{each}" for each in changes], completed, cut_off)
+    wish = Wish(cast("Format", options["output"]), is_plan or bool(options["dry"]), None, chosen)
+    return retry_changed(str(options["server"]), identities[0], body, wish)
 
 
 @click.command()
@@ -102,35 +137,6 @@ def decide(**options: object) -> int:
 
 
 # --- one execution --------------------------------------------------------------------------------
-
-
-@click.command()
-@id_argument
-@click.option(
-    "--from-task", default="", metavar="TASK_ID", help="From this task on; else from the beginning."
-)
-@click.option("--task-input", metavar="JSON|@FILE", help="The new input of that task.")
-@input_option
-@click.option("--correlation-id", default="", help="The new correlation id.")
-@server_option
-def rerun(
-    *,
-    execution_id: str,
-    from_task: str,
-    task_input: str | None,
-    given: str | None,
-    correlation_id: str,
-    server: str,
-) -> None:
-    """Run an ended execution again, whole or from a task, with other inputs if they are given."""
-    body: dict[str, object] = {
-        "reRunFromTaskId": from_task or None,
-        "taskInput": None if task_input is None else object_of(task_input, "--task-input"),
-        "workflowInput": None if given is None else object_of(given),
-        "correlationId": correlation_id or None,
-    }
-    sent = {key: value for key, value in body.items() if value is not None}
-    click.echo(send(server, "POST", "api", "workflow", execution_id, "rerun", body=sent).text)
 
 
 @click.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from asyncflow.decide.changing import CUT_OFFS, check_ended, targets
 from asyncflow.decide.downstream import Downstream
@@ -81,13 +81,22 @@ class RerunPlan:
     tasks: tuple[PlannedTask, ...]
 
 
-def plan_rerun(
-    state: ExecutionState, request: RerunRequest, *, inside: Mapping[int, str] | None = None
-) -> RerunPlan:
+class Below(NamedTuple):
+    """What selectors mean in executions below.
+
+    `reasons` are by the number of the SUB_WORKFLOW record that it lies under, `matched` the selectors that
+    meant something.
+    """
+
+    reasons: dict[int, str]
+    matched: set[str]
+
+
+def plan_rerun(state: ExecutionState, request: RerunRequest, *, below: Below | None = None) -> RerunPlan:
     """The plan for an execution that ended.
 
     Args:
-        inside: SUB_WORKFLOW records below which something is changed, with the reason.
+        below: what the selectors mean in the executions below it.
 
     Raises:
         Refused: the execution did not end yet.
@@ -100,9 +109,9 @@ def plan_rerun(
     selectors = [parse_selector(text) for text in request.changed]
     given = changed_input(state.input, selectors)
     found = match(state, selectors, given=given)
-    reasons = {**found.reasons, **(inside or {})}
-    if not inside:
-        refuse_unmatched(state, found.unmatched)
+    under = below or Below({}, set())
+    reasons = {**under.reasons, **found.reasons}
+    refuse_unmatched(state, [each for each in found.unmatched if each.text not in under.matched])
     if request.completed == REDO:
         for task in state.by_ref.values():
             if task.status != SKIPPED and task.node.type not in STRUCTURE:
