@@ -69,7 +69,7 @@ class Ledger:
             if resource.window is not None:
                 resource.window.add(now_ms)
         fence = self._take_locks(key, plan) if plan.locks else 0
-        self.held[key] = (plan, fence)
+        self.held[key] = (plan, fence) if fence else plan.unfenced
         return fence
 
     def restore(self, key: AttemptKey, plan: Plan, fence: int, started_ms: int | None) -> None:

@@ -20,11 +20,12 @@ class Plan:
         locks: (resource, key, is exclusive), each key once.
         demand: the resource that must want somebody, empty for none; it is asked first.
         shape: what is left when the keys are taken away; waiters of one shape share a lane.
+        unfenced: the plan and no fence, what most holders hold: one for all of them.
         is_multiple: whether more than one place can refuse, so that one free place must be kept
             while another is waited for.
     """
 
-    __slots__ = ("demand", "is_multiple", "locks", "shape", "weights")
+    __slots__ = ("demand", "is_multiple", "locks", "shape", "unfenced", "weights")
 
     def __init__(self, needs: tuple[Need, ...]) -> None:
         """Check and add up.
@@ -46,6 +47,7 @@ class Plan:
         self.weights = tuple(weights.items())
         self.locks = tuple((name, key, exclusive) for (name, key), exclusive in locks.items())
         self.shape: Shape = (self.weights, tuple((name, exclusive) for name, _, exclusive in self.locks))
+        self.unfenced: tuple[Plan, int] = (self, 0)
         self.is_multiple = len(weights) > 1 or len(locks) > 1
 
 

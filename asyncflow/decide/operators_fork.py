@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from asyncflow.decide import forks
 from asyncflow.decide.ending import end_execution
+from asyncflow.decide.evolve_jobs import JOB
 from asyncflow.decide.flow import after_fork, begin_list, begin_task, complete
 from asyncflow.decide.forked_rules import forked_fault
 from asyncflow.decide.reusing import take_branch_again
@@ -33,7 +34,7 @@ from asyncflow.model.state import ForkMembers, TaskState
 from asyncflow.model.statuses import FAILED, IN_PROGRESS
 from asyncflow.model.values import JsonMapping, JsonObject
 
-_IN_BULK = LOCAL_EXECUTORS | {"remote"}
+_IN_BULK = LOCAL_EXECUTORS | {"remote", JOB}
 
 # A FORK record is done the moment it is made; its branches are a follow-up of it, and so may be
 # deferred to later turns. How far it came is in the state: a static fork looks which branches
