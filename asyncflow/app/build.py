@@ -46,8 +46,15 @@ async def open_engine(
         chosen = settings or EngineSettings()
         if not chosen.installation:
             chosen = replace(chosen, installation=facts.installation_id)
+        if chosen.resource_folder is None and database != MEMORY:
+            chosen = replace(chosen, resource_folder=_resource_folder(database))
         async with Engine(opened, functions=functions, settings=chosen, clock=clock) as engine:
             yield engine, opened
+
+
+def _resource_folder(database: str | Path) -> Path:
+    """The folder beside a database file that each of its resources has one in."""
+    return Path(f"{Path(database).absolute()}.resources")
 
 
 @asynccontextmanager

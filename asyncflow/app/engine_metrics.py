@@ -6,9 +6,12 @@ names are in `metric_families`.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
+from typing import get_args
 
 from asyncflow.app.exposition import Page
+from asyncflow.model.resource_state import InstancePhase
 from asyncflow.runtime.engine import Engine
 from asyncflow.runtime.hand_out_rules import queue_name
 
@@ -21,8 +24,10 @@ _USAGE = {
     "asyncflow_resource_holders": "holders",
     "asyncflow_resource_waiting": "waiting",
 }
-
-
+_KEPT = {
+    "call": "asyncflow_resource_calls_total",
+    "failed": "asyncflow_resource_call_failures_total",
+}  # by the first word of what a keeper counts; its other words are kinds of events
 _CALLS = {"submit": "submits", "find": "finds", "poll": "poll_calls", "cancel": "cancels"}
 _FINDINGS = ("outcome_open", "duplicates", "lost", "stuck")
 
@@ -72,6 +77,17 @@ class EngineMetrics:
                 value = usage[key]
                 if isinstance(value, int):
                     page.write(family, value, name)
+
+        kept = self._engine.kept_resources
+        for name, keeper in () if kept is None else islice(kept.keepers.items(), MOST_RESOURCES):
+            page.write("asyncflow_resource_is_open", int(keeper.limit().is_open), name)
+            phases = Counter(each.phase for each in keeper.state.instances.values())
+            for phase in get_args(InstancePhase):
+                if keeper.has_instances:
+                    page.write("asyncflow_resource_instances", phases[phase], name, phase)
+            for what, count in keeper.counts.items():
+                kind, _, word = what.partition(" ")
+                page.write(_KEPT.get(kind, "asyncflow_resource_events_total"), count, name, word or kind)
 
     def _of_jobs(self, page: Page) -> None:
         for name, phases in islice(self._engine.jobs.counts().items(), MOST_RESOURCES):

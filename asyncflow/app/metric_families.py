@@ -73,6 +73,13 @@ FAMILIES: tuple[Family, ...] = (
     Family("asyncflow_resource_limit", "gauge", "Weight that may be in use; left out if any.", ("resource",)),
     Family("asyncflow_resource_holders", "gauge", "Attempts that hold some of it.", ("resource",)),
     Family("asyncflow_resource_waiting", "gauge", "Attempts that wait for it.", ("resource",)),
+    Family("asyncflow_resource_is_open", "gauge", "1 while tasks may begin there.", ("resource",)),
+    Family("asyncflow_resource_instances", "gauge", "Instances, by phase.", ("resource", "phase")),
+    Family("asyncflow_resource_events_total", "counter", "What became of it.", ("resource", "event")),
+    Family("asyncflow_resource_calls_total", "counter", "Calls about instances.", ("resource", "call")),
+    Family(
+        "asyncflow_resource_call_failures_total", "counter", "Those that failed.", ("resource", "failure")
+    ),
     # --- jobs
     Family("asyncflow_jobs", "gauge", "Open jobs, by phase.", ("resource", "phase")),
     Family("asyncflow_job_calls_total", "counter", "Calls to a service.", ("resource", "call")),

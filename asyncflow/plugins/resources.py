@@ -40,7 +40,7 @@ class ResourceContext:
     Attributes:
         name: of the resource, as configured.
         installation: of the database; a part of every token.
-        folder: for files of this resource alone, made when first used; None where the engine has no place.
+        folder: for files of this resource alone, there before `open`; None where the engine has no place.
         log: keeps a line about this resource: a message and facts, no secret among them.
         now_ms: UTC milliseconds; the engine's clock, so that tests can turn it.
         http: sends requests to checked addresses only; None where nothing may be asked.

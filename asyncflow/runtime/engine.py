@@ -84,7 +84,8 @@ class EngineSettings:
     `http_allow` are hosts and networks that HTTP tasks may reach although they are not public.
     `environment` is what `${workflow.env.X}` shows, `secrets` the values of
     `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
-    after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Turns
+    after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Each
+    resource has a folder of its own in `resource_folder`; beside a database file, see `app/build`. Turns
     of more than `turn_log_bytes` are made into segments. Idempotency keys count for `idempotency_life_s`.
     Without a `registry` there are only the plugins that are built in. Services are given addresses below
     `callback_address` to call when a job has ended, with a proof under `callback_key`; see `jobs/callbacks`.
@@ -100,6 +101,7 @@ class EngineSettings:
     installation: str = ""
     keep_ended: int = 256
     payload_folder: Path | None = None
+    resource_folder: Path | None = None
     turn_log_bytes: int = 64 << 20
     hand_out: HandOutSettings = field(default_factory=HandOutSettings)
     idempotency_life_s: float = 7 * 86_400

@@ -23,7 +23,7 @@ from asyncflow.model.resources import ResourceLimit
 from asyncflow.plugins.jobs import InstanceOrder
 from asyncflow.plugins.resources import ResourceContext, ResourceManager, has_instances
 from asyncflow.runtime.resource_calls import Answer, ask
-from asyncflow.runtime.resource_manager import ManagerHolder
+from asyncflow.runtime.resource_manager import ManagerHolder, folder_of
 from asyncflow.runtime.resource_surroundings import Surroundings
 
 log = logging.getLogger("asyncflow.resources")
@@ -58,11 +58,10 @@ class Keeper:
         self._doubles_ms = 0  # when doubles that could not be destroyed are tried again
 
     def _made(self, settings: ResourceSettings) -> ManagerHolder:
-        folder = self._around.folder
         context = ResourceContext(
             self.name,
             self._around.installation,
-            None if folder is None else folder / self.name,
+            folder_of(self._around.folder, self.name),
             log=lambda message, facts: log.info(message, extra={"resource": self.name, "facts": facts}),
             now_ms=lambda: self._around.now().wall_ms,
             http_allow=self._around.http_allow,

@@ -7,8 +7,10 @@ It knows nothing of instances or jobs. Who asks what of a manager is `runtime/re
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 from asyncflow.model.resource_settings import LIMIT, ResourceSettings
 from asyncflow.plugins.resources import ResourceContext, ResourceManager
@@ -19,8 +21,20 @@ log = logging.getLogger("asyncflow.resources")
 
 OPEN_TIMEOUT_S = 30.0
 _FIRST_MS, _LAST_MS = 1_000, 60_000
+_DIGITS = 32
 
 Kinds = Mapping[str, type[ResourceManager]]
+
+
+def folder_of(root: Path | None, name: str) -> Path | None:
+    """The folder of a resource: of digits, so that no name of a user's is ever a path."""
+    return None if root is None else root / hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+
+
+def _make(folder: Path) -> None:
+    """Make it for this user alone, and the one that all are in."""
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 class ManagerHolder:
@@ -62,6 +76,8 @@ class ManagerHolder:
         try:
             place = f"resources.{self._context.name}"
             config = read_config(self.kind.Config, self._settings.config, place=place, secrets=secrets)
+            if self._context.folder is not None:
+                await asyncio.to_thread(_make, self._context.folder)
             made = self.kind(config, self._context)
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await made.open()

@@ -32,6 +32,7 @@ class Surroundings:
         lost: told of an instance that is gone with somebody on it.
         set_timer: have `on_time` called for a resource then; None for not at all.
         busy: told of the calls that begin (1) and end (-1).
+        folder: what the folders of resources are in; None where there is no place for them.
     """
 
     kinds: Kinds

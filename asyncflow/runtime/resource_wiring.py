@@ -6,6 +6,7 @@ The one place that knows both sides; it decides nothing. See `runtime/resources`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from asyncflow.decide.admission import Admission
@@ -63,6 +64,10 @@ class Settings(Protocol):
     @property
     def http_allow(self) -> tuple[str, ...]:
         """Hosts that managers may reach although they are not public."""
+
+    @property
+    def resource_folder(self) -> Path | None:
+        """What the folders of resources are in."""
 
 
 class Engine(Protocol):
@@ -122,6 +127,7 @@ def resources_of(engine: Engine) -> Resources:
         installation=settings.installation,
         secrets=settings.secrets,
         http_allow=settings.http_allow,
+        folder=settings.resource_folder,
         http=LentHttp(lambda: engine.outbound),
         commands=CommandRules(settings.commands.root) if settings.commands.enabled else None,
     )

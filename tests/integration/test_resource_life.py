@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from asyncflow.app.engine_metrics import EngineMetrics
+from asyncflow.app.exposition import Page
+from asyncflow.app.metric_families import FAMILIES
 from asyncflow.app.service import Service
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.values import JsonObject
@@ -162,3 +165,22 @@ async def test_engine_that_ended_when_a_cluster_was_lost_has_its_jobs_go_on_else
         state = await bench.end(service, execution)
     assert state.status == COMPLETED
     assert [each for each, _ in bench.clusters.submitted] == ["j-1", "j-2"]
+
+
+async def test_what_became_of_instances_is_counted_in_metrics(tmp_path: Path) -> None:
+    """Calls, their failures, events and phases, by resource."""
+    bench = ClusterBench(tmp_path / "a.db")
+    bench.clusters.refusals = 2
+    async with bench.engine() as service:
+        await _through(bench, service, 1)
+        page = Page(FAMILIES)
+        EngineMetrics(service.engine).write(page)
+    lines = page.text().splitlines()
+    assert {
+        'asyncflow_resource_is_open{resource="emr"} 1',
+        'asyncflow_resource_instances{resource="emr",phase="active"} 1',
+        'asyncflow_resource_instances{resource="emr",phase="draining"} 0',
+        'asyncflow_resource_events_total{resource="emr",event="InstanceReady"} 1',
+        'asyncflow_resource_calls_total{resource="emr",call="create"} 3',
+        'asyncflow_resource_call_failures_total{resource="emr",failure="refused"} 2',
+    } <= {*lines}
