@@ -38,9 +38,14 @@ class HandedOut:
 
         Cancellation: as `HandOut.poll`.
         """
-        found = await self._engine.carry.hand_out.poll(
-            name, domain, worker=worker, count=count, timeout_ms=timeout_ms, version=version
+        return await self.completed(
+            await self._engine.carry.hand_out.poll(
+                name, domain, worker=worker, count=count, timeout_ms=timeout_ms, version=version
+            )
         )
+
+    async def completed(self, found: list[JsonObject]) -> list[JsonObject]:
+        """What a poll gave, with complete inputs; as `poll`."""
         texts = [to_json(task["inputData"]) for task in found]
         if not any(STORED_MARK in text or _SECRET in text for text in texts):
             return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from asyncflow.app.handed_out import HandedOut
 from asyncflow.app.logbook import Logbook
+from asyncflow.app.next_poll import NextPoll
 from asyncflow.app.payloads import check_payload, check_texts
 from asyncflow.app.worker_queues import WorkerQueues
 from asyncflow.decide.render import render_task
@@ -23,7 +24,7 @@ from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import IN_PROGRESS
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
-from asyncflow.runtime.hand_out_rules import task_name
+from asyncflow.runtime.inbox import Then
 from asyncflow.store.journal import Views
 from asyncflow.store.records import Condition, Page
 
@@ -121,16 +122,18 @@ class Workers(WorkerQueues):
 
         None where the task goes on, where nothing waits, and where what waits is owed to another poller.
         Raises as `update`.
+
+        Durability: the next task begins in the commit that ends this one.
+        Cancellation: the next task is given back, without using a retry.
         """
         _, task = await self._open(result)
-        name, domain = task_name(task), task.domain or ""
-        await self._update(result, task)
         if result.extend_lease or result.status == IN_PROGRESS:
+            await self._update(result, task)
             return None
-        version = self._hand_out.roll.known(result.worker_id).version
-        found = await self._handed_out.poll(
-            name, domain, worker=result.worker_id, count=1, timeout_ms=0, version=version
-        )
+        next_poll = NextPoll(self._hand_out, task, result.worker_id)
+        with next_poll:
+            await self._update(result, task, then=next_poll.open)
+            found = await self._handed_out.completed(await next_poll.answered())
         return found[0] if found else None
 
     async def _open(self, result: TaskResult) -> tuple[ExecutionState, TaskState]:
@@ -141,7 +144,7 @@ class Workers(WorkerQueues):
             raise NotFound("task", result.task_id)
         return state, task
 
-    async def _update(self, result: TaskResult, task: TaskState) -> None:
+    async def _update(self, result: TaskResult, task: TaskState, *, then: Then | None = None) -> None:
         check_texts(status=result.status, reason=result.reason, workerId=result.worker_id)
         self._hand_out.watch.heard(result.worker_id or task.worker_id)
         if result.extend_lease:
@@ -158,7 +161,7 @@ class Workers(WorkerQueues):
             worker_id=result.worker_id or None,
             output_bytes=size,
         )
-        await self.engine.submit(result.workflow_id, command, size=size)
+        await self.engine.turns.submit(result.workflow_id, command, size=size, then=then)
         await self._keep(result, lines)
 
     async def _accepted(

@@ -27,7 +27,7 @@ from asyncflow.model.statuses import PAUSED
 from asyncflow.model.turn import Moment
 from asyncflow.runtime.closures import Closures
 from asyncflow.runtime.finding import Finding
-from asyncflow.runtime.inbox import Inbox, Waiting
+from asyncflow.runtime.inbox import Inbox, Then, Waiting
 from asyncflow.runtime.loading import Loading
 from asyncflow.runtime.messages import Messages, Sent, refused
 from asyncflow.runtime.open_turn import Answer, refuse
@@ -149,7 +149,7 @@ class Deciding:
 
     def _decide_one(self, waiting: Waiting) -> None:
         """Decide an input and all that follows from it within this turn."""
-        stream, given, answer, size, is_pinned, _ = waiting
+        stream, given, answer, size, is_pinned, _, then = waiting
         state = self._states.get(stream)
         if state is None:
             state = self._finding.find(waiting)
@@ -170,10 +170,21 @@ class Deciding:
         if sent:
             self._messages.send(sent)
         if answer is not None:
+            if then is not None:
+                self._go_on_with(then, answer, state)
             self._answer(answer, state)
         if stream in self.closures:
             for ready, shown in self.closures.look(state):
                 self._recording.answer(ready, shown)
+
+    def _go_on_with(self, then: Then, answer: Answer, state: ExecutionState) -> None:
+        """Do what was to follow an input; what it reports belongs to this turn. See `Inbox.submit`."""
+        is_set_aside = state.execution_id in self._residents.quarantined
+        if answer.done() or is_set_aside or not self.closures.is_complete(state):
+            return
+        there = len(self._inbox.items)
+        then()
+        self._followers += len(self._inbox.items) - there
 
     def _answer(self, answer: Answer, state: ExecutionState) -> None:
         if state.execution_id in self._residents.quarantined:

@@ -39,6 +39,7 @@ class HandOut:
     Attributes:
         roll: the workers that were seen, and what they have.
         demand: the queues, and what their pollers may have.
+        polls: those that are held.
         on_due: what is done when a timer of one of these kinds has come.
     """
 
@@ -62,7 +63,7 @@ class HandOut:
         self._leasing: list[tuple[Key, Assigned]] = []
         self._closed: list[tuple[Key, Assigned]] = []
         self._tickets = 0
-        self._polls = HeldPolls(
+        self.polls = HeldPolls(
             clock, self.demand, timetable, turns=turns, watch=self.watch, assigned=self._assigned
         )
         self._offers = Offers(
@@ -74,12 +75,12 @@ class HandOut:
             assigned=self._assigned,
             prefer_ms=int(settings.prefer_seconds * 1000),
         )
-        self._polls.take_back = self._take_back
+        self.polls.take_back = self._take_back
         admitting.hand_over = self._hand_over
         self.on_due: dict[str, Callable[[TimerKey], None]] = {
             OFFER: lambda key: self._report(self._offers.ask(key.stream, key.number)),
             PREFER: lambda key: self._report(self._offers.prefer_no_more(key)),
-            POLL: self._polls.time_up,
+            POLL: self.polls.time_up,
             SHARE: lambda key: self._report(self.demand.look_again(key)),
             WORKER: self.watch.look,
         }
@@ -94,13 +95,13 @@ class HandOut:
         self, name: str, domain: str, *, worker: str, count: int, timeout_ms: int, version: str
     ) -> list[JsonObject]:
         """Tasks for a worker; see `HeldPolls.poll`."""
-        return await self._polls.poll(
+        return await self.polls.poll(
             name, domain, worker=worker, count=count, timeout_ms=timeout_ms, version=version
         )
 
     def close(self) -> None:
         """Hand out nothing any more; whose polls are held is told so."""
-        self._polls.close()
+        self.polls.close()
 
     def offered(self, state: ExecutionState, offer: Offer) -> Iterable[Message]:
         """A task waits for a worker; see `Offers.offered`."""
@@ -172,7 +173,7 @@ class HandOut:
         poll.queue.recount(poll)
         poll.queue.load(poll.worker, -1)
         self.roll.worker(poll.worker).take(poll.queue.key[0], -1)
-        self._polls.answer_if_complete(poll)
+        self.polls.answer_if_complete(poll)
         messages = [*self._admitting.release(key)]
         return messages + self.demand.balance(poll.queue) if poll.queue.is_asked else messages
 
@@ -207,7 +208,7 @@ class HandOut:
             assigned.poll.left += 1
             assigned.poll.queue.recount(assigned.poll)
             assigned.poll.begun.pop(key, None)
-            self._polls.answer_if_complete(assigned.poll)
+            self.polls.answer_if_complete(assigned.poll)
         messages = [*self._admitting.release(key)]
         if leased is None:
             return messages
@@ -227,7 +228,7 @@ class HandOut:
 
     def _asked_by(self, worker: str, queue: Queue) -> Iterable[Queue]:
         """The queues in which a task less of a worker lets somebody have more."""
-        asked = {each.key: each for each in self._polls.of(worker)}
+        asked = {each.key: each for each in self.polls.of(worker)}
         if queue.is_asked and (asked or self._admitting.admission.waiting_at(queue.general.resource)):
             asked[queue.key] = queue
         return asked.values()
@@ -254,4 +255,4 @@ class HandOut:
             poll.pending -= 1
             poll.tasks.append(render_task(state, state.tasks[key[1]]))
         for poll in {assigned.poll.number: assigned.poll for _, assigned in closed}.values():
-            self._polls.answer_if_complete(poll)
+            self.polls.answer_if_complete(poll)

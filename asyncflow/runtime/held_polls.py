@@ -71,6 +71,16 @@ class HeldPolls:
         Durability: what is given is IN_PROGRESS and has its grants, on disk.
         Cancellation: what was on its way to the caller is given back, without using a retry.
         """
+        return await self.answered(
+            self.open(name, domain, worker=worker, count=count, timeout_ms=timeout_ms, version=version)
+        )
+
+    def open(self, name: str, domain: str, *, worker: str, count: int, timeout_ms: int, version: str) -> Poll:
+        """A poll that is held from now on; whoever opens it sees to it with `answered`, or `give_back`.
+
+        Raises:
+            ShuttingDown, StoreError: nothing can be recorded; none is held.
+        """
         self._turns.check_open()
         if self.is_closed:
             raise ShuttingDown("the engine hands out no tasks any more")
@@ -83,10 +93,14 @@ class HeldPolls:
         if not timeout_ms:
             self._time_up(poll)
         self._turns.wake()
+        return poll
+
+    async def answered(self, poll: Poll) -> list[JsonObject]:
+        """What an open poll gets; as `poll`."""
         try:
             return await self._turns.unless_failed(poll.answer)
         except BaseException:
-            self._give_back(poll)
+            self.give_back(poll)
             raise
 
     def _enter(self, queue: Queue, worker: str, *, count: int, version: str) -> Poll:
@@ -155,8 +169,8 @@ class HeldPolls:
             if not queues:
                 del self._queues_of[poll.worker]
 
-    def _give_back(self, poll: Poll) -> None:
-        """The one who polled is gone: nothing on its way to it may be lost, or count as tried."""
+    def give_back(self, poll: Poll) -> None:
+        """Whoever polled is gone: nothing on its way to it may be lost, or count as tried."""
         self._leave(poll)
         for key in [key for key, assigned in self._assigned.items() if assigned.poll is poll]:
             if key not in poll.begun:

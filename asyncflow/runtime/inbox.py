@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from asyncflow.decide.catalog import DefinitionCatalog
@@ -25,11 +26,14 @@ MOST_BYTES = 256 << 20
 """Of payloads that came with what waits, as far as they are known."""
 
 
+Then = Callable[[], None]
+
+
 class Waiting(NamedTuple):
     """An input that has arrived: for whom, who waits for an answer, and how many bytes it brings.
 
     `is_pinned`: its execution was loaded for it, and is kept here until it is decided. `graph`: the
-    definition that it names, which nobody else may hold before it is decided.
+    definition that it names, which nobody else may hold before it is decided. `then`: see `Inbox.submit`.
     """
 
     stream: str
@@ -38,6 +42,7 @@ class Waiting(NamedTuple):
     size: int = 0
     is_pinned: bool = False
     graph: Graph | None = None
+    then: Then | None = None
 
 
 class Inbox:
@@ -59,11 +64,16 @@ class Inbox:
         self._commits, self._catalog = commits, catalog
         self._hopes: dict[asyncio.Future[object], str] = {}
 
-    async def submit(self, stream: str, given: Input, *, size: int = 0) -> ExecutionState:
+    async def submit(
+        self, stream: str, given: Input, *, size: int = 0, then: Then | None = None
+    ) -> ExecutionState:
         """Have an input decided, and wait until what it made is durable.
 
         Args:
             size: bytes of the payload in it, where they are known and many.
+            then: called once it was decided, so that what it reports can be of the same turn. It raises
+                nothing. Not called if the input is refused, if nobody waits for its answer any more, or
+                while the execution has a script or a message under way.
 
         Returns:
             The state of the execution, at least as new as the input made it.
@@ -74,9 +84,9 @@ class Inbox:
             Overloaded: too much waits before it; nothing changed.
             StoreError: the commit failed; OutcomeUnknown if it may have happened.
         """
-        return await self.ask(stream, given, size=size)
+        return await self.ask(stream, given, size=size, then=then)
 
-    def ask(self, stream: str, given: Input, *, size: int = 0) -> Answer:
+    def ask(self, stream: str, given: Input, *, size: int = 0, then: Then | None = None) -> Answer:
         """Have an input decided; the answer is that of `submit`, whoever still waits for it.
 
         Raises:
@@ -85,7 +95,7 @@ class Inbox:
         self.check_open()
         self._check_room()
         answer: Answer = asyncio.get_running_loop().create_future()
-        self.put(Waiting(stream, given, answer, size, graph=self._named(given)))
+        self.put(Waiting(stream, given, answer, size, graph=self._named(given), then=then))
         return answer
 
     def report(self, stream: str, given: Input) -> None:

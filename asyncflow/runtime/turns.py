@@ -22,7 +22,7 @@ from asyncflow.runtime import points
 from asyncflow.runtime.clock import Clock, breathe
 from asyncflow.runtime.commits import Commits
 from asyncflow.runtime.deciding import Carrier, Deciding, DecidingSettings
-from asyncflow.runtime.inbox import Inbox
+from asyncflow.runtime.inbox import Inbox, Then
 from asyncflow.runtime.loading import Loading, LoadMany
 from asyncflow.runtime.open_turn import Listener, OpenTurn, Watcher, tell_listeners
 from asyncflow.runtime.recording import Recording
@@ -91,9 +91,11 @@ class Turns:
 
     # --- what comes in ----------------------------------------------------------------------------
 
-    async def submit(self, stream: str, given: Input, *, size: int = 0) -> ExecutionState:
+    async def submit(
+        self, stream: str, given: Input, *, size: int = 0, then: Then | None = None
+    ) -> ExecutionState:
         """Have an input decided, and wait until what it made is durable; see `Inbox.submit`."""
-        return await self.inbox.submit(stream, given, size=size)
+        return await self.inbox.submit(stream, given, size=size, then=then)
 
     def report(self, stream: str, given: Input) -> None:
         """Have a report decided; nobody waits for it."""

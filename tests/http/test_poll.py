@@ -185,7 +185,7 @@ async def held_polls(server: Server, count: int) -> None:
     """Wait until so many polls are held."""
     hand_out = server.services.executions.engine.carry.hand_out
     async with asyncio.timeout(10):
-        while len(hand_out._polls) != count or server.http.door.traffic.held != count:  # noqa: ASYNC110
+        while len(hand_out.polls) != count or server.http.door.traffic.held != count:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

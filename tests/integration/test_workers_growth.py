@@ -91,7 +91,7 @@ async def test_seats_of_workers_that_polled_once_are_given_up_in_a_queue_that_is
     async with shop(tmp_path / "a.db") as made:
         queue = made.engine.carry.hand_out.demand.queue("far", "")
         for number in range(3_000):
-            poll = made.engine.carry.hand_out._polls._enter(queue, f"w{number}", count=1, version="")
+            poll = made.engine.carry.hand_out.polls._enter(queue, f"w{number}", count=1, version="")
             poll.at_ms = number
             queue.enter(poll)
             queue.leave(poll, number)
