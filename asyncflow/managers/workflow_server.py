@@ -1,6 +1,7 @@
 """Another workflow server, Conductor's or an asyncflow: one of its executions is a job here.
 
-Both find an execution by its correlation id, which is the job's mark; asyncflow also knows the token again.
+Both find an execution by its correlation id, which is the job's mark. An asyncflow also knows the token
+again, so what was started is asked for once more instead of looked for; the settings say that it is one.
 Read `answers` for what statuses mean.
 """
 
@@ -9,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 from urllib.parse import quote, urlencode
 
 from pydantic import Field, SecretStr
 
 from asyncflow.managers import answers
 from asyncflow.model.values import JsonObject, JsonValue
-from asyncflow.plugins.errors import OutcomeOpen
+from asyncflow.plugins.errors import Duplicate, OutcomeOpen
 from asyncflow.plugins.jobs import Found, Job, JobStatus, JobWord, Tier
-from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceManager
+from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceContext, ResourceManager
 from asyncflow.plugins.surroundings import HttpAnswer
 
 _WORDS: Mapping[str, JobWord] = {
@@ -30,9 +31,13 @@ _WORDS: Mapping[str, JobWord] = {
 
 
 class WorkflowServerConfig(PluginConfig):
-    """Settings of a resource of type `workflow-server`; `url` ends in `/api`."""
+    """Settings of a resource of type `workflow-server`; `url` ends in `/api`.
+
+    With `server` `asyncflow` its idempotency keys are relied on; `conductor` is for any server.
+    """
 
     url: str
+    server: Literal["asyncflow", "conductor"] = "conductor"
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     polls_at_once: int = Field(default=10, ge=1, le=100)
     timeout_s: float = Field(default=20.0, gt=0, le=25.0)
@@ -48,7 +53,10 @@ class RemoteWorkflow(JobInput):
 
 
 class WorkflowServerManager(ResourceManager):
-    """One server. Looked for before anything is started again, as Conductor's knows no token."""
+    """One server. Looked for before anything is started again, as Conductor's knows no token.
+
+    What it makes for an asyncflow is an `AsyncflowServerManager`.
+    """
 
     Config: ClassVar[type[PluginConfig]] = WorkflowServerConfig
     tasks: ClassVar[Mapping[str, type[JobInput]]] = {"REMOTE_WORKFLOW": RemoteWorkflow}
@@ -56,6 +64,13 @@ class WorkflowServerManager(ResourceManager):
     listing_lag: ClassVar[float] = 10.0
 
     config: WorkflowServerConfig
+
+    def __new__(cls, config: PluginConfig, context: ResourceContext) -> Self:
+        """The manager for the kind of server that the settings name."""
+        del context
+        is_ours = isinstance(config, WorkflowServerConfig) and config.server == "asyncflow"
+        kind = AsyncflowServerManager if is_ours else cls
+        return super().__new__(kind)  # type: ignore[return-value]  # a subclass of the class that is called
 
     async def submit(self, job: Job) -> str:
         """See `ResourceManager.submit`."""
@@ -70,7 +85,9 @@ class WorkflowServerManager(ResourceManager):
         }
         if given.version is not None:
             asked["version"] = given.version
-        answer = answers.checked(await self._send("POST", "/workflow", body=asked))
+        answer = answers.checked(await self._send("POST", "/workflow", body=asked), also=(409,))
+        if answer.status == 409:
+            raise Duplicate("an execution was started for this token, by another request")
         handle = answer.body.decode("utf-8", "replace").strip().strip('"')
         if not handle or len(handle) > 100 or not handle.replace("-", "").isalnum():
             raise OutcomeOpen("the answer is no id of an execution")
@@ -139,3 +156,10 @@ class WorkflowServerManager(ResourceManager):
         url = self.config.url.rstrip("/") + path
         client = answers.client_of(self.context)
         return await client.send(method, url, headers=headers, body=sent, timeout_s=self.config.timeout_s)
+
+
+class AsyncflowServerManager(WorkflowServerManager):
+    """A server that gives the same execution for the same idempotency key, for as long as it keeps keys."""
+
+    tier: ClassVar[Tier] = "token"
+    token_life: ClassVar[float] = 6 * 86_400.0  # asyncflow keeps a key for a week, unless told otherwise
