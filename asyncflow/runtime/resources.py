@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from asyncflow.decide import lifecycle, lifecycle_calls
-from asyncflow.errors import Conflict, InvalidInput, NotFound, StoreError
+from asyncflow.errors import Conflict, NotFound, StoreError
 from asyncflow.model import resource_events as ev
 from asyncflow.model.resource_events import resource_stream
 from asyncflow.model.resource_settings import LIMIT, ResourceSettings, check_resource_name
@@ -19,6 +19,7 @@ from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.resources import ResourceManager
+from asyncflow.runtime.resource_choice import chosen_for
 from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_recovery import restored
 from asyncflow.runtime.resource_shown import event_shown, orphan_shown, settings_shown, shown
@@ -74,7 +75,7 @@ class Resources:
 
     def job_types(self) -> dict[str, str]:
         """By type of task that a configured resource takes, the type of that resource."""
-        kinds = {each.settings.type: each.kind for each in self._present()}
+        kinds = {each.settings.type: each.kind for each in self.present()}
         return {task: kind for kind, found in kinds.items() if found is not None for task in found.tasks}
 
     def for_task(self, task_type: str, named: Sequence[str]) -> str:
@@ -83,23 +84,11 @@ class Resources:
         Raises:
             InvalidInput: none takes it, or several and none is named.
         """
-        fitting = [each.name for each in self._present() if each.kind and task_type in each.kind.tasks]
-        chosen = [name for name in named if name in fitting]
-        if chosen:
-            return chosen[0]
-        if len(fitting) == 1 and not any(self._takes_jobs(name) for name in named):
-            return fitting[0]
-        said = f"name one of {', '.join(sorted(fitting))}" if fitting else "none is configured that does"
-        raise InvalidInput(
-            f"no resource named takes tasks of type {task_type}: {said}", field="asyncflow.resources"
-        )
+        return chosen_for(self.present(), task_type, named)
 
-    def _present(self) -> list[Keeper]:
+    def present(self) -> list[Keeper]:
+        """Those that are configured now."""
         return [each for each in self.keepers.values() if not each.state.is_removed]
-
-    def _takes_jobs(self, name: str) -> bool:
-        keeper = self.keepers.get(name)
-        return keeper is not None and keeper.kind is not None and bool(keeper.kind.tasks)
 
     # --- who is on what ---------------------------------------------------------------------------
 
