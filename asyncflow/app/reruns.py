@@ -17,6 +17,7 @@ from asyncflow.app.database import reading
 from asyncflow.app.payloads import check_texts
 from asyncflow.app.service import Service
 from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.decide.changing import is_as_wished
 from asyncflow.decide.rerun_plan import (
     Below,
     RerunPlan,
@@ -96,8 +97,9 @@ class Reruns:
         if command.workflow_input is not None:
             checked, _ = await self._service.accepted_payload(command.workflow_input, "workflowInput")
             command = command._replace(workflow_input=checked)
-        await self._engine.submit(execution_id, Once(token, command))
-        after = await self._engine.state(execution_id)
+        if is_as_wished(state, command):
+            return _applied(state, changes=0, already=False)
+        after = await self._engine.submit(execution_id, Once(token, command))
         return _applied(after, changes=after.seq - given.seq, already=False)
 
 

@@ -53,9 +53,20 @@ def rerun_changed(step: Step, command: RerunChanged) -> None:
     _check_kept(state, command.keep)
     back = Downstream(state)
     top = targets(state, asked, back)
-    if state.status == COMPLETED and not top and command.workflow_input in (None, state.input):
+    if not top and is_as_wished(state, command):
         return
     _reopen(step, command, back, asked=asked, top=top)
+
+
+def is_end(task: TaskState) -> bool:
+    """Whether a record ended the execution by itself."""
+    return task.node.type == "TERMINATE" and task.status == COMPLETED
+
+
+def is_as_wished(state: ExecutionState, command: RerunChanged) -> bool:
+    """Whether an execution stays as it is: it succeeded, and nothing is to be redone or changed."""
+    same_input = command.workflow_input is None or command.workflow_input == state.input
+    return state.status == COMPLETED and same_input and not command.redo
 
 
 def check_ended(state: ExecutionState) -> None:
@@ -71,6 +82,8 @@ def targets(state: ExecutionState, asked: Iterable[TaskState], back: Downstream)
     """
     chosen = {task.number: task for task in asked}
     chosen |= {task.number: task for task in unsuccessful(state) if task.node.type not in PASSIVE}
+    if chosen or state.status != COMPLETED:  # what ended the execution has to end it again
+        chosen |= {t.number: t for t in state.by_ref.values() if is_end(t)}
     for number in sorted(chosen):
         if number not in back.removed:
             back.walk(chosen[number])

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from asyncflow.decide.changing import CUT_OFFS, check_ended, targets
+from asyncflow.decide.changing import CUT_OFFS, check_ended, is_end, targets
 from asyncflow.decide.downstream import Downstream
+from asyncflow.decide.expressions import Template
 from asyncflow.decide.gather import join_refs
-from asyncflow.decide.input_reads import Readings
 from asyncflow.decide.rerun_selectors import changed_input, match, parse_selector, refuse_unmatched
 from asyncflow.decide.reusing import REUSABLE
 from asyncflow.decide.shape import JOINS, STRUCTURE
@@ -46,8 +46,7 @@ class RerunRequest:
     cut_off: str = "outputs"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTask:
+class PlannedTask(NamedTuple):
     """One record in a plan.
 
     `is_asked`: it runs again by itself, not only because of what it follows. `is_conditional`: it is redone
@@ -114,7 +113,7 @@ def plan_rerun(state: ExecutionState, request: RerunRequest, *, below: Below | N
     refuse_unmatched(state, [each for each in found.unmatched if each.text not in under.matched])
     if request.completed == REDO:
         for task in state.by_ref.values():
-            if task.status != SKIPPED and task.node.type not in STRUCTURE:
+            if task.status in REUSABLE and task.node.type not in STRUCTURE:
                 reasons.setdefault(task.number, "finished tasks are to run again")
     back = Downstream(state)
     top = targets(state, [state.tasks[number] for number in reasons if _may_run(state, number)], back)
@@ -145,7 +144,7 @@ def _may_run(state: ExecutionState, number: int) -> bool:
 class _Planner:
     """Says what becomes of each record."""
 
-    __slots__ = ("_again", "_back", "_reads", "_reasons", "_request", "_state")
+    __slots__ = ("_again", "_back", "_reasons", "_request", "_state")
 
     def __init__(
         self,
@@ -157,7 +156,6 @@ class _Planner:
     ) -> None:
         self._state, self._request, self._reasons, self._back = state, request, reasons, back
         self._again = top | back.removed.keys() | back.reopened.keys() | back.rewound.keys()
-        self._reads = Readings(state, state.input)
 
     def planned(self, task: TaskState) -> PlannedTask:
         """What becomes of one record, and why."""
@@ -192,10 +190,13 @@ class _Planner:
 
     def _because(self, task: TaskState) -> str:
         """Why a record is reached: what it reads comes first, then what it follows."""
+        if is_end(task):
+            return "it ended the execution"
         if task.number in self._back.rewound:
             return "a task in it runs again"
-        for path in self._reads.paths(task):
-            found = self._again_under(path[0], task) if path and isinstance(path[0], str) else None
+        template = task.node.input
+        for read in template.reads if isinstance(template, Template) else ():
+            found = self._again_under(read.head, task)
             if found is not None:
                 return f"depends on {found.ref}"
         if task.node.type in JOINS:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from asyncflow.decide.rerun_plan import RerunPlan, RerunRequest, command_of, plan_rerun
+from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonObject
 from asyncflow.testing.pure import World
@@ -28,6 +29,7 @@ class Rerun:
     outcome: Outcome = echo
     others: tuple[JsonObject, ...] = ()
     slice_size: int = 2_000
+    fails: set[str] = field(default_factory=set)
     ran: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -40,13 +42,17 @@ class Rerun:
     def go_on(self, most: int = 100_000) -> list[str]:
         """Perform all that can be; the full names of what was, since the last time."""
         self.ran.clear()
-
-        def performed(task: TaskState) -> JsonObject:
+        for _ in range(most):
+            state, task = next(self.world.runnable(), (None, None))
+            if state is None or task is None:
+                if not self.world.pass_time():
+                    return list(self.ran)
+                continue
             self.ran.append(task.ref)
-            return self.outcome(task)
-
-        self.world.run(performed, most=most)
-        return list(self.ran)
+            ends = "FAILED" if task.ref in self.fails else "COMPLETED"
+            self.world.send(state.execution_id, AttemptAdmitted(task.number))
+            self.world.send(state.execution_id, AttemptEnded(task.number, ends, self.outcome(task)))
+        raise AssertionError("the execution did not come to rest")
 
     def plan(self, *changed: str, completed: str = "keep", cut_off: str = "outputs") -> RerunPlan:
         """What a change would do."""

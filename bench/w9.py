@@ -1,0 +1,159 @@
+"""W9: an execution of many tasks run again where one of them changed, or where nothing did.
+
+The plan is timed alone for 1,000, 10,000 and 100,000 tasks, in milliseconds per 10,000 of them. Then, as
+shares of the time that a run took: plan and carry out with nothing changed, in the engine that ran it and
+in one that opens the file first; and a first task done again with the result that it had.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncflow as af
+from asyncflow.app.process import tune_process
+from asyncflow.app.reruns import Reruns
+from asyncflow.model.values import JsonObject
+from bench.floors import on_uvloop
+from bench.harness import Case, Measured
+
+_PADDING = "x" * 180
+_BRANCHES: dict[str, object] = {
+    "forkTaskName": "branch",
+    "forkTaskInputs": "${workflow.input.items}",
+}
+WIDE: dict[str, object] = {
+    "name": "wide",
+    "version": 1,
+    "tasks": [
+        {"name": "head", "taskReferenceName": "head", "type": "SIMPLE"},
+        {
+            "name": "fork",
+            "taskReferenceName": "fork",
+            "type": "FORK_JOIN_DYNAMIC",
+            "inputParameters": _BRANCHES,
+        },
+        {"name": "join", "taskReferenceName": "join", "type": "JOIN"},
+        {"name": "tail", "taskReferenceName": "tail", "type": "SIMPLE"},
+    ],
+    "outputParameters": {"first": "${join.output._branch_0.text}"},
+}
+
+
+@af.task(retries=0)
+async def head() -> dict[str, str]:
+    """Give the same each time."""
+    return {"text": "head"}
+
+
+@af.task(retries=0)
+async def branch(**_given: object) -> dict[str, str]:
+    """Give 200 bytes."""
+    return {"text": _PADDING}
+
+
+@af.task(retries=0)
+async def tail() -> dict[str, str]:
+    """Give the same each time."""
+    return {"text": "tail"}
+
+
+def engine(folder: Path) -> af.Engine:
+    """An engine on the file of this folder."""
+    return af.Engine(folder / "w9.db", tasks=[head, branch, tail])
+
+
+async def finished(opened: af.Engine, width: int) -> tuple[str, float]:
+    """A finished run of so many branches, and the seconds until views showed it."""
+    began = time.perf_counter()
+    execution = await opened.start(WIDE, {"items": [{"n": n} for n in range(width)]})
+    await execution.result()
+    await opened.service.engine.views_caught_up()
+    return execution.id, time.perf_counter() - began
+
+
+async def plan_alone(folder: Path, width: int) -> Measured:
+    """Milliseconds per 10,000 tasks of a plan with one changed branch."""
+    async with engine(folder) as opened:
+        identity, _ = await finished(opened, width)
+        reruns = Reruns(opened.service)
+        began = time.perf_counter()
+        plan = await reruns.plan(identity, {"changed": ["ref:_branch_7"]})
+        took_s = time.perf_counter() - began
+    counts = plan["counts"]
+    assert counts == {"reuse": width + 1, "redo": 3, "ask": 0}, counts  # the branch, join and tail
+    return Measured(took_s * 1e3 * 10_000 / width, {"ms": took_s * 1e3})
+
+
+async def carried_out(opened: af.Engine, identity: str, width: int, changes: JsonObject) -> None:
+    """Plan, carry out, and wait for the end."""
+    reruns = Reruns(opened.service)
+    await reruns.apply(identity, await reruns.plan(identity, changes))
+    state = await opened.service.ended(identity)
+    assert state.status == "COMPLETED"
+    assert len(state.tasks) == width + 4
+
+
+async def again(folder: Path, changes: JsonObject, *, restarted: bool = False) -> Measured:
+    """What a rerun of 10,000 branches takes of what the run took; with opening the file, if restarted."""
+    width = 10_000
+    async with engine(folder) as opened:
+        identity, ran_s = await finished(opened, width)
+        began = time.perf_counter()
+        if not restarted:
+            await carried_out(opened, identity, width, changes)
+            took_s = time.perf_counter() - began
+    if restarted:
+        began = time.perf_counter()
+        async with engine(folder) as opened:
+            await carried_out(opened, identity, width, changes)
+            took_s = time.perf_counter() - began
+    return Measured(took_s / ran_s, {"run_s": ran_s, "rerun_s": took_s})
+
+
+def measure(folder: Path, work: Callable[[Path], Awaitable[Measured]]) -> Measured:
+    """One sample, after a short run to warm up."""
+
+    async def main() -> Measured:
+        warm = folder / "warm"
+        warm.mkdir()
+        async with engine(warm) as opened:
+            await finished(opened, 500)
+        return await work(folder)
+
+    tune_process()
+    return on_uvloop(main)
+
+
+CASES = (
+    Case("plan-1k", "ms/10k", lambda f: measure(f, lambda g: plan_alone(g, 1_000)), higher_is_better=False),
+    Case("plan-10k", "ms/10k", lambda f: measure(f, lambda g: plan_alone(g, 10_000)), higher_is_better=False),
+    Case(
+        "plan-100k",
+        "ms/10k",
+        lambda f: measure(f, lambda g: plan_alone(g, 100_000)),
+        floor="w9/plan-1k",
+        target=3,
+        higher_is_better=False,
+    ),
+    Case(
+        "nothing-changed",
+        "of the run",
+        lambda f: measure(f, lambda g: again(g, {})),
+        target=0.1,
+        higher_is_better=False,
+    ),
+    Case(
+        "nothing-changed-restarted",
+        "of the run",
+        lambda f: measure(f, lambda g: again(g, {}, restarted=True)),
+        higher_is_better=False,
+    ),
+    Case(
+        "same-result",
+        "of the run",
+        lambda f: measure(f, lambda g: again(g, {"changed": ["ref:head"]})),
+        higher_is_better=False,
+    ),
+)
