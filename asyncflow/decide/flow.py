@@ -107,6 +107,8 @@ def _work_off(step: Step) -> None:
             join = next(number for number in state.ready_joins if number not in looked)
             looked.add(join)
             finish_join(step, state.tasks[join])
+    if not pending and not state.ready_joins:
+        return
     numbers = [task.number for task in pending if state.tasks.get(task.number) is task]
     pending.clear()
     if not numbers and state.status == RUNNING and not state.awaits_slot:

@@ -226,7 +226,7 @@ def _open_inputs(
     shared = compile_task(_template(task, name, {}), home, definition=known.get(name))
     own = False
     for index, element in enumerate(listed):
-        given = dict(element) if isinstance(element, Mapping) else {"input": element}
+        given: JsonMapping = element if isinstance(element, dict) else {"input": element}
         node = shared
         if not _TASK_KEYS.isdisjoint(given) or ("taskToDomain" in given and shared.type == "SUB_WORKFLOW"):
             node = compile_task(_template(task, name, given), home, definition=known.get(name))

@@ -143,7 +143,7 @@ def normalise_result(value: object) -> dict[str, object]:
     """
     if value is None:
         return {}
-    source = dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
+    source = dict(value) if not isinstance(value, dict) and isinstance(value, Mapping) else value
     try:
         plain = to_jsonable_python(source)
     except ValueError as error:  # pydantic's PydanticSerializationError is one; a value within itself another

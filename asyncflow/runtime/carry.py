@@ -130,6 +130,8 @@ class Carry:
     def _start(self, state: ExecutionState, effect: Effect) -> Iterable[Message]:
         stream = state.execution_id
         match effect:
+            case RunAttempt() | RunJob() | CancelJob():
+                self._starting.wanted.append((stream, effect))
             case Admit(0):
                 return self.slots.request(state)
             case Admit(number, due_ms):
@@ -141,8 +143,6 @@ class Carry:
                 return self.hand_out.offered(state, effect)
             case Lease():
                 self.hand_out.leased(state, effect)
-            case RunAttempt() | RunJob() | CancelJob():
-                self._starting.wanted.append((stream, effect))
             case RunScript(number, iteration):
                 self._scripts[stream] = self._scripts.get(stream, 0) + 1
                 self._performer.start_script(state, number, iteration)
@@ -160,6 +160,9 @@ class Carry:
 
     def _stop(self, stream: str, effect: Effect) -> Iterable[Message]:
         match effect:
+            case RunAttempt(number, _):
+                self._starting.unwanted.append((stream, number))
+                return self.admitting.release((stream, number))
             case Hold(number) if number:
                 return self.admitting.release((stream, number))
             case Admit(0) | Hold():
@@ -181,9 +184,6 @@ class Carry:
                 return self.hand_out.withdrawn(self._states.get(stream), (stream, number))
             case Lease(number):
                 return self.hand_out.ended(self._states.get(stream), (stream, number))
-            case RunAttempt(number, _):
-                self._starting.unwanted.append((stream, number))
-                return self.admitting.release((stream, number))
             case RunJob(serial) | CancelJob(serial):
                 state = self._states.get(stream)
                 if state is None or serial not in state.jobs:

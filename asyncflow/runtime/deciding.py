@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -206,9 +205,8 @@ class Deciding:
         """One input on one state, and what admission adds to it; `is_asked`: somebody can be refused."""
         context = self._context()
         sent: list[Sent] = []
-        inputs: deque[Input] = deque([given])
-        while inputs:
-            each = inputs.popleft()
+        inputs = [given]
+        for each in inputs:  # which grows as more begins by it
             admitted = each if type(each) is AttemptAdmitted else None
             if admitted is not None and not self.carrier.holds(state.execution_id, admitted):
                 continue  # it was given back before it came here
@@ -235,7 +233,7 @@ class Deciding:
             self._proceed(state)
         return sent
 
-    def _begin(self, state: ExecutionState, messages: Iterable[Message], inputs: deque[Input]) -> None:
+    def _begin(self, state: ExecutionState, messages: Iterable[Message], inputs: list[Input]) -> None:
         """What may begin begins in this turn; very many beginnings take their turn in the inbox."""
         for admitted in messages:
             if admitted.to == state.execution_id and len(inputs) < _SLICE_INPUTS:

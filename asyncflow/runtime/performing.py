@@ -176,24 +176,25 @@ class Performing:
         try:
             if STORED_MARK in begun.payload:
                 given = cast("JsonObject", await self._bodies.payloads.hydrate(given))
-            return await self._stored(secrets.mask(await self._run(begun, given)))
+            report = secrets.mask(await self._run(begun, given))
+            if report.output_bytes > self._bodies.limits.payload_bytes:
+                report = await self._stored(report)
         except (asyncio.CancelledError, KeyboardInterrupt, ShuttingDown):
             raise
         except BaseException as error:  # noqa: BLE001 - the author's code: sys.exit() ends the task alone
             return secrets.mask(self._failure(begun, error, secrets))
+        return report
 
     async def _stored(self, report: AttemptEnded) -> AttemptEnded:
-        """The report, its output small enough to be recorded; what was stored of it is durable.
+        """The report with a reference in place of what is too large to be recorded, which is durable then.
 
         Raises:
             InvalidInput: an output so large that nobody looked into it yet is not JSON.
             LimitExceeded, PayloadUnavailable: as `Payloads.accept`.
         """
-        size = report.output_bytes
-        if size <= self._bodies.limits.payload_bytes:
-            return report
         await asyncio.to_thread(check_large_output, report.output)
-        return report._replace(output=await self._bodies.payloads.store_excess(report.output, size))
+        stored = await self._bodies.payloads.store_excess(report.output, report.output_bytes)
+        return report._replace(output=stored)
 
     def _failure(self, begun: Begun, error: BaseException, secrets: SecretsInUse) -> AttemptEnded:
         status, reason, output = failure_of(error)

@@ -67,7 +67,7 @@ class Reading:
 
         def watch(entry: StreamEvents, _moment: Moment) -> None:
             # The state may have ended in a later turn already, which is not durable yet.
-            if not any(isinstance(event, ExecutionEnded) for event in entry.events):
+            if ExecutionEnded not in map(type, entry.events):
                 return
             current = self._turns.states.get(stream)
             if current is not None and current.is_ended and not done.done():

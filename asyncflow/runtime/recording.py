@@ -38,7 +38,8 @@ class Recording:
         """Nothing is recorded."""
         self.turn = OpenTurn()
         self.stored: set[str] = set()
-        self._commits, self._clock, self._catalog, self._limits = commits, clock, catalog, limits
+        self._commits, self._clock, self._catalog = commits, clock, catalog
+        self._tenth = limits.history_events // 10
 
     def moment(self) -> Moment:
         """The moment of the turn that is open, which is now if it holds nothing yet."""
@@ -56,9 +57,9 @@ class Recording:
             turn.removed.append(state.execution_id)
         elif state.is_ended:
             turn.ended[state.execution_id] = state
-        self.store(state.graph)
-        tenth = self._limits.history_events // 10
-        if state.seq - len(events) < tenth <= state.seq:
+        if state.graph.hash not in self.stored:
+            self.store(state.graph)
+        if state.seq - len(events) < self._tenth <= state.seq:
             log.warning("a tenth of its history is used up", extra={"execution": state.execution_id})
 
     def store(self, graph: Graph) -> None:
