@@ -6,11 +6,12 @@ What is asked of the class itself is in `plugins/inspection`.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,11 @@ from asyncflow.plugins.registry import GROUPS, Kind
 
 MOST_IMPORT_S = 0.5
 _PATIENCE_S = 300.0
+_SUITES: Mapping[Kind, tuple[str, str]] = {
+    "resource": ("resource_contract", "ResourceManagerContract"),
+    "task": ("task_contract", "TaskTypeContract"),
+    "listener": ("listener_contract", "ListenerContract"),
+}
 _TIMED = (
     "import sys, time, pydantic, asyncflow.plugins.registry, asyncflow.plugins.errors\n"
     "before = time.perf_counter()\n"
@@ -120,7 +126,46 @@ def review(target: Target) -> Iterator[Remark]:
     file = module_file(found)
     for said in () if file is None else blocking_calls(file):
         yield Remark("error", "loop", said)
+    has_suite = _has_suite(target)
+    if target.tests is not None and not has_suite:
+        yield Remark("warning", "tests", f"none inherits asyncflow.testing.{_SUITES[target.kind][0]}")
+    if not has_suite:
+        yield _guarded(target)
     yield from _tests(target)
+
+
+def _has_suite(target: Target) -> bool:
+    """Whether the package's tests run the suite of its contract, which guards the loop."""
+    if target.tests is None:
+        return False
+    texts = [path.read_text(encoding="utf-8") for path in target.tests.rglob("*.py")]
+    return any(_SUITES[target.kind][1] in text for text in texts)
+
+
+def _guarded(target: Target) -> Remark:
+    """Whether it holds up the loop, as far as that shows without a test of its own."""
+    command = [sys.executable, "-m", "asyncflow.testing.guarded_run", target.kind, target.name, target.value]
+    try:
+        done = subprocess.run(
+            command,
+            env=_environment(target),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE_S,
+        )
+        told = json.loads(done.stdout.strip().splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return Remark("error", "loop", f"is held up for more than {_PATIENCE_S:.0f} s")
+    except (ValueError, IndexError):
+        return Remark("error", "loop", (done.stderr.strip().splitlines() or ["it ended the process"])[-1])
+    if "not_run" in told:
+        return Remark(
+            "warning", "loop", f"not measured: {told['not_run']}; inherit the suite of its contract"
+        )
+    if told["short"]:
+        return Remark("ok", "loop", f"was held up for {told['held_s']} s at most")
+    return Remark("error", "loop", f"was held up for {told['held_s']} s, {told['most_s']} s are allowed")
 
 
 def _environment(target: Target) -> dict[str, str]:
@@ -158,14 +203,11 @@ def _class(target: Target) -> object:
 
 
 def _tests(target: Target) -> Iterator[Remark]:
-    """What the package's tests say, and whether the suite of its contract is among them."""
+    """What the package's tests say."""
     if target.tests is None:
         if target.source is not None:
             yield Remark("warning", "tests", "there are none")
         return
-    texts = [path.read_text(encoding="utf-8") for path in target.tests.rglob("*.py")]
-    if target.kind == "resource" and not any("ResourceManagerContract" in text for text in texts):
-        yield Remark("warning", "tests", "none inherits asyncflow.testing.resource_contract")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(target.tests)]
     folder, environment = target.tests.parent, _environment(target)
     try:

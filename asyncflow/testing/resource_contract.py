@@ -6,10 +6,7 @@ the fake is `testing/faults.FakeService`, what may be set is in `testing/contrac
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from time import perf_counter, thread_time
-from typing import NamedTuple
 
 from asyncflow.plugins.errors import Rejected
 from asyncflow.plugins.jobs import handle_of
@@ -18,21 +15,7 @@ from asyncflow.testing.contract_setting import ContractSetting
 from asyncflow.testing.faults import FakeService
 from asyncflow.testing.instance_promises import InstancePromises
 from asyncflow.testing.job_promises import PollPromises, SubmitPromises
-
-_MOST_COMPUTED_S = 0.05
-_MOST_PASSED_S = 0.3
-_TRIES = 5
-
-
-class _Hold(NamedTuple):
-    """How long a thread computed, and how much time passed."""
-
-    computed_s: float
-    passed_s: float
-
-    @property
-    def is_short(self) -> bool:
-        return self.computed_s < _MOST_COMPUTED_S and self.passed_s < _MOST_PASSED_S
+from asyncflow.testing.loop_guard import holds
 
 
 class ClassPromises(ContractSetting):
@@ -75,34 +58,13 @@ class ClassPromises(ContractSetting):
         What the loop's thread computes is measured exactly; that it waits only so far as a busy machine
         allows. The best of a few tries counts.
         """
-        held: list[_Hold] = []
-        while len(held) < _TRIES and not any(each.is_short for each in held):
-            held.append(await self._longest_hold(service, len(held)))
+        held = await holds(lambda number: self._from_open_to_close(service, number))
 
         assert any(each.is_short for each in held), held
 
-    async def _longest_hold(self, service: FakeService, number: int) -> _Hold:
-        """The longest time that nobody else had a turn, from opening to closing."""
-        longest, is_over = _Hold(0.0, 0.0), False
-
-        async def beat() -> None:
-            nonlocal longest
-            last = _Hold(thread_time(), perf_counter())
-            while not is_over:
-                await asyncio.sleep(0)  # noqa: TID251 - a turn for everybody else, no waiting
-                now = _Hold(thread_time(), perf_counter())
-                computed, passed = now.computed_s - last.computed_s, now.passed_s - last.passed_s
-                longest = _Hold(max(longest.computed_s, computed), max(longest.passed_s, passed))
-                last = now
-
-        beating = asyncio.ensure_future(beat())  # noqa: TID251 - ends with this function
-        try:
-            async with self.opened(service) as manager:
-                await self._one_of_each(manager, service, number)
-        finally:
-            is_over = True
-            await beating
-        return longest
+    async def _from_open_to_close(self, service: FakeService, number: int) -> None:
+        async with self.opened(service) as manager:
+            await self._one_of_each(manager, service, number)
 
     async def _one_of_each(self, manager: ResourceManager, service: FakeService, number: int) -> None:
         handle = ""

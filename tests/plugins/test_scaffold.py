@@ -32,11 +32,19 @@ def test_the_tests_of_a_new_package_pass(kind: Kind, tmp_path: Path) -> None:
     assert " passed" in done.stdout
 
 
-def test_a_package_has_the_contract_tests_of_its_kind(tmp_path: Path) -> None:
-    files = write_package("emr", "resource", tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "suite"),
+    [
+        ("resource", "ResourceManagerContract"),
+        ("task", "TaskTypeContract"),
+        ("listener", "ListenerContract"),
+    ],
+)
+def test_a_package_has_the_contract_tests_of_its_kind(kind: Kind, suite: str, tmp_path: Path) -> None:
+    files = write_package("emr", kind, tmp_path)
 
     (test,) = (each for each in files if each.parent.name == "tests")
-    assert "class TestContract(ResourceManagerContract)" in test.read_text()
+    assert f"class TestContract({suite})" in test.read_text()
 
 
 @pytest.mark.parametrize("name", ["", "Printer", "a--b", "-a", "a_b", "9a", "../up", "x" * 51])
