@@ -6,6 +6,7 @@ keeps no statement and no argument.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -106,7 +107,7 @@ class PostgresManager(ResourceManager):
     async def submit(self, job: Job) -> Ended:
         """See `ResourceManager.submit`; the handle is the token, and the statement is done."""
         given = SqlStatement.model_validate(job.input)
-        async with _answered(), self._opened().acquire() as connection, connection.transaction():
+        async with self._lent() as connection, _committed(connection):
             if await connection.fetchval(_CLAIM, job.token, job.payload_hash) is not None:
                 output = await self._output(connection, given)
                 await connection.execute(_KEEP, job.token, json.dumps(output))
@@ -116,8 +117,8 @@ class PostgresManager(ResourceManager):
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
         """See `ResourceManager.poll`: one query for all; a token that is there is done."""
         del instance
-        async with _answered():
-            rows = await self._opened().fetch(_READ, list(handles))
+        async with self._lent() as connection:
+            rows = await connection.fetch(_READ, list(handles))
         return {row["token"]: _done(row) for row in rows}
 
     async def cancel(self, instance: str, handle: str) -> None:
@@ -144,10 +145,30 @@ class PostgresManager(ResourceManager):
                 rows.append(shown)
         return {"rows": rows, "status": prepared.get_statusmsg(), "truncated": is_cut}
 
-    def _opened(self) -> Pool:
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection | PoolConnectionProxy]:
+        """A connection of the pool; one whose user gives up is cut, as its answer may never come."""
         if self._pool is None:
             raise Throttled("the database is not connected")
-        return self._pool
+        async with _answered(), self._pool.acquire() as connection:
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                connection.terminate()
+                raise
+
+
+@asynccontextmanager
+async def _committed(connection: Connection | PoolConnectionProxy) -> AsyncIterator[None]:
+    """A transaction; unlike asyncpg's own it is not rolled back, which may take long, for who gives up."""
+    work = connection.transaction()
+    await work.start()
+    try:
+        yield
+    except Exception:
+        await work.rollback()
+        raise
+    await work.commit()
 
 
 def _done(row: Record) -> JobStatus:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import asyncpg
 import pytest
 from asyncflow_postgres import PostgresConfig, PostgresManager
+from asyncflow_postgres.testing import CuttingSockets
 
 from asyncflow.ids import attempt_token
 from asyncflow.model.values import JsonObject
@@ -40,9 +42,14 @@ def dsn() -> Iterator[str]:
 class Database:
     """What the statements of the tests did, by the token that each of them writes."""
 
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
+    def __init__(self, dsn: str, sockets: CuttingSockets) -> None:
+        self.dsn, self._sockets = dsn, sockets
         self.rows: list[str] = []
+
+    @property
+    def proxied(self) -> str:
+        """The address of the proxy before the server."""
+        return f"postgresql://postgres:@/postgres?host={self._sockets.folder}"
 
     def jobs(self, token: str) -> int:
         return self.rows.count(token)
@@ -51,7 +58,7 @@ class Database:
         return 0
 
     def fail(self, call: Call, fault: Fault, *, skip: int = 0) -> None:
-        raise NotImplementedError
+        self._sockets.fail(call, fault)
 
     def end_job(self, handle: str, word: JobWord) -> None:
         pass
@@ -68,32 +75,36 @@ class Watched(PostgresManager):
         try:
             return await super().submit(Job(job.token, job.payload_hash, given, job.task_type))
         finally:
-            pool = self.client("")
-            assert isinstance(pool, asyncpg.Pool)
-            self.database.rows = [row["token"] for row in await pool.fetch("SELECT token FROM booked")]
+            connection = await asyncpg.connect(self.database.dsn)
+            self.database.rows = [
+                each["token"] for each in await connection.fetch("SELECT token FROM booked")
+            ]
+            await connection.close()
 
     database: Database
 
 
 @pytest.fixture
-async def service(dsn: str) -> Database:
+async def service(dsn: str) -> AsyncIterator[Database]:
     connection = await asyncpg.connect(dsn)
     await connection.execute("DROP TABLE IF EXISTS asyncflow_statements, booked")
     await connection.execute("CREATE TABLE booked (token text)")
     await connection.close()
-    return Database(dsn)
+    with tempfile.TemporaryDirectory(prefix="px") as folder:  # the path of a socket must be short
+        server = Path(dsn.rpartition("host=")[2]) / ".s.PGSQL.5432"
+        async with CuttingSockets(Path(folder), server) as sockets:
+            yield Database(dsn, sockets)
 
 
 def the_manager(database: Database, **settings: object) -> Watched:
-    config = PostgresConfig.model_validate({"dsn": database.dsn, "connections": 4, **settings})
+    config = PostgresConfig.model_validate({"dsn": database.proxied, "connections": 4, **settings})
     manager = Watched(config, ResourceContext("warehouse"))
     manager.database = database
     return manager
 
 
 class TestPostgres(ResourceManagerContract):
-    faults: ClassVar[frozenset[Fault]] = frozenset()
-    offline: ClassVar[frozenset[Call]] = frozenset()
+    offline: ClassVar[frozenset[Call]] = frozenset(("cancel",))
     input: ClassVar[JsonObject] = {"sql": BOOK}
     task_type = "SQL"
     words = ("succeeded",)
