@@ -1,4 +1,4 @@
-"""Five workflows share one EMR cluster that nobody had to create, and that nobody has to destroy.
+"""Ten executions share one EMR cluster that nobody had to create, and that nobody has to destroy.
 
     python examples/emr_daily_report
 
