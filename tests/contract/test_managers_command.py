@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 
 from asyncflow.ids import attempt_token
+from asyncflow.managers import command_child
 from asyncflow.managers.command import CommandConfig, CommandManager
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import OutcomeOpen, Rejected
@@ -23,12 +24,32 @@ from asyncflow.testing.resource_contract import ResourceManagerContract
 _UNTIL_TOLD = 'echo out; echo err >&2; while [ ! -e go ]; do sleep 0.02; done; exit "$(cat go)"'
 _CODES: dict[JobWord, str] = {"succeeded": "0", "failed": "3"}
 
+_KEEPER = """
+import os, pathlib, runpy, signal, sys
+plan = pathlib.Path({plan!r})
+fault = plan.read_text() if plan.exists() else ""
+plan.unlink(missing_ok=True)
+killed = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if fault == "cut_before":
+    killed()
+elif fault == "broken":
+    sys.exit(1)
+elif fault == "cut_after":
+    os._exit = killed  # with what it would have told that the command is begun
+runpy.run_path({program!r}, run_name="__main__")
+"""
+
 
 class LocalCommands:
-    """The folder of commands, as a service that is asked what it did."""
+    """The folder of commands, as a service that is asked what it did.
+
+    Who keeps a command is killed by the kernel as planned: before it has noted that it begins, or after.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.keeper = root / "keeper.py"
+        self.keeper.write_text(_KEEPER.format(plan=str(root / "fault"), program=command_child.__file__))
 
     def jobs(self, token: str) -> int:
         started = self.root / "jobs" / token / "started"
@@ -38,7 +59,8 @@ class LocalCommands:
         return 0
 
     def fail(self, call: Call, fault: Fault, *, skip: int = 0) -> None:
-        raise NotImplementedError
+        assert (call, skip) == ("submit", 0)
+        (self.root / "fault").write_text(fault)
 
     def end_job(self, handle: str, word: JobWord) -> None:
         folder = self.root / "jobs" / handle
@@ -71,14 +93,16 @@ def manager_at(root: Path, **settings: object) -> CommandManager:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[LocalCommands]:
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCommands]:
     commands = LocalCommands(tmp_path)
+    monkeypatch.setattr(command_child, "__file__", str(commands.keeper))
     yield commands
     commands.end_all()
 
 
 class TestCommand(ResourceManagerContract):
-    faults: ClassVar[frozenset[Fault]] = frozenset()
+    faults: ClassVar[frozenset[Fault]] = frozenset(("cut_before", "cut_after", "broken"))
+    offline: ClassVar[frozenset[Call]] = frozenset(("poll", "cancel"))
     input: ClassVar[JsonObject] = {"command": ["sh", "-c", _UNTIL_TOLD]}
     task_type = "COMMAND_JOB"
     many = 8
