@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from asyncflow.decide.rerun_plan import command_of
+from asyncflow.decide.rerun_plan import RerunRequest, command_of, plan_rerun
 from asyncflow.errors import Conflict, InvalidInput, Refused
+from asyncflow.ids import attempt_token
 from asyncflow.model.inputs import RerunChanged
 from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.testing.states import differences
+from tests.decide.job_cases import accept, begun, over
 from tests.decide.reopening_support import child_id, fork, loop, rows, simple, sub, switch, system, workflow
 from tests.decide.rerun_support import Rerun, actions, another, echo, reasons, redone
 
@@ -322,3 +324,21 @@ def test_many_targets_at_once_begin_only_when_all_are_open(slice_size: int) -> N
     assert ran == sorted(["end", *(f"t{n}" for n in range(9))])
     assert made.state.by_ref["end"].input == {"a": 2, "b": 2}
     assert echo(made.state.by_ref["end"])["of"] == {"a": 2, "b": 2}
+
+
+def test_a_redone_job_is_a_new_job_with_a_new_token() -> None:
+    made, state, job = begun()
+    over(made, state, job)
+    number = state.by_ref["a"].number
+    plan = plan_rerun(state, RerunRequest(("ref:a",)))
+    made.send(state.execution_id, command_of(plan, {}))
+    again = accept(made, state, "a")
+    tokens = [
+        attempt_token("i", "x", each.ref, attempt=each.serial, epoch=each.epoch) for each in (job, again)
+    ]
+
+    assert (again.number, state.by_ref["a"].number) == (number, number)
+    assert tokens[0] != tokens[1]
+    assert again.epoch == job.epoch + 1
+    over(made, state, again)
+    assert state.status == "COMPLETED"
