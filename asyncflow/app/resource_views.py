@@ -66,3 +66,14 @@ def _shown(stream: str, job: JobState) -> JsonObject:
         "intentMs": job.intent_ms,
         "sinceMs": job.since_ms,
     }
+
+
+def state_of(life: JsonObject, *, has_manager: bool) -> str:
+    """The one word for how a resource stands, of what the runtime says of it."""
+    if life["damage"]:
+        return "damaged"
+    if life["isOrphaned"]:
+        return "orphaned"
+    if not has_manager and life["reason"] and not life["drained"]:
+        return "broken"
+    return "drained" if life["drained"] else "ready" if life["isOpen"] else "closed"

@@ -14,7 +14,7 @@ from asyncflow.app.documents import Documents
 from asyncflow.app.job_decisions import read_instance_decision
 from asyncflow.app.resource_config import check_resource, parse_resource
 from asyncflow.app.resource_release import read_release
-from asyncflow.app.resource_views import is_used, jobs_of, shown_settings
+from asyncflow.app.resource_views import is_used, jobs_of, shown_settings, state_of
 from asyncflow.app.service import Service
 from asyncflow.app.waits import people
 from asyncflow.errors import ConfigurationError, InvalidInput, NotFound, Refused
@@ -85,16 +85,8 @@ class Resources:
         jobs = self._engine.jobs.counts().get(name, {})
         own = {key: value for key, value in life.items() if key not in {"name", "waiting", "settings"}}
         settings = life["settings"] if said is None else shown_settings(said)
-        return {**found, "settings": settings, "jobs": jobs, **own, "state": self._state(name, life)}
-
-    def _state(self, name: str, life: JsonObject) -> str:
-        if life["damage"]:
-            return "damaged"
-        if life["isOrphaned"]:
-            return "orphaned"
-        if self._kept.manager(name) is None and life["reason"] and not life["drained"]:
-            return "broken"
-        return "drained" if life["drained"] else "ready" if life["isOpen"] else "closed"
+        state = state_of(life, has_manager=self._kept.manager(name) is not None)
+        return {**found, "settings": settings, "jobs": jobs, **own, "state": state}
 
     def get(self, name: str) -> JsonObject:
         """One resource, with the first of those who hold it and of those who wait.

@@ -6,7 +6,7 @@ cannot begin at all is reported as failed, by name. It starts nothing: see `runt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from pydantic_core import to_json
 
@@ -21,11 +21,10 @@ from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import FAILED_TERMINALLY, IN_PROGRESS
 from asyncflow.model.values import JsonValue
 from asyncflow.runtime.clock import Clock
+from asyncflow.runtime.known_limits import KnownLimits
 from asyncflow.runtime.needs import (
     function_name,
     granted_needs,
-    implicit_limit,
-    implicit_resource,
     needs_of,
     priority_of,
 )
@@ -41,6 +40,7 @@ class Admitting:
     """The requests of this engine's attempts.
 
     Attributes:
+        known: which limits are in force.
         unloaded: the tasks that wait for a function of this name to be loaded, by key.
         placing: who has reserved which instance.
         hand_over: gives a task that waited for a worker elsewhere to one.
@@ -67,54 +67,18 @@ class Admitting:
         self._clock, self._functions, self._limits = clock, functions, limits
         self._requested: set[Key] = set()
         self._payloads: dict[Key, bytes] = {}
-        self._limited: set[str] = set()  # task names whose limits are in force
-        self._settled: set[str] = set()  # task names whose limits a definition need not bring any more
-        self._met: set[str] = set()
-        self._fence = 0
-        self._starts: dict[str, Sequence[int]] = {}
+        self.known = KnownLimits(clock, admission)
 
     # --- limits -----------------------------------------------------------------------------------
 
-    def remember(self, fence: int, starts: Mapping[str, Sequence[int]]) -> None:
-        """Go on from an earlier process: no fence below this one, and these starts count for rates.
-
-        Fences of an earlier process are below its last moment in milliseconds: each began at the
-        last moment of the one before, and nobody grants a thousand leases of one resource a second
-        for ever. So the moment is a high-water mark that needs no storing.
-        """
-        self._fence, self._starts = fence, dict(starts)
-
     def set_limit(self, resource: str, limit: ResourceLimit | None) -> Iterable[Message]:
         """Change a limit while it is in use; what fits now begins."""
-        name = resource.removeprefix("task:")
-        if name != resource:
-            self._settled.add(name)
-            (self._limited.discard if limit is None else self._limited.add)(name)
-        self._meet(resource)
+        self.known.set(resource, limit)
         return self._begun(self.admission.set_limit(resource, limit, self._clock.now().elapsed_ms))
 
     def set_demand(self, resource: str, count: int) -> Iterable[Message]:
         """So many tasks that wait at this place for workers elsewhere are wanted now; see `Admission`."""
         return self._begun(self.admission.set_demand(resource, count, self._clock.now().elapsed_ms))
-
-    def _know_limit(self, task: TaskState) -> None:
-        """Take up a limit that a definition brought; registered ones are set when they change."""
-        name = task.name or task.node.name
-        if name in self._settled:
-            return
-        self._settled.add(name)
-        limit = implicit_limit(task.node)
-        if limit is not None:
-            self._limited.add(name)
-            self._meet(implicit_resource(name))
-            self.admission.set_limit(implicit_resource(name), limit, self._clock.now().elapsed_ms)
-
-    def _meet(self, resource: str) -> None:
-        """Tell admission what earlier processes gave of a resource, before it gives anything."""
-        if resource not in self._met:
-            self._met.add(resource)
-            starts = self._starts.pop(resource, ())
-            self.admission.restore_history(resource, starts_ms=starts, fence=self._fence)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -129,15 +93,15 @@ class Admitting:
             self.unloaded[key] = function_name(task)
             return ()
         try:
-            payload = self._encoded(task)
+            payload = encoded(task, self._limits)
         except LimitExceeded as limit:
             return (refusal_of(key, limit),)
         size = len(payload)
         if size <= _KEPT_BYTES:
             self._payloads[key] = payload
-        self._know_limit(task)
+        self.known.take_up(task)
         try:
-            needs = self.placing.needs(task, needs_of(state, task, is_limited=name in self._limited))
+            needs = self.placing.needs(task, needs_of(state, task, is_limited=name in self.known.limited))
             if not needs:
                 return (Message(key[0], AttemptAdmitted(number, input_bytes=size)),)
             grant = self._ask(key, needs, state, task)
@@ -156,9 +120,9 @@ class Admitting:
         """
         task = state.tasks[number]
         key = (state.execution_id, number)
-        self._know_limit(task)
+        self.known.take_up(task)
         try:
-            self._encoded(task)
+            encoded(task, self._limits)
             needs = (Need(demand, is_demand=True), *needs_of(state, task, is_limited=True))
             grant = self._ask(key, needs, state, task)
         except AsyncflowError as refusal:
@@ -169,7 +133,7 @@ class Admitting:
     def _ask(self, key: Key, needs: tuple[Need, ...], state: ExecutionState, task: TaskState) -> Grant | None:
         for need in needs:
             if not need.is_demand:
-                self._meet(need.resource)
+                self.known.meet(need.resource)
         self._requested.add(key)
         since_ms = max(task.scheduled_ms, task.due_ms)
         waiter = Waiter(key, needs, priority_of(state, task), state.execution_id, since_ms)
@@ -179,7 +143,7 @@ class Admitting:
         """Have somebody wait whose needs are all in the waiter; what it is told if it need not wait."""
         for need in waiter.needs:
             if not need.resource.startswith(SLOT_PREFIX):
-                self._meet(need.resource)
+                self.known.meet(need.resource)
         self._requested.add(waiter.key)
         grant = self.admission.request(waiter, self._clock.now().elapsed_ms)
         return () if grant is None else (self._admitted(grant, 0),)
@@ -243,18 +207,7 @@ class Admitting:
             LimitExceeded: it is too large: one that began with its record was not asked for before.
         """
         payload = self._payloads.pop(key, None)
-        return self._encoded(task) if payload is None else payload
-
-    def _encoded(self, task: TaskState) -> bytes:
-        if not task.input:
-            return b"{}"
-        payload = to_json(task.input)
-        allowed = self._limits.payload_bytes
-        if len(payload) > allowed:
-            raise LimitExceeded(
-                "payload_too_large: task input in bytes", allowed=allowed, actual=len(payload)
-            )
-        return payload
+        return encoded(task, self._limits) if payload is None else payload
 
     # --- giving back --------------------------------------------------------------------------------
 
@@ -307,7 +260,7 @@ class Admitting:
     def _restore(self, key: Key, grants: list[list[JsonValue]], fence: int) -> None:
         needs = granted_needs(grants)
         for need in needs:
-            self._meet(need.resource)
+            self.known.meet(need.resource)
         self._requested.add(key)
         self.admission.restore(key, needs, fence, None)
 
@@ -338,3 +291,14 @@ class Admitting:
 def refusal_of(key: Key, error: AsyncflowError) -> Message:
     """The end of an attempt that can never begin."""
     return Message(key[0], AttemptEnded(key[1], FAILED_TERMINALLY, {}, str(error)))
+
+
+def encoded(task: TaskState, limits: Limits) -> bytes:
+    """The input of a record as JSON. Raises LimitExceeded: it is too large."""
+    if not task.input:
+        return b"{}"
+    payload = to_json(task.input)
+    allowed = limits.payload_bytes
+    if len(payload) > allowed:
+        raise LimitExceeded("payload_too_large: task input in bytes", allowed=allowed, actual=len(payload))
+    return payload

@@ -11,17 +11,11 @@ from collections.abc import Container, Iterable, Mapping
 
 from asyncflow.decide.admission import Admission
 from asyncflow.model.effects import (
-    Admit,
     CancelJob,
     Effect,
     Hold,
-    Lease,
-    Offer,
-    Proceed,
     RunAttempt,
     RunJob,
-    RunScript,
-    Timer,
 )
 from asyncflow.model.events import Event, WorkflowRegistered, WorkflowUnregistered
 from asyncflow.model.holds import hold_of_key
@@ -38,13 +32,11 @@ from asyncflow.runtime.jobs import Jobs
 from asyncflow.runtime.jobs.seams import ResourcePool
 from asyncflow.runtime.placing import Placing
 from asyncflow.runtime.projection import Projection
+from asyncflow.runtime.single_effects import ADMIT, SingleEffects
 from asyncflow.runtime.slots import Slots
 from asyncflow.runtime.starting import Performer, Starting
-from asyncflow.runtime.timers import TimerKey
 from asyncflow.runtime.timetable import Timetable
 from asyncflow.runtime.turns import Turns
-
-_ADMIT = "admit"
 
 Key = tuple[str, int]
 
@@ -88,8 +80,17 @@ class Carry:
         self._turns, self._states, self._report = turns, turns.states, turns.report
         self._projection = projection
         self._carried: dict[str, dict[int, tuple[Effect, ...]]] = {}
-        self._scripts: dict[str, int] = {}
         self._starting = Starting(performer, self.admitting, turns, jobs=jobs)
+        self._effects = SingleEffects(
+            clock,
+            self._starting,
+            self.timetable,
+            turns=turns,
+            admitting=self.admitting,
+            slots=self.slots,
+            hand_out=self.hand_out,
+            jobs=jobs,
+        )
 
     def perform_by(self, performer: Performer) -> None:
         """Have somebody else perform attempts and scripts from here on."""
@@ -118,93 +119,18 @@ class Carry:
                 del carried[number]
             for effect in old:
                 if effect not in new:
-                    found += self._stop(stream, effect)
+                    found += self._effects.stop(stream, effect)
             for effect in new:
                 if effect not in old:
-                    found += self._start(state, effect)
+                    found += self._effects.start(state, effect)
         dirty.clear()
         if not carried:
             del self._carried[stream]
         return found
 
-    def _start(self, state: ExecutionState, effect: Effect) -> Iterable[Message]:
-        stream = state.execution_id
-        match effect:
-            case RunAttempt() | RunJob() | CancelJob():
-                self._starting.wanted.append((stream, effect))
-            case Admit(0):
-                return self.slots.request(state)
-            case Admit(number, due_ms):
-                if due_ms and due_ms > self._turns.moment().elapsed_ms:
-                    self.timetable.set(TimerKey(stream, number, _ADMIT), due_ms)
-                    return ()
-                return self.admitting.request(state, number)
-            case Offer():
-                return self.hand_out.offered(state, effect)
-            case Lease():
-                self.hand_out.leased(state, effect)
-            case RunScript(number, iteration):
-                self._scripts[stream] = self._scripts.get(stream, 0) + 1
-                self._performer.start_script(state, number, iteration)
-            case Timer(number, kind, due_ms, clock):
-                key = TimerKey(stream, number, kind)
-                if clock == "wall":
-                    self.timetable.set_calendar(key, due_ms, self._clock.now())
-                else:
-                    self.timetable.set(key, self._turns.catalog.downtimes.due_ms(effect))
-            case Hold(number) if number:
-                self.admitting.keep(state, state.holds[hold_of_key(number)])
-            case Proceed() | Hold():
-                pass  # the turn sees to it; a slot was given before
-        return ()
-
-    def _stop(self, stream: str, effect: Effect) -> Iterable[Message]:
-        match effect:
-            case RunAttempt(number, _):
-                self._starting.unwanted.append((stream, number))
-                return self.admitting.release((stream, number))
-            case Hold(number) if number:
-                return self.admitting.release((stream, number))
-            case Admit(0) | Hold():
-                state = self._states.get(stream)
-                has_slot = state is not None and Hold(0) in state.wanted.get(0, ())
-                return () if has_slot else self.slots.release(stream)
-            case Admit(number, due_ms):
-                if due_ms:
-                    self.timetable.cancel(TimerKey(stream, number, _ADMIT))
-                state = self._states.get(stream)
-                serial = 0 if state is None else state.job_of.get(number, 0)
-                if serial:
-                    self.admitting.begun((stream, number), (stream, -serial))
-                    return ()
-                return self.admitting.withdraw(
-                    (stream, number), None if state is None else state.tasks.get(number)
-                )
-            case Offer(number):
-                return self.hand_out.withdrawn(self._states.get(stream), (stream, number))
-            case Lease(number):
-                return self.hand_out.ended(self._states.get(stream), (stream, number))
-            case RunJob(serial) | CancelJob(serial):
-                state = self._states.get(stream)
-                if state is None or serial not in state.jobs:
-                    self.jobs.forget(stream, serial)
-                    return self.admitting.release((stream, -serial))
-            case Timer(number, kind):
-                self.timetable.cancel(TimerKey(stream, number, kind))
-            case RunScript():
-                self._script_over(stream)  # it ends by its own limits, and its report will be stale
-            case Proceed():
-                pass
-        return ()
-
-    def _script_over(self, stream: str) -> None:
-        left = self._scripts.pop(stream, 1) - 1
-        if left:
-            self._scripts[stream] = left
-
     def is_scripting(self, stream: str) -> bool:
         """Whether the execution wants a script evaluated."""
-        return stream in self._scripts
+        return self._effects.is_scripting(stream)
 
     def holds(self, stream: str, admitted: AttemptAdmitted) -> bool:
         """Whether a grant that is on its way is still good."""
@@ -253,7 +179,7 @@ class Carry:
             own = self.hand_out.on_due.get(key.kind)
             if own is not None:
                 own(key)
-            elif key.kind == _ADMIT:
+            elif key.kind == ADMIT:
                 self._ask_again((key.stream, key.number))
             else:
                 self._report(key.stream, TimerDue(key.number, key.kind))
@@ -324,9 +250,9 @@ class Carry:
         """The execution left memory; what it still had under way is stopped."""
         for number, effects in list(self._carried.pop(stream, {}).items()):
             for effect in effects:
-                self._report_all(self._stop(stream, effect))
+                self._report_all(self._effects.stop(stream, effect))
             self._performer.cancel((stream, number))
-        self._scripts.pop(stream, None)
+        self._effects.forget(stream)
 
     @property
     def waiting(self) -> int:

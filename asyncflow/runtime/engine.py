@@ -7,42 +7,31 @@ a start finds is read by `recovery` and taken up here.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from asyncflow.decide.admission import Admission
 from asyncflow.decide.catalog import DefinitionCatalog, evolve_catalog
 from asyncflow.decide.step import Context
-from asyncflow.decide.wanted import attempt_start
 from asyncflow.model.definition import WorkflowDefinition
-from asyncflow.model.effects import RunAttempt
 from asyncflow.model.events import Event, TaskRegistered, TaskUnregistered, WorkflowRegistered
-from asyncflow.model.inputs import AttemptInterrupted, Evaluate, Input, MigrateExecution
-from asyncflow.model.io_rule import NO_IO_RULE, IoRule
-from asyncflow.model.limits import DEFAULT_LIMITS, Limits
-from asyncflow.model.resource_settings import ResourceSettings
-from asyncflow.model.resources import ResourceLimit
+from asyncflow.model.inputs import Input, MigrateExecution
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
-from asyncflow.plugins.listening import ListenerSettings
 from asyncflow.plugins.registry import Registry
 from asyncflow.runtime import garbage, recovery, removing, resource_wiring
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.attempts import Attempts, LocalFunction
 from asyncflow.runtime.carry import Carry
-from asyncflow.runtime.clock import Clock, SystemClock, breathe
+from asyncflow.runtime.clock import Clock, SystemClock
 from asyncflow.runtime.code_changes import CodeChanges
-from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
-from asyncflow.runtime.demand import HandOutSettings
-from asyncflow.runtime.downtime import record_start, record_stop
+from asyncflow.runtime.downtime import record_stop
+from asyncflow.runtime.engine_settings import EngineSettings, bounded_scripts
 from asyncflow.runtime.jobs import Jobs
 from asyncflow.runtime.jobs.callbacks import Callbacks
 from asyncflow.runtime.jobs.preparing import Preparing
@@ -58,9 +47,10 @@ from asyncflow.runtime.plugin_tasks import plugin_functions
 from asyncflow.runtime.process_executor import ProcessExecutor
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.reading import Reading
-from asyncflow.runtime.scripts.evaluator import ScriptRunner, ScriptSettings
+from asyncflow.runtime.scripts.evaluator import ScriptRunner
 from asyncflow.runtime.secrets_in_use import Redactor
 from asyncflow.runtime.supervision import Supervisor
+from asyncflow.runtime.taking_up import take_up_all
 from asyncflow.runtime.task_logs import TaskLogs
 from asyncflow.runtime.text_index import TextIndex
 from asyncflow.runtime.thread_executor import ThreadExecutor
@@ -68,48 +58,12 @@ from asyncflow.runtime.turns import Turns
 from asyncflow.runtime.watchdog import Watchdog
 from asyncflow.store.journal import Journal, Views
 from asyncflow.store.log_records import Logs
-from asyncflow.store.records import ViewBatch
 
-log = logging.getLogger("asyncflow.engine")
+__all__ = ["Engine", "EngineSettings", "Store"]
 
 
 class Store(Journal, Views, Logs, Protocol):
     """Journal, views and side tables in one, as a database gives them."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """What an engine is made with; parsed once, by `app/config`.
-
-    `http_allow` are hosts and networks that HTTP tasks may reach although they are not public.
-    `environment` is what `${workflow.env.X}` shows, `secrets` the values of
-    `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
-    after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Each
-    resource has a folder of its own in `resource_folder`; beside a database file, see `app/build`. Turns
-    of more than `turn_log_bytes` are made into segments. Idempotency keys count for `idempotency_life_s`.
-    Without a `registry` there are only the plugins that are built in. Services are given addresses below
-    `callback_address` to call when a job has ended, with a proof under `callback_key`; see `jobs/callbacks`.
-    """
-
-    limits: Limits = DEFAULT_LIMITS
-    scripts: ScriptSettings = field(default_factory=ScriptSettings)
-    http_allow: tuple[str, ...] = ()
-    commands: CommandPolicy = field(default_factory=lambda: CommandPolicy(enabled=False, root=None))
-    environment: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    resources: Mapping[str, ResourceSettings | ResourceLimit] = field(default_factory=dict)
-    installation: str = ""
-    keep_ended: int = 256
-    payload_folder: Path | None = None
-    resource_folder: Path | None = None
-    turn_log_bytes: int = 64 << 20
-    hand_out: HandOutSettings = field(default_factory=HandOutSettings)
-    idempotency_life_s: float = 7 * 86_400
-    registry: Registry | None = None
-    listeners: Mapping[str, ListenerSettings] = field(default_factory=dict)
-    io: IoRule = NO_IO_RULE
-    callback_address: str = ""
-    callback_key: bytes = field(default=b"", repr=False)
 
 
 class Engine:
@@ -204,7 +158,7 @@ class Engine:
             self.payloads,
         )
         self.scripts = await stack.enter_async_context(
-            ScriptRunner(_bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
+            ScriptRunner(bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
         )
         performing = Performing(self.functions, bodies, secrets=settings.secrets)
         self.attempts = Attempts(
@@ -234,7 +188,7 @@ class Engine:
         self.turns.attach(self.carry, under_way=lambda: self.attempts.count > 0 or self.carry.is_busy)
         stack.enter_context(garbage.unfrozen_afterwards())
         with garbage.without_collections():
-            await self._recover()
+            await take_up_all(self, self._store)
             garbage.freeze(len(self.turns.states))
         await stack.enter_async_context(self.supervisor)
         runs = (self.projection.run, self.compaction.run, self.texts.run, self.logs.run)
@@ -282,54 +236,6 @@ class Engine:
         return all(rested)
 
     # --- recovery -----------------------------------------------------------------------------------
-
-    async def _recover(self) -> None:
-        found = await recovery.recover(self._store, self.catalog)
-        position, turns = found.position, self.turns
-        turns.commits.number = position.last_turn
-        turns.stored.update(self.catalog.graphs)
-        damaged = resource_wiring.damaged_histories(found)
-        turns.quarantined.update(found.quarantined)
-        for stream, why in found.quarantined.items():
-            log.error("execution quarantined", extra={"execution": stream, "reason": why})
-        self.clock.start_from(position.elapsed_ms)
-        self.jobs.begin()
-        self.compaction.begin(position)
-        self.carry.admitting.remember(position.elapsed_ms, found.starts)
-        self._set_limits()
-        if self.kept_resources is not None:
-            resource_wiring.add_stored(self, self.kept_resources)
-            self.kept_resources.restore(found.resources, damaged)
-        if found.removed:
-            await self._store.write_views(ViewBatch(position.projected_turn, [], [], [], found.removed))
-        self.projection.begin(position.projected_turn, position.last_turn)
-        for state in found.behind.values():
-            self.projection.make_anew(state)
-        for count, state in enumerate(found.states.values()):
-            turns.residents.add(state)
-            self._take_up(state)
-            if count % _SLICE == _SLICE - 1:
-                await breathe()
-        if found.states or found.quarantined:
-            record_start(turns, self.catalog, down_from_ms=position.elapsed_ms)
-
-    def _set_limits(self) -> None:
-        for name, limit in self.settings.resources.items():
-            self.carry.set_limit(name, limit if isinstance(limit, ResourceLimit) else limit.limit)
-        for name in self.catalog.tasks:
-            self.limits_changed(name)
-
-    def _take_up(self, state: ExecutionState) -> None:
-        """Go on with an execution that was folded: attempts of a process that is gone are interrupted."""
-        self.carry.restore(state)
-        for number, effects in state.wanted.items():
-            if any(isinstance(effect, RunAttempt) for effect in effects):
-                start = attempt_start(state.tasks[number])
-                interrupted = AttemptInterrupted(number, "the engine was restarted", start)
-                self.turns.report(state.execution_id, interrupted)
-        self.turns.report(state.execution_id, Evaluate())
-        if self.code_changes is not None:
-            self.code_changes.recovered(state)
 
     async def _load(self, streams: Sequence[str]) -> dict[str, Loaded]:
         loaded = await recovery.load_many(self._store, self.catalog, streams)
@@ -415,9 +321,6 @@ class Engine:
         return None if kept is None else CodeChanges(self.catalog, self.turns.states, kept, self.turns.report)
 
 
-_SLICE = 200  # executions taken up before others get the loop
-
-
 def _payloads(settings: EngineSettings) -> Payloads:
     folder = settings.payload_folder
     stored = None if folder is None else PayloadFolder(folder, installation=settings.installation)
@@ -431,15 +334,4 @@ def _preparing(settings: EngineSettings, payloads: Payloads) -> Preparing:
         payloads=payloads,
         limits=settings.limits,
         callbacks=Callbacks(settings.callback_address, settings.callback_key),
-    )
-
-
-def _bounded_scripts(settings: EngineSettings) -> ScriptSettings:
-    """The settings of scripts with the limits that hold in this engine."""
-    limits = settings.limits
-    return replace(
-        settings.scripts,
-        wall_seconds=limits.script_seconds,
-        memory_bytes=limits.script_memory_bytes,
-        output_bytes=limits.script_output_bytes,
     )

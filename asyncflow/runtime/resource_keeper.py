@@ -251,6 +251,14 @@ class Keeper:
             self.calling.manage(old.close())
         self.stir()
 
+    def code_changed(self, number: int, reason: str) -> str:
+        """The definition of a job there was exchanged: the policy; a drained instance takes nothing new."""
+        policy = self.settings.on_code_change
+        if policy == "drain" and number in self.state.instances:
+            self.record(lifecycle.drain_instance(self.state, number, cause="code", reason=reason))
+            self.stir()
+        return policy
+
     async def durable(self) -> None:
         """Wait until what is recorded of it is durable. Raises StoreError: it will not be."""
         if self._durable is not None:

@@ -10,7 +10,6 @@ from dataclasses import fields
 from asyncflow.decide import lifecycle, lifecycle_calls
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import Instance, ResourceState
-from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.resource_keeper import Keeper
 
@@ -73,13 +72,6 @@ def orphan_shown(state: ResourceState) -> JsonObject:
         "instances": [_instance(each, state.name) for each in state.instances.values()],
         "settings": dict(settings),
     }
-
-
-def event_shown(recorded: Recorded) -> JsonObject:
-    """One event of its history."""
-    event = recorded.event
-    facts = {"seq": recorded.seq, "atMs": recorded.at_ms, "event": type(event).__name__}
-    return {**facts, **event._asdict()}
 
 
 def _closed_because(keeper: Keeper) -> str:

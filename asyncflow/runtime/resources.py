@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from asyncflow.decide import lifecycle, lifecycle_calls
-from asyncflow.errors import Conflict, NotFound, StoreError
+from asyncflow.decide import lifecycle_calls
+from asyncflow.errors import Conflict, NotFound
 from asyncflow.model import resource_events as ev
-from asyncflow.model.resource_events import resource_stream
 from asyncflow.model.resource_settings import LIMIT, ResourceSettings, check_resource_name
 from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.resource_choice import chosen_for
+from asyncflow.runtime.resource_history import Read, history_of
 from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_recovery import restored
-from asyncflow.runtime.resource_shown import event_shown, orphan_shown, settings_shown, shown
+from asyncflow.runtime.resource_shown import orphan_shown, settings_shown, shown
 from asyncflow.runtime.resource_surroundings import Surroundings
 
 log = logging.getLogger("asyncflow.resources")
-
-Read = Callable[[str], Awaitable[Sequence[Recorded]]]
 
 
 class Resources:
@@ -147,13 +145,7 @@ class Resources:
         Where the policy is `drain`, the instance takes nothing new from here on, and is replaced.
         """
         keeper, number = self._found(name, instance)
-        if keeper is None:
-            return "keep"
-        policy = keeper.settings.on_code_change
-        if policy == "drain" and number in keeper.state.instances:
-            keeper.record(lifecycle.drain_instance(keeper.state, number, cause="code", reason=reason))
-            keeper.stir()
-        return policy
+        return "keep" if keeper is None else keeper.code_changed(number, reason)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -288,10 +280,4 @@ class Resources:
         Where a part of it cannot be read, that is said in its place.
         """
         state = self.keepers[name].state if name in self.keepers else self.former.get(name)
-        found: list[JsonObject] = []
-        for generation in range(1, 2 if state is None else state.generation + 1):
-            try:
-                found += map(event_shown, await read(resource_stream(name, generation)))
-            except StoreError as damage:
-                found.append({"event": "Unreadable", "reason": str(damage)})
-        return found
+        return await history_of(name, 1 if state is None else state.generation, read)

@@ -41,7 +41,9 @@ async def test_start_beyond_the_limit_waits_and_begins_when_another_ends(tmp_pat
     assert held["tasks"] == []
     assert apart == [False], "another key is another limit"
     assert [(each["kind"], each["resource"]) for each in reason] == [("admission", "workflow:a")]
-    assert reason[0]["holders"] == [{"execution_id": first.id, "number": 0, "weight": 1}]
+    (holder,) = reason[0]["holders"]
+    assert (holder["execution_id"], holder["number"], holder["weight"]) == (first.id, 0, 1)
+    assert (holder["what"], holder["workflow"]) == ("execution", "limited")
     assert after == [False, False]
 
 

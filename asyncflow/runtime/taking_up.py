@@ -1,0 +1,101 @@
+"""What a start found, taken up by the parts of an engine: clock, limits, resources, jobs, executions.
+
+It reads nothing itself, see `runtime/recovery`, and decides nothing: attempts of a process that is gone are
+reported as interrupted. The order counts: who holds what is known before anybody asks for anything.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from asyncflow.decide.wanted import attempt_start
+from asyncflow.model.effects import RunAttempt
+from asyncflow.model.inputs import AttemptInterrupted, Evaluate
+from asyncflow.model.resources import ResourceLimit
+from asyncflow.model.state import ExecutionState
+from asyncflow.runtime import recovery, resource_wiring
+from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.code_changes import CodeChanges
+from asyncflow.runtime.compaction import Compaction
+from asyncflow.runtime.downtime import record_start
+from asyncflow.runtime.projection import Projection
+from asyncflow.runtime.resources import Resources
+from asyncflow.store.journal import Journal, Views
+from asyncflow.store.records import ViewBatch
+
+log = logging.getLogger("asyncflow.engine")
+
+_SLICE = 200  # executions taken up before others get the loop
+
+
+class Store(Journal, Views, Protocol):
+    """Where executions and their views are kept."""
+
+
+class Engine(resource_wiring.Engine, Protocol):
+    """Whose parts take up what was found; `runtime/engine`."""
+
+    compaction: Compaction
+    projection: Projection
+    kept_resources: Resources | None
+    code_changes: CodeChanges | None
+
+    def limits_changed(self, task_name: str) -> None:
+        """Have the limits of a task definition hold."""
+
+
+async def take_up_all(engine: Engine, journal: Store) -> None:
+    """Read what goes on and have every part take up its own; nothing is decided before this returns.
+
+    Raises:
+        StoreError: the journal cannot be read.
+    """
+    found = await recovery.recover(journal, engine.catalog)
+    position, turns = found.position, engine.turns
+    turns.commits.number = position.last_turn
+    turns.stored.update(engine.catalog.graphs)
+    damaged = resource_wiring.damaged_histories(found)
+    turns.quarantined.update(found.quarantined)
+    for stream, why in found.quarantined.items():
+        log.error("execution quarantined", extra={"execution": stream, "reason": why})
+    engine.clock.start_from(position.elapsed_ms)
+    engine.jobs.begin()
+    engine.compaction.begin(position)
+    engine.carry.admitting.known.remember(position.elapsed_ms, found.starts)
+    _set_limits(engine)
+    if engine.kept_resources is not None:
+        resource_wiring.add_stored(engine, engine.kept_resources)
+        engine.kept_resources.restore(found.resources, damaged)
+    if found.removed:
+        await journal.write_views(ViewBatch(position.projected_turn, [], [], [], found.removed))
+    engine.projection.begin(position.projected_turn, position.last_turn)
+    for state in found.behind.values():
+        engine.projection.make_anew(state)
+    for count, state in enumerate(found.states.values()):
+        turns.residents.add(state)
+        _take_up(engine, state)
+        if count % _SLICE == _SLICE - 1:
+            await breathe()
+    if found.states or found.quarantined:
+        record_start(turns, engine.catalog, down_from_ms=position.elapsed_ms)
+
+
+def _set_limits(engine: Engine) -> None:
+    for name, limit in engine.settings.resources.items():
+        engine.carry.set_limit(name, limit if isinstance(limit, ResourceLimit) else limit.limit)
+    for name in engine.catalog.tasks:
+        engine.limits_changed(name)
+
+
+def _take_up(engine: Engine, state: ExecutionState) -> None:
+    """Go on with an execution that was folded: attempts of a process that is gone are interrupted."""
+    engine.carry.restore(state)
+    for number, effects in state.wanted.items():
+        if any(isinstance(effect, RunAttempt) for effect in effects):
+            start = attempt_start(state.tasks[number])
+            interrupted = AttemptInterrupted(number, "the engine was restarted", start)
+            engine.turns.report(state.execution_id, interrupted)
+    engine.turns.report(state.execution_id, Evaluate())
+    if engine.code_changes is not None:
+        engine.code_changes.recovered(state)
