@@ -40,7 +40,7 @@ from asyncflow.runtime.points import (
 )
 from tests.crash.engine_chain import die_at, in_child, note
 from tests.crash.job_audit import Audited, audit
-from tests.crash.job_life import Chain, live
+from tests.crash.job_life import KINDS, Chain, live
 from tests.crash.job_managers import (
     CANCEL_MOMENTS,
     FIND_MOMENTS,
@@ -59,7 +59,8 @@ MOMENTS = (
 """The steps of the protocol, in order; where a service can be searched, there are `FIND_MOMENTS`, too."""
 
 PATIENCE_S = 60
-CHILD_GRACE_S = 1.5  # a process that does not come to its point by then is killed where it is
+TRIES = 3
+CHILD_GRACE_S = 30.0  # a process that does not come to its point by then is killed where it is
 
 Death = tuple[str, int] | float
 """Where a process dies: the so-manieth time it comes to a moment, or after so many seconds."""
@@ -144,12 +145,13 @@ def run_chain(folder: Path, tier: str, *, kills: int, executions: int, seed: int
             if killed.total() >= kills:
                 break
             upto = min(executions, max(upto + 1, executions * killed.total() // kills))
-            where = kill_one(chain, upto, death, dice.choice(("uvloop", "asyncio")))
-            if where:
-                killed[where] += 1
-                note(chain.log, "killed", where)
-            else:
-                executions, upto = executions + 1, upto + 1  # it had nothing left to do
+            for _ in range(TRIES):
+                where = kill_one(chain, upto, death, dice.choice(("uvloop", "asyncio")))
+                if where:
+                    killed[where] += 1
+                    note(chain.log, "killed", where)
+                    break
+                executions, upto = executions + 1, upto + len(KINDS)  # it had nothing left to do there
         chain = Chain(folder, tier, port, began_ms, max(executions, upto))
         last = in_child(partial(one_life, chain, chain.executions, None, "uvloop"))
         if os.waitpid(last, 0)[1]:
