@@ -134,6 +134,8 @@ def job_noted(state: ExecutionState, event: ev.JobNoted, at_ms: int) -> None:
     if job.notes is None:
         job.notes = {}
     job.notes[event.kind] = [event.reason, event.data]
+    if event.kind == "resubmitted":
+        state.dirty.append(-job.serial)  # it is handed in again once this is durable
     _changed(state, job)
 
 

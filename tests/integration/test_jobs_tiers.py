@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from asyncflow.app.service import Service
 from asyncflow.model.inputs import DecideJob
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.plugins.jobs import Tier
+from asyncflow.runtime import points
 from asyncflow.testing.faults import Fault
 from tests.integration.engine_support import workflow
 from tests.integration.job_support import Bench, job, notes
@@ -69,6 +72,49 @@ async def test_a_submit_that_lands_late_is_found_and_cancelled_as_one_too_many(t
     assert words == ["cancelled", "succeeded"]
     assert not bench.service.doubled()
     assert "duplicate_cancelled" in notes(state)
+
+
+async def test_the_second_look_is_made_by_the_next_process_if_this_one_is_killed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "f.db", "tag", submit_timeout=5.0)
+    bench.service.duration_s = 300
+    bench.service.fail("submit", "silent")
+
+    def is_there_again(service: Service, execution: str) -> bool:
+        return service.engine.turns.states[execution].jobs[1].phase == "submitted"
+
+    async with bench.engine() as service:
+        execution = await bench.start(service, workflow("w", [job()]))
+        await bench.clock.run(lambda: is_there_again(service, execution), seconds=120)
+        (known,) = bench.service.made.values()  # the first delivery is still on its way
+    late = replace(known, handle="late")
+    async with bench.engine() as service:
+        due_ms = bench.clock.now().elapsed_ms + 5_000
+        bench.clock.call_at(due_ms, lambda: bench.service.made.update(late=late))
+        state = await bench.end(service, execution)
+        assert service.engine.jobs.desks["fake"].tally.duplicates == 1
+    assert state.status == "COMPLETED"
+    assert sorted(made.word for made in bench.service.made.values()) == ["cancelled", "succeeded"]
+
+
+async def test_a_job_is_handed_in_again_only_when_that_is_recorded(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "f.db", "tag", submit_timeout=5.0)
+    bench.service.fail("submit", "silent")
+    found: list[bool] = []
+
+    def look(point: str) -> None:
+        if point == points.BEFORE_SEND:
+            found.append("resubmitted" in notes(service.engine.turns.states[execution]))
+
+    async with bench.engine() as service:
+        execution = await bench.start(service, workflow("w", [job()]))
+        await bench.clock.advance(1)
+        points.install(look)
+        try:
+            state = await bench.end(service, execution)
+        finally:
+            points.install(None)
+    assert state.status == "COMPLETED"
+    assert found == [True]
 
 
 async def test_another_payload_under_our_token_is_never_adopted(tmp_path: Path) -> None:

@@ -8,35 +8,22 @@ for how a job comes here.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
-from typing import NamedTuple
 
+from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import InstanceGone
-from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Found, Job
+from asyncflow.plugins.jobs import Found, Job
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.jobs.connection import Work
 from asyncflow.runtime.jobs.roles import Home
+from asyncflow.runtime.jobs.second_look import SKEW_MS, SecondLooks, can_find, matches, patience_ms
 from asyncflow.runtime.jobs.surroundings import Open
 from asyncflow.runtime.jobs.table import Row, Stage, move
 
-MARGIN_MS = 10_000
-SKEW_MS = 600_000
-"""How far the service's clock may lie from ours when jobs are listed since a moment."""
 _FIRST_MS, _MOST_MS = 1_000, 60_000
 
 NO_TELLING = "it may have been handed in: the service offers neither a token nor a mark to find out"
 FORGOTTEN = "it may have been handed in: its token is too old for the service, which cannot be searched"
 OTHER_PAYLOAD = "the service has a job with this token and another payload"
-
-
-def patience_ms(manager: ResourceManager) -> int:
-    """After how long what was sent has arrived, if it ever does, and is listed."""
-    return int((manager.submit_timeout + manager.listing_lag) * 1000) + MARGIN_MS
-
-
-def can_find(manager: ResourceManager) -> bool:
-    """Whether jobs can be looked for."""
-    return type(manager).find is not ResourceManager.find
 
 
 class Inquiry:
@@ -47,23 +34,25 @@ class Inquiry:
         since_ms: when it may last have been sent, at the latest; what patience counts from.
         good_ms: when the service last gave a usable answer.
         is_known: the service said that it is there; it only has to be found.
+        is_noting: it is to be handed in again as soon as that is recorded.
     """
 
-    __slots__ = ("due_ms", "first_ms", "good_ms", "is_asking", "is_known", "reason", "since_ms", "tries")
+    __slots__ = (
+        "due_ms",
+        "first_ms",
+        "good_ms",
+        "is_asking",
+        "is_known",
+        "is_noting",
+        "reason",
+        "since_ms",
+        "tries",
+    )
 
     def __init__(self, first_ms: int, since_ms: int) -> None:
         self.first_ms, self.since_ms, self.good_ms = first_ms, since_ms, since_ms
         self.due_ms, self.tries, self.reason = since_ms, 0, ""
-        self.is_asking = self.is_known = False
-
-
-class _Recheck(NamedTuple):
-    """A second look at a job that was handed in again because it was not found."""
-
-    due_ms: int
-    number: int
-    row: Row
-    job: Job
+        self.is_asking = self.is_known = self.is_noting = False
 
 
 class Resolving:
@@ -71,6 +60,7 @@ class Resolving:
 
     Attributes:
         inquiries: by row, those that were not found out.
+        second: second looks at those that were handed in again.
     """
 
     def __init__(self, desk: Home) -> None:
@@ -78,8 +68,7 @@ class Resolving:
         self._desk = desk
         self.inquiries: dict[Row, Inquiry] = {}
         self._due: list[tuple[int, Row]] = []
-        self._rechecks: list[_Recheck] = []
-        self._drawn = 0
+        self.second = SecondLooks(desk)
 
     # --- how jobs come and go ---------------------------------------------------------------------
 
@@ -139,10 +128,10 @@ class Resolving:
         due = self._due
         while due and not self._is_due(*due[0]):
             heapq.heappop(due)
-        rechecks = self._rechecks
-        if due and rechecks:
-            return min(due[0][0], rechecks[0].due_ms)
-        return due[0][0] if due else rechecks[0].due_ms if rechecks else None
+        second = self.second.next_due()
+        if due and second is not None:
+            return min(due[0][0], second)
+        return due[0][0] if due else second
 
     def _is_due(self, due_ms: int, row: Row) -> bool:
         inquiry = self.inquiries.get(row)
@@ -163,7 +152,7 @@ class Resolving:
             if self._due and self._due[0][0] <= now_ms:
                 self._find_out(heapq.heappop(self._due)[1], there, now_ms)
             else:
-                self._look_again(heapq.heappop(self._rechecks), there.manager)
+                self.second.look(there.manager, now_ms)
 
     def _find_out(self, row: Row, there: Open, now_ms: int) -> None:
         """What the service offers decides how."""
@@ -236,7 +225,7 @@ class Resolving:
             if ours:
                 self._found(row, job, ours)
             elif is_late:
-                self._absent(row, job)
+                self._absent(row)
             else:
                 self._not_yet(row, until_ms)
 
@@ -247,7 +236,7 @@ class Resolving:
         if inquiry.due_ms > until_ms:
             self._wait(row, max(0, until_ms - self._desk.around.now_ms()))
 
-    def _absent(self, row: Row, job: Job) -> None:
+    def _absent(self, row: Row) -> None:
         """It is not there and cannot come any more."""
         desk = self._desk
         if self.inquiries[row].is_known:
@@ -255,10 +244,25 @@ class Resolving:
         elif row.is_cancelled:
             desk.ended(row, "absent")
         elif not desk.around.is_draining:
+            inquiry = self.inquiries[row]
+            inquiry.is_asking = inquiry.is_noting = True
+            at_ms: JsonObject = {"atMs": desk.around.now_ms()}  # tells it from an earlier one
+            desk.note(row, "resubmitted", "it was looked for and is not there", at_ms)
+
+    def noted(self, row: Row) -> bool:
+        """Hand a job in again, if that waited for being recorded; or end one that is unwanted meanwhile."""
+        desk, inquiry = self._desk, self.inquiries.get(row)
+        if inquiry is None or not inquiry.is_noting:
+            return False
+        inquiry.is_noting = False
+        if row.is_cancelled:
+            desk.ended(row, "absent")
+        elif not desk.around.is_draining:
+            since_ms = inquiry.first_ms
             self.drop(row)
-            desk.note(row, "resubmitted", "it was looked for and is not there")
             desk.submitting.add(row)
-            self._recheck_later(row, job)
+            self.second.look_once_more(row, since_ms)
+        return True
 
     def _found(self, row: Row, job: Job, found: list[Found]) -> None:
         """Keep the earliest; the others are one too many."""
@@ -272,52 +276,4 @@ class Resolving:
             self.again(row)
             return
         desk.accept(row, kept.handle, adopted=True)
-        self._cancel_others(row, found)
-
-    def _cancel_others(self, row: Row, found: Sequence[Found]) -> None:
-        desk = self._desk
-        for match in found:
-            if match.handle != row.handle and match.handle not in desk.handles and match.is_open:
-                desk.tally.duplicates += 1
-                desk.note(row, "duplicate_cancelled", f"{match.handle} was one too many")
-                desk.cancelling.stray(row, match.handle)
-
-    # --- looking once more after a job was handed in again ----------------------------------------
-
-    def _recheck_later(self, row: Row, job: Job) -> None:
-        there = self._desk.open()
-        if there is not None:
-            self._drawn += 1
-            due_ms = self._desk.around.now_ms() + patience_ms(there.manager)
-            heapq.heappush(self._rechecks, _Recheck(due_ms, self._drawn, row, job))
-
-    def _look_again(self, recheck: _Recheck, manager: ResourceManager) -> None:
-        """The first delivery may have arrived after all."""
-        desk, row = self._desk, recheck.row
-        if row in self.inquiries:
-            return  # it is looked for anyway
-
-        def settle(answer: object, error: Exception | None) -> None:
-            found = None if error is not None else matches(answer)
-            if found is None:
-                due_ms = desk.around.now_ms() + _MOST_MS
-                heapq.heappush(self._rechecks, recheck._replace(due_ms=due_ms))
-            else:
-                self._cancel_others(
-                    row, [match for match in found if match.mark.startswith(recheck.job.token)]
-                )
-
-        desk.tally.finds += 1
-        since_ms = max(0, recheck.due_ms - 2 * patience_ms(manager) - SKEW_MS)
-        work = Work("find", manager.find(recheck.job, since_ms), manager.poll_timeout, settle)
-        desk.connection.begin(work)
-
-
-def matches(answer: object) -> list[Found] | None:
-    """What a listing gave; None if it is none, which is no evidence of anything."""
-    if not isinstance(answer, list | tuple):
-        return None
-    for match in answer:
-        if not isinstance(match, Found) or not match.handle or len(match.handle) > MOST_HANDLE_CHARACTERS:
-            return None
-    return list(answer)
+        self.second.cancel_others(row, found)

@@ -27,10 +27,14 @@ def take_up(desk: Desk, row: Row, job: JobState, *, is_recovered: bool) -> None:
         desk.submitting.add(row)
     if not is_recovered:
         desk.stir()
+    elif job.notes and "resubmitted" in job.notes:
+        desk.resolving.second.look_once_more(row, job.intent_ms)
 
 
 def follow(desk: Desk, row: Row, job: JobState) -> None:
-    """A person decided about it: it is not there, or it is, under this handle."""
+    """A person decided about it: it is not there, or it is, under this handle; or a note of it is durable."""
+    if job.phase == "intent" and desk.resolving.noted(row):
+        desk.stir()
     if row.stage is not Stage.STUCK or job.phase == "undecided":
         return
     desk.forget_handle(row)
