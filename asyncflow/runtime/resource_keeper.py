@@ -192,6 +192,8 @@ class Keeper:
             due_ms = lifecycle_calls.next_due_ms(self.state, terms)
             dues += [due_ms] if due_ms is not None and due_ms > now_ms else []
             self.around.set_timer(self.name, min(dues, default=None))
+            if self.state.is_removed and not self.state.instances:
+                self._retire()
         finally:
             self._is_stirring = False
 
@@ -264,7 +266,7 @@ class Keeper:
         if self._durable is not None:
             await asyncio.shield(self._durable)
 
-    def retire(self) -> None:
+    def _retire(self) -> None:
         """Close the manager of a resource that is not there any more; it may come back."""
         if self.manager is not None:
             old, self._holder = self._holder, self._made(self.settings)

@@ -181,7 +181,6 @@ class Resources:
         keeper = self.keepers.get(name)
         if keeper is not None:
             keeper.stir()
-            self._forget_removed(keeper)
 
     async def close(self) -> None:
         """Break off calls and close managers, all at once; what is outside goes on."""
@@ -217,7 +216,6 @@ class Resources:
                 raise Conflict(f"resource {name}: {keeper.trouble}")
             keeper.record([] if keeper.state.is_removed else [ev.ResourceRemoved(by)])
             keeper.stir()
-            self._forget_removed(keeper)
             return
         is_new = keeper is None
         if keeper is None:
@@ -239,11 +237,6 @@ class Resources:
     async def durable(self, name: str) -> None:
         """Wait until what is recorded of a resource is durable. Raises StoreError: it will not be."""
         await self.keeper(name).durable()
-
-    def _forget_removed(self, keeper: Keeper) -> None:
-        """Close the manager of a resource that was removed, once nothing of it is left outside."""
-        if keeper.state.is_removed and not keeper.state.instances:
-            keeper.retire()
 
     def keeper(self, name: str) -> Keeper:
         """One of them. Raises NotFound: there is none."""

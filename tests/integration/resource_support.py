@@ -31,6 +31,7 @@ class Clusters:
     refusals: int = 0
     lost_answers: int = 0
     faults_of_open: int = 0
+    is_silent: bool = False
 
 
 class ClusterBench(Bench):
@@ -39,6 +40,7 @@ class ClusterBench(Bench):
     def __init__(self, path: Path, resource: ResourceSettings | None = None) -> None:
         super().__init__(path)
         self.clusters = Clusters()
+        self.can_find_instances = True
         self.resource = resource or ResourceSettings("cluster", idle_after_s=600)
 
     def kind(self) -> type[ResourceManager]:
@@ -75,6 +77,8 @@ class ClusterBench(Bench):
                 clusters.stands[handle] = "gone"
 
             async def submit(self, job: Job) -> str:
+                if clusters.is_silent:
+                    raise OutcomeOpen("nobody answers")
                 word = clusters.stands.get(job.instance, "gone")
                 clusters.submitted.append((job.instance, word))
                 if word == "gone":
@@ -83,6 +87,8 @@ class ClusterBench(Bench):
                 assert isinstance(answer, str)
                 return answer
 
+        if not self.can_find_instances:
+            ClusterManager.find_instance = ResourceManager.find_instance
         return self.bound(ClusterManager, made)
 
     def bound(self, kind: type[ResourceManager], made: ResourceManager) -> type[ResourceManager]:
