@@ -12,7 +12,7 @@ from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.testing.states import differences
 from tests.decide.job_cases import accept, begun, over
 from tests.decide.reopening_support import child_id, fork, loop, rows, simple, sub, switch, system, workflow
-from tests.decide.rerun_support import Rerun, actions, another, echo, reasons, redone
+from tests.decide.rerun_support import Rerun, actions, another, reasons, redone
 
 
 def given(ref: str, **inputs: JsonValue) -> JsonObject:
@@ -308,22 +308,6 @@ def test_what_cannot_be_is_refused() -> None:
         made.world.send(identity, RerunChanged(made.state.epoch, made.state.seq, [], []))
     with pytest.raises(Refused):
         made.plan("ref:a")
-
-
-@pytest.mark.parametrize("slice_size", [2_000, 5, 3])
-def test_many_targets_at_once_begin_only_when_all_are_open(slice_size: int) -> None:
-    """A task behind two of them must not begin between one and the other."""
-    heads = [{**given(f"t{n}"), "asyncflow": {"dependsOn": []}} for n in range(9)]
-    tail = {
-        **given("end", a="${t0.output.version}", b="${t8.output.version}"),
-        "asyncflow": {"dependsOn": [f"t{n}" for n in range(9)]},
-    }
-    made = Rerun(workflow("wide", *heads, tail), slice_size=slice_size)
-    ran = made.change("type:SIMPLE", outcome=another)
-
-    assert ran == sorted(["end", *(f"t{n}" for n in range(9))])
-    assert made.state.by_ref["end"].input == {"a": 2, "b": 2}
-    assert echo(made.state.by_ref["end"])["of"] == {"a": 2, "b": 2}
 
 
 def test_a_redone_job_is_a_new_job_with_a_new_token() -> None:
