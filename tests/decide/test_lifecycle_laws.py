@@ -21,6 +21,7 @@ from asyncflow.model.resource_events import ResourceEvent
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import ResourceState
 from asyncflow.model.resources import AttemptKey, Grant, Need, ResourceLimit, Waiter
+from asyncflow.plugins.jobs import Tier
 
 HISTORIES = 10_000 if os.environ.get("CI") else 2_000
 PARTS = 10
@@ -149,6 +150,9 @@ class Cluster:
             case "create":
                 if fault < 0.15:
                     return "refused"
+                known = [h for h, each in self.outside.items() if each.token == token]
+                if known and self.terms.tier == "token":
+                    return known[0]
                 handle = f"h{len(self.outside)}"
                 if fault < 0.25:
                     return "open"
@@ -208,6 +212,18 @@ class Cluster:
                     there.foreign = not there.foreign
                     there.free_since = self.now
 
+    def person(self) -> None:
+        """Somebody looks into the console and says what is there of what nobody knows about."""
+        for instance in list(self.state.instances.values()):
+            if instance.phase != "undecided":
+                continue
+            there = [h for h, each in self.outside.items() if each.token == instance.token]
+            said = "adopt" if there else "absent"
+            handle = there[0] if there else ""
+            self.record(
+                lifecycle.decide_instance(self.state, instance.number, said, handle=handle, by="somebody")
+            )
+
     def crash(self) -> None:
         """Begin anew from what is recorded: events, and the open jobs with their instances."""
         self.late.clear()
@@ -215,6 +231,7 @@ class Cluster:
         for event, at_ms in self.journal:
             evolve_resource(self.state, event, at_ms)
         lifecycle_calls.begin(self.state, self.now)
+        self.record(lifecycle_calls.unknown_after_restart(self.state, self.terms))
         self.admission = Admission()
         self.gate()
         jobs, self.jobs = self.jobs, {}
@@ -241,6 +258,8 @@ class Cluster:
             self.answer(*self.late.pop(self.draw.randrange(len(self.late))))
         elif choice < 0.68:
             self.crash()
+        elif choice < 0.70:
+            self.person()
         else:
             self.now += self.draw.choice((1, 500, 5_000, 20_000, IDLE_MS))
             self.call()
@@ -263,6 +282,7 @@ class Cluster:
                 self.answer(*self.late.pop())
             for key in list(self.jobs):
                 self.end(key)
+            self.person()
             self.service()
             self.now += 5_000
             self.call()
@@ -274,6 +294,7 @@ class Cluster:
         rest_ms = self.now + IDLE_MS + MARGIN_MS
         while self.now < rest_ms:
             self.now += 5_000
+            self.person()
             self.service()
             self.call()
             self.stir()
@@ -282,7 +303,7 @@ class Cluster:
         assert not alive, alive
 
 
-def run(seed: int) -> list[tuple[ResourceEvent, int]]:
+def run(seed: int, tier: Tier = "tag") -> list[tuple[ResourceEvent, int]]:
     draw = Random(seed)
     settings = ResourceSettings(
         type="t",
@@ -291,7 +312,7 @@ def run(seed: int) -> list[tuple[ResourceEvent, int]]:
         idle_after_s=IDLE_MS / 1_000,
         max_age_s=draw.choice((0.0, 0.0, 300.0)),
     )
-    cluster = Cluster(draw, Terms(settings, "inst"))
+    cluster = Cluster(draw, Terms(settings, "inst", tier=tier, can_find=tier == "tag"))
     cluster.gate()
     for _ in range(draw.choice((10, 30, 60))):
         cluster.step()
@@ -299,12 +320,13 @@ def run(seed: int) -> list[tuple[ResourceEvent, int]]:
     return cluster.journal
 
 
+@pytest.mark.parametrize("tier", ["token", "tag", "none"])
 @pytest.mark.parametrize("part", range(PARTS))
-def test_no_interleaving_puts_work_on_an_instance_that_ends(part: int) -> None:
-    """R53, C66: ten thousand histories in CI; a failing seed is named."""
+def test_no_interleaving_puts_work_on_an_instance_that_ends(part: int, tier: Tier) -> None:
+    """R53, C66: ten thousand histories of each tier in CI; a failing seed is named."""
     for seed in range(part, HISTORIES, PARTS):
         try:
-            run(seed)
+            run(seed, tier)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
 
