@@ -254,9 +254,14 @@ def _unsure(instance: Instance, failure: Failed, terms: Terms) -> list[ResourceE
 
 
 def unknown_after_restart(state: ResourceState, terms: Terms) -> list[ResourceEvent]:
-    """Recovery, once it is known what the manager can: orders that nobody can be asked about."""
+    """Recovery, once it is known what the manager can: orders that nobody can be asked about.
+
+    Of one that was asked for more than once another may have come to light late: it is searched for again.
+    """
     events: list[ResourceEvent] = []
     for instance in state.instances.values():
+        if instance.was_resent and instance.handle and terms.can_find:
+            instance.looked_ms = instance.sent_ms + quiet_ms(terms)
         if instance.phase == "asked" and instance.is_unsure:
             events += _unsure(instance, Failed("open", "the engine was restarted meanwhile"), terms)
     return events

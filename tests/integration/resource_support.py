@@ -32,6 +32,7 @@ class Clusters:
     lost_answers: int = 0
     faults_of_open: int = 0
     is_silent: bool = False
+    drowned: int = 0
 
 
 class ClusterBench(Bench):
@@ -58,6 +59,9 @@ class ClusterBench(Bench):
                 if clusters.refusals:
                     clusters.refusals -= 1
                     raise Rejected("no capacity")
+                if clusters.drowned:
+                    clusters.drowned -= 1
+                    raise OutcomeOpen("nobody answers")
                 handle = f"j-{len(clusters.created) + 1}"
                 clusters.created.append(order.token)
                 clusters.stands[handle], clusters.tokens[handle] = "ready", order.token

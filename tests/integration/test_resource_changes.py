@@ -146,3 +146,20 @@ async def test_other_settings_of_the_plugin_open_another_manager_live(tmp_path: 
         assert _kept(service).manager("emr") not in {None, before}
     assert state.status == COMPLETED
     assert [each for each, _ in bench.clusters.submitted] == ["j-1", "j-1"]
+
+
+async def test_second_instance_of_one_order_is_found_and_destroyed_also_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """Tier tag: the order was lost, as it seemed, and was carried out late, after it was sent once more."""
+    bench = _bench(tmp_path, idle_after_s=3_000)
+    bench.tier = "tag"
+    bench.clusters.drowned = 1
+    async with bench.engine() as service:
+        state = await bench.end(service, await bench.start(service, WORKFLOW))
+        assert _instances(service)[0].was_resent
+    bench.clusters.tokens["j-late"], bench.clusters.stands["j-late"] = bench.clusters.created[0], "ready"
+    async with bench.engine() as service:
+        await _until(bench, lambda: bench.clusters.destroyed == ["j-late"], seconds=1_000)
+        assert [each.handle for each in _instances(service)] == ["j-1"]
+    assert state.status == COMPLETED
