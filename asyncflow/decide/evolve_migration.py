@@ -94,9 +94,12 @@ def _rehome_members(fork: TaskState) -> None:
 
 
 def _index(state: ExecutionState) -> None:
-    """The newest record of every name; numbers rise with time."""
+    """The newest record of every name: they stand in the order in which the flow came to them last.
+
+    Their numbers do not: a result that a rerun took up again keeps its own.
+    """
     state.by_ref.clear()
     state.latest.clear()
-    for task in sorted(state.tasks.values(), key=lambda task: task.number):
+    for task in state.tasks.values():
         state.by_ref[task.ref] = task
         state.latest[task.ref.removesuffix(task.suffix)] = task

@@ -1,14 +1,14 @@
-"""Smart reruns that take several turns: nothing follows before all that runs again is open."""
+"""Smart reruns that take several turns, or meet a migration on the way."""
 
 from __future__ import annotations
 
 import pytest
 
 from asyncflow.decide.rerun_plan import command_of
-from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded, Continue
+from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded, Continue, MigrateExecution
 from asyncflow.model.values import JsonObject
 from asyncflow.testing.states import differences
-from tests.decide.reopening_support import simple, workflow
+from tests.decide.reopening_support import loop, simple, workflow
 from tests.decide.rerun_support import Rerun, another
 
 HEADS = [f"t{n}" for n in range(9)]
@@ -47,4 +47,22 @@ def test_what_ends_before_all_are_open_is_not_followed_yet() -> None:
     assert sorted(made.go_on()) == ["end", *HEADS[1:]]
     assert state.by_ref["end"].input == {"a": 2, "b": 2}
     assert state.status == "COMPLETED"
+    assert differences(state, world.fold(state.execution_id)) == []
+
+
+def test_a_migration_finds_the_newest_iteration_behind_one_made_anew() -> None:
+    """`j__2` is taken up again under its old number, behind a `j__1` with a new one."""
+    tasks = (simple("a"), loop("l", simple("i"), simple("j")), simple("end"))
+    made = Rerun(workflow("looped", *tasks, simple("stop")), fails={"stop"}, outcome=lambda task: {"v": 1})
+    state, world = made.state, made.world
+    made.apply(made.plan("ref:i__1", "ref:j__1"))
+    numbers = [state.by_ref[ref].number for ref in ("j__1", "j__2")]
+    world.retry(state)
+    world.register(workflow("looped", *tasks, simple("stop"), simple("more"), version=2))
+    newer = world.catalog.latest("looped", 2)
+    assert newer is not None
+    world.send(state.execution_id, MigrateExecution(newer.hash))
+
+    assert numbers[0] > numbers[1]
+    assert state.latest["j"] is state.by_ref["j__2"]
     assert differences(state, world.fold(state.execution_id)) == []
