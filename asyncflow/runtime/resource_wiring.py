@@ -101,6 +101,8 @@ def resources_of(engine: Engine) -> Resources:
 
     def set_limit(name: str, limit: ResourceLimit | None) -> None:
         engine.carry.set_limit(name, limit)
+        if limit is not None and limit.is_open:
+            engine.jobs.wake(name)  # its manager may have just been opened, and jobs go on at once
 
     def configured(name: str, said: ResourceSettings) -> None:
         engine.catalog.cancel_graces[name] = said.cancel_grace_s

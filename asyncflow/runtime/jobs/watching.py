@@ -139,8 +139,7 @@ class Jobs:
         desk = self.desks.get(resource)
         if desk is not None:
             desk.blocked = ""
-            desk.pump()
-            self._woken()
+            desk.stir()
 
     def _add(self, state: ExecutionState, job: JobState) -> tuple[Desk, Row]:
         desk = self.desks.get(job.resource)
