@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from asyncflow.app.journaling import journaling
 from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.service import Service
@@ -70,6 +71,7 @@ async def open_service(
     async with (
         open_engine(database, functions=functions, settings=settings, store=store, clock=clock) as found,
         listening(Listeners(*found, Logbook(*found))),
+        journaling(*found, store),
     ):
         yield Service(found[0])
 

@@ -83,6 +83,8 @@ class StoreSection(Section):
     """Bytes; 0 means no limit."""
     payloads: Path | None = None
     """The folder for inputs and outputs over the limit; without it they are refused."""
+    journal: Path | None = None
+    """The folder of journal files, one per execution; without it there are none."""
     idempotency_life_s: float = Field(default=7 * 86_400, gt=0, le=3_660 * 86_400)
     """How long the idempotency key of a start counts."""
 
@@ -258,7 +260,10 @@ class Config(Section):
         """How the database file is opened."""
         store = self.store
         return StoreSettings(
-            durability=store.durability, takeover_wait_s=store.takeover_wait_s, size_limit=store.size_limit
+            durability=store.durability,
+            takeover_wait_s=store.takeover_wait_s,
+            size_limit=store.size_limit,
+            journal=store.journal,
         )
 
 

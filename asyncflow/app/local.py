@@ -37,6 +37,8 @@ class LocalOptions:
         command_root: working directories of COMMAND tasks lie in it; None refuses the tasks.
         resources: weights that may be held at once, by resource.
         payloads: the folder for inputs and outputs over the limit; None refuses them.
+        journal: the folder of journal files; None writes none.
+        journal_names: names of journal files that have another name than the rule says, by execution.
     """
 
     durability: Literal["full", "normal"] = "full"
@@ -45,6 +47,8 @@ class LocalOptions:
     command_root: Path | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
     payloads: Path | None = None
+    journal: Path | None = None
+    journal_names: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> EngineSettings:
         """The engine's settings that say the same.
@@ -80,7 +84,12 @@ async def open_local(
         MEMORY if database is None else database,
         functions=functions,
         settings=options.settings(),
-        store=StoreSettings(durability=options.durability),
+        store=StoreSettings(
+            durability=options.durability,
+            journal=options.journal,
+            journal_must=True,
+            journal_names=options.journal_names,
+        ),
     ) as service:
         yield service
 

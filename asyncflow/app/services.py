@@ -16,6 +16,7 @@ from asyncflow.app.build import MEMORY, open_engine
 from asyncflow.app.event_handlers import EventHandlers
 from asyncflow.app.executing import Executing
 from asyncflow.app.health import Health
+from asyncflow.app.journaling import journaling
 from asyncflow.app.keys import Keys
 from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
@@ -151,6 +152,6 @@ async def open_services(
         services.meters.watch.open()
         await services.schedules.open()
         await services.handlers.open()
-        async with listening(listeners):
+        async with listening(listeners), journaling(engine, opened, store):
             with services.meters:
                 yield services

@@ -23,7 +23,7 @@ else:
     stored_payloads = Late("asyncflow.app.stored_payloads")
 
 
-class _FolderPath(click.Path):
+class FolderPath(click.Path):
     """The type of what names a folder."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class _FolderPath(click.Path):
 
 payloads_option = click.option(
     "--payloads",
-    type=_FolderPath(),
+    type=FolderPath(),
     metavar="DIR",
     help="Keep inputs and outputs over the limit in this folder, by reference, instead of refusing them.",
 )
@@ -48,7 +48,7 @@ payloads_option = click.option(
 
 @click.command()
 @click.argument("file", type=FilePath())
-@click.argument("folder", type=_FolderPath())
+@click.argument("folder", type=FolderPath())
 @click.option("--prune", is_flag=True, help="Remove the files that nothing in FILE names.")
 def payloads(file: Path, folder: Path, *, prune: bool) -> int:
     """Compare the payload FOLDER with what FILE names; exit code 3 if a named file is missing.

@@ -21,6 +21,7 @@ from asyncflow.cli.streams import prepare_streams
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asyncflow.cli.demo:demo", "Run a workflow on the files of a folder, and see what it did."),
     "run": ("asyncflow.cli.run:run", "Run one definition in this process to its end."),
+    "recover": ("asyncflow.cli.recover:recover", "Take up an execution from its journal file."),
     "serve": ("asyncflow.cli.serve:serve", "Serve Conductor's REST API on one database file."),
     "lint": ("asyncflow.cli.lint:lint", "Check definitions without running them."),
     "import": ("asyncflow.cli.convert:import_", "Turn a file of another system into a definition."),
@@ -50,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("asyncflow.cli.server:audit", "List who changed what on a server, and who was refused."),
     "api": ("asyncflow.cli.server:api", "Send any request to a server."),
     "key": ("asyncflow.cli.keys:key", "Make, list and revoke API keys."),
+    "journal": ("asyncflow.cli.journal:journal", "Write journal files, and say what one holds."),
     "db": ("asyncflow.cli.db:db", "Look after a database file."),
     "plugin": ("asyncflow.cli.plugin:plugin", "List, make and check plugins."),
     "log": ("asyncflow.cli.log:log", "Search the logs of tasks and resources."),

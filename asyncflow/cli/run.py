@@ -13,6 +13,7 @@ import click
 
 from asyncflow.cli.executions import head_of, summary_of, tasks_of, took
 from asyncflow.cli.exits import DONE, FORCED, USAGE, WORKFLOW_FAILED, CommandFailed
+from asyncflow.cli.journal import journal_option
 from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option, write_facts, write_json
@@ -98,6 +99,7 @@ _MOST_NAMED = 10
     help="How much of a resource may be held at once.",
 )
 @payloads_option
+@journal_option
 @progress_option
 @format_option
 def run(  # noqa: PLR0913 - one parameter per option
@@ -114,6 +116,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     durability: str,
     resources: tuple[str, ...],
     payloads: Path | None,
+    journal: Path | None,
     progress: str,
     output: Format,
     anew: bool,
@@ -137,6 +140,7 @@ def run(  # noqa: PLR0913 - one parameter per option
             command_root=None if allow_commands is None else _folder(allow_commands),
             resources=parse_resources(resources),
             payloads=payloads,
+            journal=journal,
         ),
         database=database,
         anew=anew,

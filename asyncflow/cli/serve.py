@@ -29,6 +29,7 @@ from asyncflow.app.logging_setup import LogOutlet, LogSettings
 from asyncflow.app.process import raise_open_files
 from asyncflow.app.services import Services, open_services
 from asyncflow.cli.exits import DONE, FORCED
+from asyncflow.cli.journal import journal_option
 from asyncflow.cli.loading import Bundle, read_bundle
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.paths import FilePath
@@ -88,6 +89,7 @@ _FORCED_AFTER_S = 5.0  # beyond the drain: last answers, and closing the databas
     help="From which level on there are any.",
 )
 @payloads_option
+@journal_option
 def serve(  # noqa: PLR0913 - one parameter per option
     *,
     database: Path | None,
@@ -97,6 +99,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
     file: Path | None,
     http_allow: tuple[str, ...],
     payloads: Path | None,
+    journal: Path | None,
     insecure_no_auth: bool | None,
     log_format: Format,
     log_level: str,
@@ -110,6 +113,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
     given = {
         "store.db": database,
         "store.payloads": payloads,
+        "store.journal": journal,
         "server.host": host,
         "server.port": port,
         "server.insecure_no_auth": insecure_no_auth,

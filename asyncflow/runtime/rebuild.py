@@ -58,7 +58,7 @@ async def rebuild_views(store: RebuildStore) -> Rebuilt:
                     raise state
                 continue
             executions, tasks = executions + 1, tasks + len(state.tasks)
-            for batch in _batches(state):
+            for batch in row_batches(state):
                 await store.write_views(batch)
     await store.write_views(ViewBatch(position.last_turn, [], [], [], []))
     while await store.index_texts():
@@ -88,7 +88,7 @@ def _parts(names: list[str]) -> Iterator[list[str]]:
         yield names[start : start + _TOGETHER]
 
 
-def _batches(state: ExecutionState) -> Iterator[ViewBatch]:
+def row_batches(state: ExecutionState) -> Iterator[ViewBatch]:
     """The rows of an execution, its tasks first; of turn 0 until all are there."""
     tasks = list(state.tasks.values())
     for start in range(0, len(tasks), _ROWS):

@@ -87,6 +87,15 @@ async def know_definitions(
     return known
 
 
+def named_definitions(events: Iterable[Recorded]) -> Iterator[str]:
+    """The hashes that some events of an execution name, those of starts among them; also more than once."""
+    for _, _, event in events:
+        if isinstance(event, _NAMING):
+            yield event.definition
+        elif isinstance(event, ev.MessageQueued) and event.kind == StartExecution.__name__:
+            yield str(event.fields[0])
+
+
 def _named(history: Sequence[Recorded]) -> Iterator[str]:
     """The hashes that folding a history needs: of its own definitions, and of starts still queued."""
     queued: deque[ev.MessageQueued] = deque()

@@ -63,7 +63,7 @@ class Codec:
         Raises:
             StoreError: the text is not ours, or of a newer release.
         """
-        entries = cast("list[tuple[str, int, list[JsonArray]]]", _from_json(body))
+        entries = cast("list[tuple[str, int, list[JsonArray]]]", decode_json(body))
         return [
             StreamEvents(stream, first_seq, [self.event(record) for record in records])
             for stream, first_seq, records in entries
@@ -81,7 +81,7 @@ class Codec:
             text = zlib.decompress(body)
         except zlib.error as error:
             raise StoreError(f"a compressed record is damaged: {error}") from error
-        rows = cast("list[JsonArray]", _from_json(text))
+        rows = cast("list[JsonArray]", decode_json(text))
         return [Recorded(cast("int", row[0]), cast("int", row[1]), self.event(row[2:])) for row in rows]
 
     def event(self, record: JsonArray) -> Event:
@@ -133,7 +133,8 @@ def encode_json(value: object) -> bytes:
     return text
 
 
-def _from_json(text: bytes) -> object:
+def decode_json(text: bytes) -> object:
+    """The value of JSON text that `encode_json` wrote; raises StoreError for any other text."""
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError:

@@ -6,7 +6,9 @@ is promised about them, `schema.sql` what each column of a view means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from asyncflow.model.turn import Recorded
@@ -178,7 +180,9 @@ class StoreSettings:
     """How a database file is opened for writing; the defaults suit an engine.
 
     `takeover_wait_s` is how long to wait for another process to let go of the file. Sizes are
-    in bytes; `size_limit` 0 means no limit. `installation_id` is used when the file is new.
+    in bytes; `size_limit` 0 means no limit. `installation_id` is used when the file is new. `journal` is
+    the folder of journal files, None for none; with `journal_must` an engine stops that cannot write them,
+    and `journal_names` are the names of those that are not named by the rule, by execution.
     """
 
     durability: Durability = "full"
@@ -186,6 +190,9 @@ class StoreSettings:
     installation_id: str = ""
     size_limit: int = 0
     wal_limit: int = 64 << 20
+    journal: Path | None = None
+    journal_must: bool = False
+    journal_names: Mapping[str, str] = field(default_factory=dict)
 
 
 DEFAULT_SETTINGS = StoreSettings()
