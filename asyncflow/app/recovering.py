@@ -183,14 +183,18 @@ async def put_in(database: Path, found: Journaled) -> bool:
 
     Raises:
         StoreLocked: an engine has the file.
-        Conflict: the database has another history of the execution.
+        Conflict: the database has another history of the execution, or is of another installation than
+            the file while jobs outside are open.
         StoreError: the file cannot be used.
 
     Durability: all of it when it returns; a process that is killed before puts in all or nothing.
     """
     settings = StoreSettings(installation_id=found.installation)
     async with SqliteStore.open(database, settings=settings) as store:
+        installation = (await store.facts()).installation_id
         present = await store.read_streams(list(found.streams))
+        if installation != found.installation:
+            _check_no_jobs(found, "the database is of another installation than the file")
         if not any(present.values()):
             await _import(store, found)
             return True
@@ -199,6 +203,12 @@ async def put_in(database: Path, found: Journaled) -> bool:
         if present[found.execution_id]:
             await _write_views(store, found, present)
         return False
+
+
+def _check_no_jobs(found: Journaled, reason: str) -> None:
+    """Return if no job outside is open: under other tokens it would not be found, and handed in twice."""
+    if any(state.jobs for state in found.states.values()):
+        raise Conflict(f"{found.path}: it has jobs outside that go on, and {reason}")
 
 
 def _check_same(stream: str, present: Sequence[Recorded], wanted: Sequence[Recorded]) -> None:
@@ -249,10 +259,7 @@ async def renamed(found: Journaled) -> Journaled:
     Raises:
         Conflict: it has jobs outside, which would be those of two executions.
     """
-    if any(state.jobs for state in found.states.values()):
-        raise Conflict(
-            f"{found.path}: it has jobs outside that go on; they cannot be those of two executions"
-        )
+    _check_no_jobs(found, "only one execution can have them")
     ids = {stream: str(uuid.uuid4()) for stream in found.streams}
     streams = {ids[stream]: _with_ids(stream, history, ids) for stream, history in found.streams.items()}
     file = JournalFile(found.path, ids[found.execution_id], found.name, found.installation)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -350,3 +351,15 @@ def test_files_are_private_and_named_of_harmless_characters(chain: Path) -> None
     file = file_in(chain / "journal")
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.name.startswith("a_b.")
+
+
+def test_a_database_of_a_run_and_its_files_name_the_same_installation(chain: Path) -> None:
+    file = killed_in(chain, 4, "chain.json", "--db", "a.db")
+    call("recover", file, "--db", "b.db", "--no-run")
+
+    named = json.loads(file.read_text(encoding="utf-8").splitlines()[0])["installation"]
+
+    assert named
+    for database in ("a.db", "b.db"):
+        with closing(sqlite3.connect(chain / database)) as db:
+            assert db.execute("SELECT installation_id FROM installation").fetchone() == (named,)
