@@ -6,7 +6,6 @@ Read `build` for how an engine is opened, `following` for how an execution is wa
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -87,7 +86,6 @@ async def open_local(
         settings=options.settings(),
         store=StoreSettings(
             durability=options.durability,
-            installation_id=secrets.token_hex(16),  # of a file that is new; a journal file has to name one
             journal=options.journal,
             journal_must=True,
             journal_names=options.journal_names,

@@ -180,9 +180,10 @@ class StoreSettings:
     """How a database file is opened for writing; the defaults suit an engine.
 
     `takeover_wait_s` is how long to wait for another process to let go of the file. Sizes are
-    in bytes; `size_limit` 0 means no limit. `installation_id` is used when the file is new. `journal` is
-    the folder of journal files, None for none; with `journal_must` an engine stops that cannot write them,
-    and `journal_names` are the names of those that are not named by the rule, by execution.
+    in bytes; `size_limit` 0 means no limit. `installation_id` is that of a new file; one is drawn where it
+    is empty. `journal` is the folder of journal files, None for none; with `journal_must` an engine stops
+    that cannot write them, and `journal_names` are the names of those that are not named by the rule, by
+    execution.
     """
 
     durability: Durability = "full"

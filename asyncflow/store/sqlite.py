@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -83,7 +84,8 @@ class SqliteStore(SqliteReader):
     def _prepare_writer(self, db: sqlite3.Connection) -> None:
         schema.check_version(db, schema.migrations(), reading=False)  # before anything is changed
         wal.configure_writer(db, self._settings)
-        schema.migrate(db, schema.migrations(), installation_id=self._settings.installation_id)
+        installation = self._settings.installation_id or secrets.token_hex(16)
+        schema.migrate(db, schema.migrations(), installation_id=installation)
         self._was_clean = bool(db.execute("SELECT clean FROM installation").fetchone()[0])
         if not self._was_clean:
             checks.check_after_crash(db)
