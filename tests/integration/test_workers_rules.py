@@ -177,7 +177,9 @@ async def test_why_tells_what_a_task_for_workers_waits_for(tmp_path: Path) -> No
         await made.poll("w1", 5, timeout_ms=0)
         entry = await why(made, third)
         assert (entry["workers"], entry["reason"], entry["position"]) == ("limit", "limit_reached", 2)
-        assert entry["holders"] == [{"execution_id": first, "number": 1, "weight": 1}]
+        (holder,) = entry["holders"]
+        assert (holder["execution_id"], holder["number"], holder["weight"]) == (first, 1, 1)
+        assert (holder["workflow"], holder["task"]) == ("w", "far")
         await made.complete(task)
         assert (await why(made, second))["workers"] == "busy"
         await clock.advance(5)
