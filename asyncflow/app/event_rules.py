@@ -242,6 +242,8 @@ _RESOURCES: dict[type, Rule] = {
         "resource", "resource.undecided", "A person has to say whether it was created.", *_INSTANCE
     ),
     res.InstanceReady: _one("resource", "resource.ready", "It takes work.", "number"),
+    res.InstanceIdle: _one("resource", "resource.idle", "Nobody is on it.", "number", "since_ms"),
+    res.InstanceUsed: _one("resource", "resource.used", "Somebody is on it again.", "number"),
     res.InstanceDraining: _one(
         "resource", "resource.draining", "It takes nothing new.", *_INSTANCE, "cause", "fence"
     ),

@@ -27,6 +27,7 @@ from asyncflow.model.resource_state import Instance, ResourceState
 
 _LASTING = frozenset({"age", "code", "broken"})
 _COUNTED = frozenset({"asked", "undecided", "created", "active", "draining"})
+_MOST_UNNOTED_MS = 30_000
 
 
 class Terms(NamedTuple):
@@ -54,10 +55,36 @@ def settle(state: ResourceState, terms: Terms, now_ms: int) -> list[ResourceEven
     events: list[ResourceEvent] = []
     events += _drained(state, terms, now_ms, least=least, most=most)
     if not events:
+        events += idle(state, now_ms - idle_noted_ms(terms.settings))
+    if not events:
         events += _opened_or_ended(state, most=most, least=least)
     if not events:
         events += _created(state, terms, now_ms, least=least, most=most)
     return events
+
+
+def idle_after_ms(settings: ResourceSettings) -> int:
+    """After so long without anybody on it an instance is given back."""
+    return round(settings.idle_after_s * 1_000)
+
+
+def idle_noted_ms(settings: ResourceSettings) -> int:
+    """After so long without anybody on it that is recorded, so that it counts in the next process too."""
+    return min(_MOST_UNNOTED_MS, idle_after_ms(settings) // 4)
+
+
+def idle(state: ResourceState, until_ms: int) -> list[ResourceEvent]:
+    """What is to be recorded of instances that nobody is on since this moment, or since before it."""
+    return [
+        ev.InstanceIdle(each.number, each.idle_ms)
+        for each in state.instances.values()
+        if each.phase == "active" and not (each.reserved or each.is_idle_known) and each.idle_ms <= until_ms
+    ]
+
+
+def used(instance: Instance) -> list[ResourceEvent]:
+    """What is to be recorded as somebody comes to an instance; nothing unless it is recorded as idle."""
+    return [ev.InstanceUsed(instance.number)] if instance.is_idle_known else []
 
 
 def bounds(state: ResourceState, terms: Terms) -> tuple[int, int]:
@@ -131,7 +158,7 @@ def _cause(state: ResourceState, instance: Instance, settings: ResourceSettings,
     age_ms = round(settings.max_age_s * 1_000)
     if age_ms and now_ms >= instance.ready_ms + age_ms:
         return "age"
-    is_idle = not instance.reserved and now_ms >= instance.idle_ms + round(settings.idle_after_s * 1_000)
+    is_idle = not instance.reserved and now_ms >= instance.idle_ms + idle_after_ms(settings)
     return "idle" if is_idle else ""
 
 

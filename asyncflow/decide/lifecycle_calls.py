@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from asyncflow.decide.lifecycle import Terms
+from asyncflow.decide.lifecycle import Terms, idle_after_ms, idle_noted_ms
 from asyncflow.decide.lifecycle_evolve import LOST, creation_delay_ms
 from asyncflow.model import resource_events as ev
 from asyncflow.model.resource_events import ResourceEvent
@@ -95,9 +95,13 @@ def quiet_ms(terms: Terms) -> int:
 
 
 def begin(state: ResourceState, now_ms: int) -> None:
-    """Recovery: what an earlier process asked for may be there; nothing is idle since before now."""
+    """Recovery: what an earlier process asked for may be there.
+
+    Nothing is idle since before now but what is recorded to be.
+    """
     for instance in state.instances.values():
-        instance.sent_ms = instance.idle_ms = now_ms
+        instance.sent_ms = now_ms
+        instance.idle_ms = instance.idle_ms if instance.is_idle_known else now_ms
         instance.is_unsure = instance.phase == "asked"
 
 
@@ -280,7 +284,8 @@ def next_due_ms(state: ResourceState, terms: Terms) -> int | None:
         if instance.phase != "active":
             continue
         if not instance.reserved:
-            dues.append(instance.idle_ms + round(settings.idle_after_s * 1_000))
+            after_ms = idle_after_ms(settings) if instance.is_idle_known else idle_noted_ms(settings)
+            dues.append(instance.idle_ms + after_ms)
         if settings.max_age_s:
             dues.append(instance.ready_ms + round(settings.max_age_s * 1_000))
     return min(dues, default=None)

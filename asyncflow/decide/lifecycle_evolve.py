@@ -50,10 +50,8 @@ def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> N
             if gone is not None and not gone.ready_ms and gone.cause in {"", "broken", LOST}:
                 state.tries += 1
                 state.retry_ms, state.error = at_ms + creation_delay_ms(state.tries), reason
-        case ev.DoubleDestroyed(_, handle):
-            state.doubles.pop(handle, None)
-        case ev.InstanceDoubled(number, handle):
-            state.doubles[handle] = number
+        case ev.InstanceDoubled() | ev.DoubleDestroyed():
+            _evolve_doubles(state, event)
         case _:
             instance = state.instances.get(event.number)
             if instance is not None:
@@ -63,6 +61,13 @@ def evolve_resource(state: ResourceState, event: ResourceEvent, at_ms: int) -> N
 def creation_delay_ms(tries: int) -> int:
     """How long after so many creations in a row that came to nothing the next one is asked for."""
     return min(MOST_DELAY_MS, int(FIRST_DELAY_MS) << min(tries - 1, 10)) if tries > 0 else 0
+
+
+def _evolve_doubles(state: ResourceState, event: ev.InstanceDoubled | ev.DoubleDestroyed) -> None:
+    if isinstance(event, ev.InstanceDoubled):
+        state.doubles[event.handle] = event.number
+    else:
+        state.doubles.pop(event.handle, None)
 
 
 def _evolve(state: ResourceState, instance: Instance, event: ResourceEvent, at_ms: int) -> None:
@@ -78,14 +83,20 @@ def _evolve(state: ResourceState, instance: Instance, event: ResourceEvent, at_m
             _enter(instance, "undecided", at_ms)
         case ev.InstanceReady():
             instance.ready_ms = instance.idle_ms = at_ms
+            instance.is_idle_known = False
             state.tries, state.retry_ms, state.error = 0, 0, ""
             _enter(instance, "active", at_ms)
+        case ev.InstanceIdle(_, since_ms):
+            instance.idle_ms, instance.is_idle_known = since_ms, True
+        case ev.InstanceUsed():
+            instance.is_idle_known = False
         case ev.InstanceDraining(_, cause, fence, reason):
             instance.cause, instance.fence, instance.reason = cause, fence, reason
             state.fence = max(state.fence, fence)
             _enter(instance, "draining", at_ms)
         case ev.InstanceBack(_, reason):
-            instance.cause, instance.reason, instance.idle_ms = "", reason, at_ms
+            instance.cause, instance.reason = "", reason
+            instance.idle_ms, instance.is_idle_known = at_ms, False
             _enter(instance, "active", at_ms)
         case ev.InstanceDestroying(_, cause, fence, reason):
             instance.cause, instance.fence, instance.reason = cause, fence, reason

@@ -136,6 +136,22 @@ class InstanceReady(NamedTuple):
     number: int
 
 
+class InstanceIdle(NamedTuple):
+    """Nobody is on it since this moment of the elapsed clock, so that a restart does not begin to count anew.
+
+    It is recorded once that lasted a while: nothing is for one that is busy.
+    """
+
+    number: int
+    since_ms: int
+
+
+class InstanceUsed(NamedTuple):
+    """Somebody is on it again after it was recorded as idle."""
+
+    number: int
+
+
 class InstanceDraining(NamedTuple):
     """It takes nothing new from here on. `cause`: idle, age, code, drained, resized, removed or broken.
 
@@ -210,6 +226,8 @@ ResourceEvent = (
     | InstanceRefused
     | InstanceUndecided
     | InstanceReady
+    | InstanceIdle
+    | InstanceUsed
     | InstanceDraining
     | InstanceBack
     | InstanceDestroying

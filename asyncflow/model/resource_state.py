@@ -24,7 +24,8 @@ class Instance:
         cause, fence: of the draining or the destroying.
         was_resent: its creation was asked for more than once, so that a double may come to light.
         reserved: attempts and jobs on it (of this process).
-        idle_ms: since when nobody is on it, and not before this process began.
+        idle_ms: since when nobody is on it; where that is not recorded, not before this process began.
+        is_idle_known: `idle_ms` is recorded, and outlives this process.
         next_ms: when the next call about it is due; 0 for at once (of this process).
         sent_ms: when its creation was last sent, or when this process began (of this process).
         looked_ms: when a search for doubles is due, 0 for none (of this process).
@@ -49,6 +50,7 @@ class Instance:
     was_resent: bool = False
     reserved: int = 0
     idle_ms: int = 0
+    is_idle_known: bool = False
     next_ms: int = 0
     sent_ms: int = 0
     looked_ms: int = 0

@@ -131,6 +131,8 @@ class Keeper:
     def place(self) -> str:
         """Reserve an instance; "" where there are none."""
         number = self._places.take(self.state, self.settings) if self.has_instances else 0
+        if number:
+            self.record(lifecycle.used(self.state.instances[number]))
         return f"{self.name}/{number}" if number else ""
 
     def unplace(self, number: int) -> None:
@@ -153,6 +155,7 @@ class Keeper:
                 self.around.lost(self.name, f"{self.name}/{instance.number}", instance.reason)
         if self.has_instances:
             self.record(lifecycle_calls.unknown_after_restart(self.state, self.terms))
+            self.record(lifecycle.idle(self.state, self.around.now().elapsed_ms))
         self.stir()
 
     def _place_strays(self) -> None:

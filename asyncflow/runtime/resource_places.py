@@ -41,7 +41,7 @@ class Places:
             return False
         _reserve(instance, -1)
         if not instance.reserved:
-            instance.idle_ms = now_ms
+            instance.idle_ms, instance.is_idle_known = now_ms, False
             instance.next_ms = 0 if instance.phase == "draining" else instance.next_ms
         return True
 

@@ -101,6 +101,7 @@ class Cluster:
             instance.reserved += 1
             instance.change += 1
             instance.is_free = False
+            self.record(lifecycle.used(instance))
             self.waiting.pop(grant.waiter.key, None)
             self.jobs[grant.waiter.key] = instance.number
 
@@ -111,7 +112,7 @@ class Cluster:
             instance.change += 1
             instance.is_free = False
             if not instance.reserved:
-                instance.idle_ms = self.now
+                instance.idle_ms, instance.is_idle_known = self.now, False
                 instance.next_ms = 0
         self.gate()  # first, as `Admitting.release` does: places of what is going go with who leaves it
         self.take(self.admission.release(key, self.now))

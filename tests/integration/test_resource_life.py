@@ -63,6 +63,7 @@ async def test_fifty_executions_share_one_cluster_that_ends_when_idle(tmp_path: 
         "InstanceAsked",
         "InstanceCreated",
         "InstanceReady",
+        "InstanceIdle",
         "InstanceDraining",
         "InstanceDestroying",
         "InstanceGone",

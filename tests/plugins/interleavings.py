@@ -56,7 +56,6 @@ class World:
         wrong: what must not be.
         going: clusters whose end the engine has begun: from there on there is no way back.
         listed_ms: by cluster, when the engine last looked before that whether others use it.
-        begun_ms: when engines began: to them nothing is idle since before.
     """
 
     seed: int
@@ -66,7 +65,6 @@ class World:
     wrong: list[str] = field(default_factory=list)
     going: set[str] = field(default_factory=set)
     listed_ms: dict[str, int] = field(default_factory=dict)
-    begun_ms: list[int] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     started: list[str] = field(default_factory=list)
 
@@ -152,7 +150,6 @@ class World:
         registry = Registry.for_tests(resources={"emr": manager_in(self)})
         settings = EngineSettings(resources={"cluster": resource}, registry=registry)
         async with VirtualEngine(self.folder / "f.db", settings=settings, clock=self.clock) as engine:
-            self.begun_ms.append(self.clock.now().wall_ms)
             engine.service.engine.jobs._around.rng.seed(self.dice.random())  # polls are spread by it
             await engine.register_all(WORKFLOW)
             yield engine
@@ -268,8 +265,7 @@ def faults_of(world: World) -> list[str]:
             *((s.created_ms, s.ended_ms) for s in cluster.steps),
             (ended_ms, ended_ms),
         ]:
-            known_ms = max([idle_from_ms, *(each for each in world.begun_ms if each <= begins_ms)])
-            idle_s = (begins_ms - known_ms) / 1000
+            idle_s = (begins_ms - idle_from_ms) / 1000
             if idle_s > IDLE_S + KEPT_S:
                 wrong.append(f"{cluster.id} was idle for {idle_s:.0f} s")
             idle_from_ms = max(idle_from_ms, ends_ms)
