@@ -81,16 +81,18 @@ class Bench:
         clock: the time of all of them.
     """
 
-    def __init__(self, path: Path, tier: Tier = "token", **constants: object) -> None:
+    def __init__(
+        self, path: Path, tier: Tier = "token", *, searchable: bool | None = None, **constants: object
+    ) -> None:
         self.path, self.clock = path, VirtualClock(auto=False)
         self.service = JobService(self.clock, lambda: self.clock.now().elapsed_ms)
-        self.tier, self.constants = tier, constants
+        self.tier, self.searchable, self.constants = tier, searchable, constants
         self.resource = ResourceSettings("fake")
         self.settings = EngineSettings(installation="test")
         self.pool = OnePool({}, {})
 
     def manager(self) -> ResourceManager:
-        return manager_of(self.service, self.tier, **self.constants)
+        return manager_of(self.service, self.tier, searchable=self.searchable, **self.constants)
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Service]:

@@ -92,7 +92,7 @@ class ClusterBench(Bench):
                 return answer
 
         if not self.can_find_instances:
-            ClusterManager.find_instance = ResourceManager.find_instance
+            ClusterManager.find_instance = ResourceManager.find_instance  # type: ignore[method-assign]  # has none
         return self.bound(ClusterManager, made)
 
     def bound(self, kind: type[ResourceManager], made: ResourceManager) -> type[ResourceManager]:
@@ -102,7 +102,7 @@ class ClusterBench(Bench):
         class Bound(kind):  # type: ignore[valid-type, misc]  # as above
             def __init__(self, config: object, context: object) -> None:
                 self.config, self.context = config, context
-                vars(self).update(given)
+                self.__dict__.update(given)
 
         return Bound
 

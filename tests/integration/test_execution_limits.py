@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import asyncflow as af
 from asyncflow.errors import Refused
 from asyncflow.ids import task_id
+from asyncflow.model.values import JsonObject
 from tests.integration.engine_support import child, waiting, workflow
 from tests.integration.waiting import until
 
@@ -41,7 +42,7 @@ async def test_start_beyond_the_limit_waits_and_begins_when_another_ends(tmp_pat
     assert held["tasks"] == []
     assert apart == [False], "another key is another limit"
     assert [(each["kind"], each["resource"]) for each in reason] == [("admission", "workflow:a")]
-    (holder,) = reason[0]["holders"]
+    (holder,) = cast("list[JsonObject]", reason[0]["holders"])
     assert (holder["execution_id"], holder["number"], holder["weight"]) == (first.id, 0, 1)
     assert (holder["what"], holder["workflow"]) == ("execution", "limited")
     assert after == [False, False]

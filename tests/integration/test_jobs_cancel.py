@@ -214,7 +214,7 @@ async def test_a_record_waits_for_its_cancelled_job_as_long_as_the_resource_says
         await bench.clock.advance(95)
         state = service.engine.turns.states[execution]
         assert state.jobs[1].cancel
-        assert not state.is_ended
+        assert not state.ended_ms
         await bench.clock.advance(10)
         assert state.is_ended
         assert state.jobs

@@ -15,8 +15,13 @@ from tests.integration.job_support import Bench, job, notes
 def fork(count: int) -> JsonObject:
     """A workflow of so many jobs side by side."""
     branches = [[job(f"j{n}")] for n in range(count)]
-    wide = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN", "forkTasks": branches}
-    join = {"name": "j", "taskReferenceName": "j", "type": "JOIN", "joinOn": [f"j{n}" for n in range(count)]}
+    wide: JsonObject = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN", "forkTasks": branches}
+    join: JsonObject = {
+        "name": "j",
+        "taskReferenceName": "j",
+        "type": "JOIN",
+        "joinOn": [f"j{n}" for n in range(count)],
+    }
     return workflow("w", [wide, join])
 
 
@@ -60,7 +65,7 @@ async def test_the_time_between_polls_grows_to_the_longest(tmp_path: Path) -> No
 async def test_failed_polls_never_fail_a_job(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     for fault in ("cut_before", "broken", "garbage", "silent", "throttled"):
-        bench.service.fail("poll", fault)  # type: ignore[arg-type]
+        bench.service.fail("poll", fault)
     async with bench.engine() as service:
         execution = await bench.start(service, workflow("w", [job()]))
         state = await bench.end(service, execution)
@@ -124,7 +129,8 @@ async def test_an_unknown_word_is_taken_for_running_and_noted_once(tmp_path: Pat
         execution = await bench.start(service, workflow("w", [job()]))
         await bench.clock.advance(60)
         state = service.engine.turns.states[execution]
-        assert state.jobs[1].notes["unknown_word"][0] == "'dancing' is taken for running"
+        seen = state.jobs[1].notes or {}
+        assert seen["unknown_word"][0] == "'dancing' is taken for running"
         del bench.service.say["job-1"]
         state = await bench.end(service, execution)
     assert state.status == "COMPLETED"
@@ -132,7 +138,7 @@ async def test_an_unknown_word_is_taken_for_running_and_noted_once(tmp_path: Pat
 
 async def test_an_output_that_is_too_large_or_no_json_fails_the_task(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
-    bench.service.outputs = {"big": {"text": "x" * (5 << 20)}, "odd": {"value": object()}}  # type: ignore[dict-item]
+    bench.service.outputs = {"big": {"text": "x" * (5 << 20)}, "odd": {"value": object()}}
     async with bench.engine() as service:
         for name in ("big", "odd"):
             execution = await bench.start(service, workflow(name, [job(name)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -86,7 +87,7 @@ async def test_damaged_history_keeps_the_resource_closed_until_it_is_released(tm
     async with bench.engine() as service:
         states = [await bench.end(service, each, within_s=400_000) for each in (execution, waiting)]
         history = (await _operated(service).history("emr"))["events"]
-        (kept,) = _operated(service).get("emr")["instances"] or [{}]  # type: ignore[misc]
+        kept = (cast("list[JsonObject]", _operated(service).get("emr")["instances"]) or [{}])[0]
     assert [each.status for each in states] == [COMPLETED, COMPLETED]
     assert len(bench.clusters.created) == 1
     assert isinstance(history, list)

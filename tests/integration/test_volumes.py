@@ -73,7 +73,7 @@ async def test_volumes_of_runs_are_kept_over_restarts(tmp_path: Path, name: str)
 async def test_bytes_are_recorded_of_every_executor() -> None:
     """An HTTP task, a worker elsewhere and a sub-workflow; none of them tells anything."""
     async with receiving() as receiver:
-        tasks = [
+        tasks: list[JsonObject] = [
             {"type": "HTTP", "inputParameters": {"uri": receiver.url, "method": "POST", "body": {"a": 1}}},
             {"type": "SIMPLE", "inputParameters": {"day": "monday"}},
             {
@@ -82,7 +82,7 @@ async def test_bytes_are_recorded_of_every_executor() -> None:
                 "subWorkflowParam": {"name": "w", "version": 1},
             },
         ]
-        named = [
+        named: list[JsonObject] = [
             {"name": ref, "taskReferenceName": ref, **task} for ref, task in zip("abc", tasks, strict=True)
         ]
         settings = EngineSettings(http_allow=("127.0.0.1",))
@@ -94,7 +94,8 @@ async def test_bytes_are_recorded_of_every_executor() -> None:
             result = TaskResult(execution, str(taken[0]["taskId"]), "COMPLETED", {"text": "y" * 70})
             await services.workers.update(result)
             await services.executions.ended(execution)
-            runs: Any = [(await services.volumes.history("all", ref))["runs"][0] for ref in "abc"]
+            told: list[Any] = [await services.volumes.history("all", ref) for ref in "abc"]
+            runs = [each["runs"][0] for each in told]
 
     assert runs[0]["inputBytes"] > len(receiver.url)
     assert runs[0]["outputBytes"] > 0
@@ -121,7 +122,7 @@ async def test_a_worker_elsewhere_tells_by_the_id_of_its_task() -> None:
         await services.volumes.record(task, "in", rows=1, bytes=2)
         for wrong in ({"rows": -1}, {"bytes": 1.5}, {"rows": True}):
             with pytest.raises(InvalidInput):
-                await services.volumes.record(task, "in", **wrong)  # type: ignore[arg-type]
+                await services.volumes.record(task, "in", **wrong)
         with pytest.raises(InvalidInput):
             await services.volumes.record(task, "sideways", rows=1)
         again: Any = await services.volumes.history("w", "g")

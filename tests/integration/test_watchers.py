@@ -157,5 +157,5 @@ max_lag = 10
     assert "listeners.ops.uri: no such setting" in str(refused.value)
 
     file.write_text(text.replace("task.timed_out", "task.timedout"))
-    with pytest.raises(ConfigurationError, match="'task.timedout' fits the name of no event"):
+    with pytest.raises(ConfigurationError, match=r"'task\.timedout' fits the name of no event"):
         configure(file, {}, {}).config.engine_settings({})

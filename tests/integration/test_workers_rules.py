@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -177,7 +178,7 @@ async def test_why_tells_what_a_task_for_workers_waits_for(tmp_path: Path) -> No
         await made.poll("w1", 5, timeout_ms=0)
         entry = await why(made, third)
         assert (entry["workers"], entry["reason"], entry["position"]) == ("limit", "limit_reached", 2)
-        (holder,) = entry["holders"]
+        (holder,) = cast("list[JsonObject]", entry["holders"])
         assert (holder["execution_id"], holder["number"], holder["weight"]) == (first, 1, 1)
         assert (holder["workflow"], holder["task"]) == ("w", "far")
         await made.complete(task)

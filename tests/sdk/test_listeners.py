@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,17 @@ from tests.integration.schedule_support import workflow
 from tests.integration.waiting import until
 
 
+def _heard(ear: Ear) -> bool:
+    return "execution.completed" in ear.names
+
+
 async def test_a_program_hears_of_its_own_executions_once(tmp_path: Path) -> None:
     heard: list[str] = []
     for _ in range(2):
         ear = Ear("mine")
         async with af.Engine(tmp_path / "a.db", listeners=[ear]) as engine:
             await engine.run(workflow("w"))
-            await until(lambda ear=ear: "execution.completed" in ear.names)
+            await until(partial(_heard, ear))
         heard += ear.ids
 
     assert len(heard) == len(set(heard)) == 10
