@@ -51,7 +51,9 @@ async def test_a_job_is_found_decided_and_audited(said: tuple[str, ...], status:
 @pytest.mark.parametrize("said", [("adopt", "j-1"), ("absent",)])
 async def test_an_instance_is_found_and_decided(said: tuple[str, ...]) -> None:
     async with stuck(creates=True) as (service, shell, execution):
-        (instance,) = (await shell.one("resource", "get", "fake"))["instances"]
+        instances = (await shell.one("resource", "get", "fake"))["instances"]
+        assert isinstance(instances, list)
+        (instance,) = instances
         wrong = await shell("resource", "decide", "fake", "1", "adopt", code=2)
         none = await shell("resource", "decide", "fake", "7", "absent", code=2)
         decided = await shell("resource", "decide", "fake", "1", *said, "--reason", "seen")

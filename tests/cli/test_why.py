@@ -18,12 +18,26 @@ from tests.cli.remote_calls import Shell
 from tests.http.conftest import serving
 from tests.http.undecided import undecided_server
 
-JOB = {"name": "job", "taskReferenceName": "job", "type": TASK_TYPE, "inputParameters": {"name": "job"}}
+JOB = task("job", TASK_TYPE, inputParameters={"name": "job"})
 LIMITS = {
     "one": ResourceLimit(1),
     "slow": ResourceLimit(rate=1, rate_window_ms=60_000),
     "heavy": ResourceLimit(2),
 }
+
+
+def listed(shape: Json, name: str) -> list[Json]:
+    """The objects of a list that a command printed."""
+    found = shape[name]
+    assert isinstance(found, list)
+    return found
+
+
+def next_of(told: Json) -> Json:
+    """What comes next, as `why` prints it."""
+    found = told["next"]
+    assert isinstance(found, dict)
+    return found
 
 
 def needing(name: str, reference: str = "pack", **need: object) -> Json:
@@ -94,10 +108,10 @@ async def test_a_slot_names_its_holder_its_task_and_the_place_in_line() -> None:
     assert f"held by task pack of needs-pack {first} since " in line
     assert "which waits for worker w1" in line
     assert "number 2 in line" in line
-    assert told["next"]["kind"] == "release"
-    assert told["holders"][0]["task"] == "pack"
-    assert [each["execution_id"] for each in held["waited_by"]] == [second, third]
-    assert held["held_by"][0]["workflow"] == "needs-pack"
+    assert next_of(told)["kind"] == "release"
+    assert listed(told, "holders")[0]["task"] == "pack"
+    assert [each["execution_id"] for each in listed(held, "waited_by")] == [second, third]
+    assert listed(held, "held_by")[0]["workflow"] == "needs-pack"
 
 
 async def test_a_holder_that_is_a_job_is_named_by_its_task() -> None:
@@ -109,7 +123,8 @@ async def test_a_holder_that_is_a_job_is_named_by_its_task() -> None:
         await jam.clock.advance(1)
         line, told = await jam.why(second), await jam.told(second)
 
-    (holder,) = told["holders"]
+    (holder,) = listed(told, "holders")
+    assert isinstance(holder["number"], int)
     assert holder["number"] < 0
     assert (holder["what"], holder["task"], holder["handle"]) == ("job", "job", "job-1")
     assert f"held by job job of a {first}" in line
@@ -126,7 +141,9 @@ async def test_a_rate_says_when_it_allows_the_next_start() -> None:
         now_ms = jam.clock.now().elapsed_ms
 
     assert "the rate of slow, which allows the next start at " in line
-    assert now_ms < told["next"]["atMs"] <= now_ms + 60_000
+    at_ms = next_of(told)["atMs"]
+    assert isinstance(at_ms, int)
+    assert now_ms < at_ms <= now_ms + 60_000
 
 
 async def test_a_drain_names_who_drained_it_and_why() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncflow.decide.admission import Admission
-from asyncflow.model.resources import AttemptKey, Grant, Need, ResourceLimit, Waiter
+from asyncflow.model.resources import RESERVE_AFTER_MS, AttemptKey, Grant, Need, ResourceLimit, Waiter
 
 STEP_MS = 30_000
 
@@ -16,9 +16,11 @@ def keys(grants: list[Grant]) -> list[AttemptKey]:
     return [grant.waiter.key for grant in grants]
 
 
-def limited(max_concurrent: int, **more: int) -> Admission:
+def limited(
+    max_concurrent: int, *, rate: int = 0, rate_window_ms: int = 0, reserve_after_ms: int = RESERVE_AFTER_MS
+) -> Admission:
     admission = Admission(aging_step_ms=STEP_MS)
-    admission.set_limit("r", ResourceLimit(max_concurrent, **more), 0)
+    admission.set_limit("r", ResourceLimit(max_concurrent, rate, rate_window_ms, reserve_after_ms), 0)
     return admission
 
 

@@ -21,8 +21,7 @@ def given(ref: str, **inputs: JsonValue) -> JsonObject:
 
 def outputs_fork(ref: str, names: JsonValue) -> list[JsonObject]:
     """A fork with a branch for each element of a list."""
-    inputs: JsonObject = {"forkTaskName": "branch", "forkTaskInputs": names}
-    forking = {"name": ref, "taskReferenceName": ref, "type": "FORK_JOIN_DYNAMIC", "inputParameters": inputs}
+    forking = system(ref, "FORK_JOIN_DYNAMIC", forkTaskName="branch", forkTaskInputs=names)
     return [forking, {"name": f"{ref}_join", "taskReferenceName": f"{ref}_join", "type": "JOIN"}]
 
 

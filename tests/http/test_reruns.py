@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from asyncflow.model.values import JsonObject
-from tests.http.conftest import Server
+from tests.http.conftest import Answer, Server
+from tests.http.worker_calls import as_object
 from tests.http.workflow_calls import begun, shown, status_of
 
 PLAN = pytest.mark.route("POST /api/asyncflow/workflow/{id}/rerun/plan")
@@ -39,10 +40,31 @@ def path(execution: str, verb: str) -> str:
     return f"/api/asyncflow/workflow/{execution}/rerun/{verb}"
 
 
-def actions(plan: JsonObject) -> dict[str, tuple[str, str]]:
-    tasks = plan["tasks"]
+def tasks_of(shape: JsonObject) -> list[JsonObject]:
+    """The tasks of a plan, or of an execution as it is shown."""
+    tasks = shape["tasks"]
     assert isinstance(tasks, list)
-    return {task["taskReferenceName"]: (task["action"], task["reason"]) for task in tasks}
+    return tasks
+
+
+def actions(plan: JsonObject) -> dict[object, tuple[object, object]]:
+    return {task["taskReferenceName"]: (task["action"], task["reason"]) for task in tasks_of(plan)}
+
+
+def results(execution: JsonObject) -> dict[object, object]:
+    """The result of every task shown, by reference name."""
+    found = {}
+    for task in tasks_of(execution):
+        output = task["outputData"]
+        assert isinstance(output, dict)
+        found[task["referenceTaskName"]] = output["result"]
+    return found
+
+
+def applied(answer: Answer) -> tuple[int, object, object]:
+    """The status of an answer to apply, and what it says was done."""
+    told = as_object(answer)
+    return answer.status, told["applied"], told["alreadyApplied"]
 
 
 @PLAN
@@ -51,20 +73,19 @@ async def test_a_changed_key_is_planned_and_carried_out_once(server: Server) -> 
     execution = await ended(server)
     before = await shown(server, execution)
     answer = await server.post(path(execution, "plan"), json={"changed": ["input:other=7"]})
-    plan = answer.json
+    plan = as_object(answer)
 
     assert answer.status == 200
     assert actions(plan)["one"] == ("reuse", "nothing it depends on changed")
     assert actions(plan)["three"] == ("redo", "changed input key other")
     assert (await shown(server, execution)) == before
     first = await server.post(path(execution, "apply"), json=plan)
-    assert (first.status, first.json["applied"], first.json["alreadyApplied"]) == (200, True, False)
+    assert applied(first) == (200, True, False)
     after = await shown(server, execution)
-    results = {task["referenceTaskName"]: task["outputData"]["result"] for task in after["tasks"]}
-    assert results == {"one": 2, "two": 3, "three": 8}
+    assert results(after) == {"one": 2, "two": 3, "three": 8}
     assert after["input"] == {"day": 1, "other": 7}
     again = await server.post(path(execution, "apply"), json=plan)
-    assert (again.status, again.json["applied"], again.json["alreadyApplied"]) == (200, False, True)
+    assert applied(again) == (200, False, True)
     assert (await shown(server, execution)) == after
 
 
@@ -83,16 +104,15 @@ async def test_a_plan_of_another_moment_is_refused(server: Server) -> None:
 @APPLY
 async def test_actions_are_changed_by_hand_where_they_can_be(server: Server) -> None:
     execution = await ended(server)
-    plan = (await server.post(path(execution, "plan"), json={"changed": ["input:day=2"]})).json
+    plan = as_object(await server.post(path(execution, "plan"), json={"changed": ["input:day=2"]}))
     assert actions(plan)["two"] == ("redo", "depends on one")
-    for task in plan["tasks"]:
+    for task in tasks_of(plan):
         if task["taskReferenceName"] == "two":
             task["action"] = "reuse"
     assert (await server.post(path(execution, "apply"), json=plan)).status == 200
     after = await shown(server, execution)
 
-    results = {task["referenceTaskName"]: task["outputData"]["result"] for task in after["tasks"]}
-    assert results == {"one": 3, "two": 3, "three": 6}
+    assert results(after) == {"one": 3, "two": 3, "three": 6}
 
 
 @PLAN
@@ -121,13 +141,13 @@ async def test_a_selector_that_means_nothing_is_refused_by_name(
 @APPLY
 async def test_what_is_no_plan_is_refused(server: Server) -> None:
     execution = await ended(server)
-    plan = (await server.post(path(execution, "plan"))).json
+    plan = as_object(await server.post(path(execution, "plan")))
     broken: list[JsonObject] = [
         {},
         {**plan, "workflowId": "other"},
         {**plan, "seq": "1"},
         {**plan, "tasks": [{"taskId": "other", "action": "redo"}]},
-        {**plan, "tasks": [{**plan["tasks"][0], "action": "perhaps"}]},
+        {**plan, "tasks": [{**tasks_of(plan)[0], "action": "perhaps"}]},
         {**plan, "changed": "ref:one"},
         {**plan, "cutOff": "sometimes"},
     ]
