@@ -17,10 +17,16 @@ def keys(grants: list[Grant]) -> list[AttemptKey]:
 
 
 def limited(
-    max_concurrent: int, *, rate: int = 0, rate_window_ms: int = 0, reserve_after_ms: int = RESERVE_AFTER_MS
+    max_concurrent: int,
+    *,
+    rate: int = 0,
+    rate_window_ms: int = 0,
+    reserve_after_ms: int = RESERVE_AFTER_MS,
+    max_holders: int = 0,
 ) -> Admission:
     admission = Admission(aging_step_ms=STEP_MS)
-    admission.set_limit("r", ResourceLimit(max_concurrent, rate, rate_window_ms, reserve_after_ms), 0)
+    limit = ResourceLimit(max_concurrent, rate, rate_window_ms, reserve_after_ms, max_holders)
+    admission.set_limit("r", limit, 0)
     return admission
 
 
