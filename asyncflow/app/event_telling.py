@@ -157,7 +157,7 @@ def _of_execution(rule: Rule, source: Source, state: ExecutionState | None) -> I
     identity = f"{stream}:{seq}"
     yield CommittedEvent(identity, rule.name_of(event), at_ms, execution_id, {**facts, **_own(rule, event)})
     if isinstance(event, ev.AttemptStarted):
-        for resource, weight, mode, key in event.grants or ():
+        for resource, weight, mode, key, *_ in event.grants or ():
             leased = {**facts, "resource": resource, "weight": weight, "mode": mode, "key": key}
             yield CommittedEvent(f"{identity}/{resource}/{key}", LEASED, at_ms, str(resource), leased)
 

@@ -52,7 +52,9 @@ def take(state: ExecutionState, task: TaskState, grants: list[Row] | None) -> Ta
         given = next((each for each in rest if (each[0], each[2], each[3]) == (row[0], row[2], row[3])), None)
         if given is not None and (end is None or not end.settled):
             rest.remove(given)
-            holds.append([last, suffix, *given])
+            holds.append([last, suffix, *given[:4]])
+            if given[4:]:  # the instance stays with the attempt
+                rest.append([given[0], 0, None, "", *given[4:]])
     return Taken(rest if grants is not None else None, holds or None, under or None)
 
 

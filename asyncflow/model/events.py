@@ -111,7 +111,8 @@ class BranchesScheduled(NamedTuple):
 class AttemptStarted(NamedTuple):
     """An attempt was admitted and begins once this is durable; it holds its grants from here.
 
-    `grants` are `[resource, weight, mode, key]` rows; `fence` rises with every exclusive grant.
+    `grants` are `[resource, weight, mode, key]` rows, of a worker elsewhere followed by the instance that is
+    reserved for it where the resource has some; `fence` rises with every exclusive grant.
     `version` is that of the worker's code, recorded where the execution is pinned to it. Of a job it is
     the intent: `resource` will be asked, for its `instance` where it has some. `holds` are grants that the
     execution keeps, as `[until, suffix, resource, weight, mode, key]` rows, and `under` the serial numbers

@@ -183,7 +183,8 @@ class AttemptAdmitted(NamedTuple):
     """Admission granted what the task needs; it may begin.
 
     `worker_id` and `version` are those of the worker elsewhere that takes it, and `ticket` tells this
-    taking from all others. `resource` and `instance` are where a job goes.
+    taking from all others. `resource` and `instance` are where a job goes, or what
+    is reserved for an attempt.
     """
 
     number: int

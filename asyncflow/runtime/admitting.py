@@ -78,7 +78,10 @@ class Admitting:
 
     def set_demand(self, resource: str, count: int) -> Iterable[Message]:
         """So many tasks that wait at this place for workers elsewhere are wanted now; see `Admission`."""
-        return self._begun(self.admission.set_demand(resource, count, self._clock.now().elapsed_ms))
+        grants = self.admission.set_demand(resource, count, self._clock.now().elapsed_ms)
+        if count:
+            self.placing.polled(self.admission.waiting_at)
+        return self._begun(grants)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -128,7 +131,11 @@ class Admitting:
         except AsyncflowError as refusal:
             self._requested.discard(key)
             return (refusal_of(key, refusal),)
-        return () if grant is None else self.hand_over(grant)
+        if grant is None:
+            self.placing.offered(needs)
+            self.placing.polled(self.admission.waiting_at)
+            return ()
+        return self.hand_over(grant)
 
     def _ask(self, key: Key, needs: tuple[Need, ...], state: ExecutionState, task: TaskState) -> Grant | None:
         for need in needs:
@@ -249,7 +256,9 @@ class Admitting:
         """What an execution held when its process ended, it holds until its attempts are ended."""
         for task in state.tasks.values():
             if task.grants and not task.is_ended:
-                self._restore((state.execution_id, task.number), task.grants, task.fence)
+                key = (state.execution_id, task.number)
+                self.placing.restore_rows(key, task.grants)
+                self._restore(key, task.grants, task.fence)
         for job in state.jobs.values():
             key = (state.execution_id, -job.serial)
             self.placing.restore(key, job.resource, job.instance)

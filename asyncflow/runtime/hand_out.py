@@ -136,14 +136,18 @@ class HandOut:
         queue.recount(poll)
         queue.load(poll.worker, 1, self._clock.now().elapsed_ms)
         self.roll.worker(poll.worker).take(place.name, 1)
+        needs, placing = grant.waiter.needs[1:], self._admitting.placing
+        resource, instance = placing.place(key, needs, is_job=False)
         admitted = AttemptAdmitted(
             key[1],
-            [[need.resource, need.weight, need.mode, need.key] for need in grant.waiter.needs[1:]],
+            placing.rows(key, needs),
             grant.fence,
             poll.worker,
             input_bytes=self._admitting.size_of(task),
             version=poll.version or UNVERSIONED,
             ticket=self._tickets,
+            resource=resource,
+            instance=instance,
         )
         return (Message(key[0], admitted),)
 
@@ -253,6 +257,13 @@ class HandOut:
             del self._assigned[key]
             poll, state = assigned.poll, self._turns.states[key[0]]
             poll.pending -= 1
-            poll.tasks.append(render_task(state, state.tasks[key[1]]))
+            poll.tasks.append(self._given(key, render_task(state, state.tasks[key[1]])))
         for poll in {assigned.poll.number: assigned.poll for _, assigned in closed}.values():
             self.polls.answer_if_complete(poll)
+
+    def _given(self, key: Key, task: JsonObject) -> JsonObject:
+        """The task as its worker gets it: it is told on which instances it is."""
+        handles, ours = self._admitting.placing.handles(key), task["asyncflow"]
+        if handles and isinstance(ours, dict):
+            ours["instances"] = handles
+        return task

@@ -87,7 +87,7 @@ def granted_needs(grants: Sequence[list[JsonValue]]) -> tuple[Need, ...]:
     """The needs that a recorded grant met; nothing is resolved again."""
     return tuple(
         Need(str(name), weight if isinstance(weight, int) else 1, _MODES.get(mode), str(key))
-        for name, weight, mode, key in grants
+        for name, weight, mode, key, *_ in grants
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from asyncflow.errors import InvalidInput, PluginError
 from asyncflow.model.resources import Need
 from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.values import JsonValue
 from asyncflow.runtime.jobs.seams import ResourcePool
 
 JOB = "job"
@@ -23,6 +24,11 @@ Place = tuple[str, str]
 
 NOWHERE: Place = ("", "")
 
+Row = list[JsonValue]
+"""`[resource, weight, mode, key]`, and the instance where one is reserved."""
+
+_INSTANCE = 4
+
 
 class Placing:
     """The reservations of this engine, by who has them."""
@@ -31,6 +37,7 @@ class Placing:
         """Nobody has any; `graces` is told how long the jobs of a resource may take to be cancelled."""
         self._pool, self._graces = pool, graces
         self._places: dict[Key, tuple[Place, ...]] = {}
+        self._offered: set[str] = set()
 
     def needs(self, task: TaskState, needs: tuple[Need, ...]) -> tuple[Need, ...]:
         """What a record needs, with the resource that its job goes to as the last one.
@@ -58,12 +65,49 @@ class Placing:
         if is_job:
             needs = needs[-1:]
             self._know(needs[0].resource)
-        names = [need.resource for need in needs if pool.settings_of(need.resource) is not None]
+        names = dict.fromkeys(n.resource for n in needs if pool.settings_of(n.resource) is not None)
         kept = tuple((name, instance) for name in names if (instance := pool.place(name)))
         if kept:
             self._places[key] = kept
             return kept[0]
         return (needs[0].resource, "") if is_job else NOWHERE
+
+    def rows(self, key: Key, needs: Iterable[Need]) -> list[Row]:
+        """What was granted, as it is recorded of an attempt that outlives this process.
+
+        A row ends with the instance that was reserved for it, if its resource has some.
+        """
+        places = self.of(key)
+        rows: list[Row] = []
+        for need in needs:
+            row: Row = [need.resource, need.weight, need.mode, need.key]
+            if need.resource in places:
+                row.append(places.pop(need.resource))
+            rows.append(row)
+        return rows
+
+    def restore_rows(self, key: Key, rows: Iterable[Row]) -> None:
+        """Recovery: a worker elsewhere goes on with the instances in these rows."""
+        kept = tuple((str(row[0]), str(row[_INSTANCE])) for row in rows if len(row) > _INSTANCE)
+        if kept:
+            self._places[key] = kept
+            for resource, instance in kept:
+                self._pool.restore_place(resource, instance)
+
+    def handles(self, key: Key) -> dict[str, JsonValue]:
+        """What the services call the instances that an attempt has reserved, by resource."""
+        places = self._places.get(key, ()) if self._places else ()
+        return {resource: self._pool.handle_of(resource, instance) for resource, instance in places}
+
+    def offered(self, needs: Iterable[Need]) -> None:
+        """Somebody waits for a worker elsewhere, and then for these."""
+        self._offered.update(n.resource for n in needs if self._pool.settings_of(n.resource) is not None)
+
+    def polled(self, is_wanted: Callable[[str], object]) -> None:
+        """Workers elsewhere want tasks: of what those need, instances that are missing may be made."""
+        for resource in self._offered:
+            if is_wanted(resource):
+                self._pool.wanted(resource)
 
     def restore(self, key: Key, resource: str, instance: str) -> None:
         """Recovery: an open job of an earlier process is on this instance, or of this resource."""
