@@ -6,7 +6,6 @@ credentials to the origin that it submits to alone. Read `answers` for what stat
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -14,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from asyncflow.managers import answers
+from asyncflow.managers import answers, single_polls
 from asyncflow.model.values import JsonValue
 from asyncflow.plugins.errors import OutcomeOpen, Rejected
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Job, JobStatus, JobWord, Tier
@@ -93,14 +92,7 @@ class HttpServiceManager(ResourceManager):
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
         """See `ResourceManager.poll`: a request each, a few at once."""
         del instance
-        limit = asyncio.Semaphore(self.config.polls_at_once)
-
-        async def look(handle: str) -> tuple[str, JobStatus | None]:
-            async with limit:
-                return handle, await self._look(handle)
-
-        told = await asyncio.gather(*(look(handle) for handle in handles))
-        return {handle: status for handle, status in told if status is not None}
+        return await single_polls.each_of(handles, self._look, at_once=self.config.polls_at_once)
 
     async def cancel(self, instance: str, handle: str) -> None:
         """See `ResourceManager.cancel`."""

@@ -7,7 +7,6 @@ Read `answers` for what statuses mean.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Self
@@ -15,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field, SecretStr
 
-from asyncflow.managers import answers
+from asyncflow.managers import answers, single_polls
 from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.plugins.errors import Duplicate, OutcomeOpen
 from asyncflow.plugins.jobs import Found, Job, JobStatus, JobWord, Tier
@@ -115,14 +114,7 @@ class WorkflowServerManager(ResourceManager):
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
         """See `ResourceManager.poll`: a request each, a few at once."""
         del instance
-        limit = asyncio.Semaphore(self.config.polls_at_once)
-
-        async def look(handle: str) -> tuple[str, JobStatus | None]:
-            async with limit:
-                return handle, await self._look(handle)
-
-        told = await asyncio.gather(*(look(handle) for handle in handles))
-        return {handle: status for handle, status in told if status is not None}
+        return await single_polls.each_of(handles, self._look, at_once=self.config.polls_at_once)
 
     async def cancel(self, instance: str, handle: str) -> None:
         """See `ResourceManager.cancel`: the execution is terminated; one that has ended is left as it is."""
