@@ -90,9 +90,24 @@ class Health:
         missing = sorted(set(engine.carry.admitting.unloaded.values()))
         if missing:
             yield Finding("functions", f"tasks wait for functions that are not loaded: {_listed(missing)}")
+        for word, names in self._resources().items():
+            if names:
+                yield Finding("resources", f"{word}: {_listed(sorted(names))}")
         quarantined = sorted(engine.turns.quarantined)
         if quarantined:
             yield Finding("executions", f"set aside as unreadable: {_listed(quarantined)}")
+
+    def _resources(self) -> dict[str, list[str]]:
+        """The resources that somebody has to see to, by the word for how they stand."""
+        kept = self._engine.kept_resources
+        if kept is None:
+            return {}
+        states = {**kept.orphans, **{name: keeper.state for name, keeper in kept.keepers.items()}}
+        return {
+            "damaged": [name for name, state in states.items() if state.damage],
+            "orphaned": [name for name, state in kept.orphans.items() if not state.damage],
+            "broken": [name for name, keeper in kept.keepers.items() if keeper.is_broken],
+        }
 
 
 def _listed(names: list[str]) -> str:

@@ -95,6 +95,11 @@ class Keeper:
         return self._holder.trouble
 
     @property
+    def is_broken(self) -> bool:
+        """Whether there is no manager and none is about to be, though one is needed."""
+        return self._holder.is_broken and not lifecycle.is_closed(self.state)
+
+    @property
     def has_instances(self) -> bool:
         """Whether its manager makes and destroys something."""
         return self.kind is not None and has_instances(self.kind)
@@ -122,17 +127,15 @@ class Keeper:
         if not self.has_instances:
             return self.settings.limit._replace(is_open=is_open)
         is_open = is_open and any(each.phase == "active" for each in self.state.instances.values())
-        return self.settings.limit._replace(
-            is_open=is_open, max_holders=lifecycle.places(self.state, self.settings)
-        )
+        places = lifecycle.places(self.state, self.settings)
+        return self.settings.limit._replace(is_open=is_open, max_holders=places)
 
     # --- who is on what ---------------------------------------------------------------------------
 
     def place(self) -> str:
         """Reserve an instance; "" where there are none."""
         number = self._places.take(self.state, self.settings) if self.has_instances else 0
-        if number:
-            self.record(lifecycle.used(self.state.instances[number]))
+        self.record(lifecycle.used(self.state.instances[number]) if number else [])
         return f"{self.name}/{number}" if number else ""
 
     def unplace(self, number: int) -> None:
@@ -167,14 +170,12 @@ class Keeper:
 
         Jobs on instances that are not named go on another one.
         """
-        highest = max(self._places.strays, default=0)
-        self.state.next_number = max(self.state.next_number, highest + 1)
+        self.state.next_number = max([self.state.next_number - 1, *self._places.strays]) + 1
         installation = self.around.installation
-        self.record(
-            lifecycle.release(
-                self.state, next_number, handles, installation=installation, by=by, reason=reason
-            )
+        events = lifecycle.release(
+            self.state, next_number, handles, installation=installation, by=by, reason=reason
         )
+        self.record(events)
         self._place_strays()
 
     def stir(self) -> None:

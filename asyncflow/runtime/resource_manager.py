@@ -67,6 +67,11 @@ class ManagerHolder:
         """Whether what is needed is there; a limit needs nothing."""
         return self.manager is not None or (self.kind is None and not self.trouble)
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether no plugin brings it, or it could not be opened when that was last tried."""
+        return not self.is_ready and (self.kind is None or self.tries > 0)
+
     async def open(self, secrets: Mapping[str, str], now_ms: int) -> None:
         """Make and open it; where that fails, say when to try again."""
         if self.kind is None or self.manager is not None or self.is_opening:
