@@ -93,9 +93,9 @@ class Volumes:
         Raises:
             InvalidInput: a count is no integer from 0, or the direction unknown.
         """
-        if direction not in _WORDS:
+        if not isinstance(direction, str) or direction not in _WORDS:
             raise InvalidInput('"in" or "out" is expected', field="direction")
-        told = TaskIo(task_id, str(direction), _count("rows", rows), _count("bytes", bytes))
+        told = TaskIo(task_id, direction, _count("rows", rows), _count("bytes", bytes))
         await self._engine.logs.add(told)
 
 

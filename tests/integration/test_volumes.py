@@ -125,6 +125,8 @@ async def test_a_worker_elsewhere_tells_by_the_id_of_its_task() -> None:
                 await services.volumes.record(task, "in", **wrong)
         with pytest.raises(InvalidInput):
             await services.volumes.record(task, "sideways", rows=1)
+        with pytest.raises(InvalidInput):
+            await services.volumes.record(task, {}, rows=1)
         again: Any = await services.volumes.history("w", "g")
 
     assert execution == again["runs"][0]["executionId"]
