@@ -87,7 +87,7 @@ class Registry:
     """The plugins of one engine; classes are imported when one of them is first asked for."""
 
     def __init__(self, candidates: Iterable[_Candidate] = (), *, disabled: Iterable[str] = ()) -> None:
-        """Use `load` or `for_tests`; `disabled` are names, or `<kind>:<name>`, of what is left out."""
+        """Use `load` or `built_in`; `disabled` are names, or `<kind>:<name>`, of what is left out."""
         self._candidates = [*candidates]
         self._disabled = frozenset(disabled)
         self._plugins: list[Plugin] | None = None
@@ -105,21 +105,6 @@ class Registry:
         """What asyncflow brings itself, and nothing that is installed."""
         return cls(_built_in())
 
-    @classmethod
-    def for_tests(
-        cls,
-        *,
-        resources: Mapping[str, type[ResourceManager]] | None = None,
-        tasks: Iterable[type[TaskType]] | Mapping[str, type[TaskType]] = (),
-        listeners: Mapping[str, type[Listener]] | None = None,
-    ) -> Self:
-        """What is built in and these classes, checked as installed ones are; for tests and embedding.
-
-        Raises:
-            PluginError: one of them cannot be used; says of each why.
-        """
-        return cls.built_in().with_classes(resources=resources, tasks=tasks, listeners=listeners)
-
     def with_classes(
         self,
         *,
@@ -127,7 +112,7 @@ class Registry:
         tasks: Iterable[type[TaskType]] | Mapping[str, type[TaskType]] = (),
         listeners: Mapping[str, type[Listener]] | None = None,
     ) -> Self:
-        """Another registry with these classes besides.
+        """Another registry with these classes besides, checked as installed ones are.
 
         Raises:
             PluginError: one of them cannot be used; says of each why.

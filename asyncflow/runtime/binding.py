@@ -92,24 +92,6 @@ class Binding:
             raise InvalidInput(f"does not fit {self.function_name}: {reason}", field=field.name) from error
 
 
-def bind_inputs(
-    function: Callable[..., object], data: Mapping[str, object], *, context: object = None
-) -> dict[str, object]:
-    """The keyword arguments with which to call the function for this task input.
-
-    Args:
-        function: the author's function itself.
-        data: the task's resolved input.
-        context: handed to the parameter called `ctx` or annotated `TaskContext`.
-
-    Raises:
-        InvalidInput: as `Binding.bind`, or the function cannot be bound at all.
-
-    Cost: inspects the function at its first call, then about a microsecond.
-    """
-    return binding_of(function).bind(data, context)
-
-
 @lru_cache(maxsize=4096)
 def binding_of(function: Callable[..., object]) -> Binding:
     """How inputs become this function's parameters.

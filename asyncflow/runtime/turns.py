@@ -141,11 +141,6 @@ class Turns:
         return self.commits.failure
 
     @property
-    def storage_full(self) -> bool:
-        """Whether a turn waits for room in the database."""
-        return bool(self.commits.trouble)
-
-    @property
     def number(self) -> int:
         """The number of the newest turn."""
         return self.commits.number

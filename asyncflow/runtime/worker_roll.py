@@ -180,10 +180,6 @@ class Roll:
             worker.take(leased.queue[0], -1)
         return leased
 
-    def count_leases(self, queue: QueueKey | None = None) -> int:
-        """How many tasks workers have, of one queue or of all."""
-        return sum(queue is None or each.queue == queue for each in self.leases.values())
-
     # --- losses -------------------------------------------------------------------------------------
 
     def lose(self, name: str, reason: str, tasks: tuple[Key, ...]) -> None:

@@ -135,9 +135,6 @@ class Views(Protocol):
     async def list_tasks(self, conditions: Sequence[Condition], page: Page) -> list[TaskRow]:
         """Tasks that meet all conditions; raises as `list_executions`."""
 
-    async def count_tasks(self, conditions: Sequence[Condition]) -> int:
-        """How many tasks meet all conditions."""
-
     async def find_executions(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
         """A page of executions that meet all conditions, and their number, of one instant.
 

@@ -162,10 +162,6 @@ class SqliteReader:
         """Tasks that meet the conditions; see `Views.list_tasks`."""
         return await self._query(partial(views.TASKS.select, conditions=conditions, page=page))
 
-    async def count_tasks(self, conditions: Sequence[Condition] = ()) -> int:
-        """How many there are; see `Views.count_tasks`."""
-        return await self._query(partial(views.TASKS.count, conditions=conditions))
-
     async def task_rows(self, execution_id: str, page: Page | None = None) -> list[TaskRow]:
         """The tasks of one execution in the order of their numbers; all of them unless a page is given."""
         page = page or Page(limit=-1, order=(("number", False),))

@@ -123,7 +123,7 @@ class TaskTypeContract:
 
     async def _tasks(self, inputs: Iterable[JsonObject]) -> list[JsonObject]:
         """The task of an execution for each input, after its end; all of them at once."""
-        settings = EngineSettings(registry=Registry.for_tests(tasks=[self.kind]))
+        settings = EngineSettings(registry=Registry.built_in().with_classes(tasks=[self.kind]))
         async with open_services(settings=settings) as services:
             service = services.executions
             ids = []

@@ -111,7 +111,7 @@ TIERS: Mapping[str, type[ResourceManager]] = {
 
 def registry(tier: str) -> Registry:
     """The plugin of a chain."""
-    return Registry.for_tests(resources={"outside": TIERS[tier]})
+    return Registry.built_in().with_classes(resources={"outside": TIERS[tier]})
 
 
 def resource(tier: str, port: int) -> ResourceSettings:

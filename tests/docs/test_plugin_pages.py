@@ -28,7 +28,7 @@ def test_the_classes_of_the_page_are_plugins(checkout: Path) -> None:
     manager, _, _, task, listener = blocks(checkout, "plugins.md", "python")
     printer, message, tell = (classes(each) for each in (manager, task, listener))
 
-    registry = Registry.for_tests(
+    registry = Registry.built_in().with_classes(
         resources={"printer": printer["PrinterManager"]},
         tasks=[message["PostMessage"]],
         listeners={"tell": tell["Tell"]},

@@ -81,7 +81,7 @@ async def jammed(kind: type[ServiceManager] = ServiceManager, most: int = 0) -> 
     fake = ResourceSettings("fake", ResourceLimit(most), poll_first_s=5.0, poll_max_s=5.0)
     settings = EngineSettings(
         resources={"cluster": fake, "table": ResourceLimit()},
-        registry=Registry.for_tests(resources={"fake": Manager}),
+        registry=Registry.built_in().with_classes(resources={"fake": Manager}),
     )
     async with serving(engine=settings, clock=clock) as server:
         clock.attach(server.services.executions.engine)

@@ -11,7 +11,9 @@ from asyncflow.plugins.registry import Registry
 from tests.http.conftest import serving
 from tests.plugins.test_registry import Cluster, Ear, Shout
 
-REGISTRY = Registry.for_tests(resources={"cluster": Cluster}, tasks=[Shout], listeners={"ear": Ear})
+REGISTRY = Registry.built_in().with_classes(
+    resources={"cluster": Cluster}, tasks=[Shout], listeners={"ear": Ear}
+)
 SETTINGS = EngineSettings(registry=type(REGISTRY)(REGISTRY._candidates, disabled=["listener:ear"]))
 
 

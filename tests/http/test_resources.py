@@ -34,7 +34,7 @@ SETTINGS = EngineSettings(
         "fixed": ResourceSettings("gate", ResourceLimit(2), {"tray": 2, "password": "hunter2"}),
         "plain": ResourceLimit(3),
     },
-    registry=Registry.for_tests(resources={"gate": Gate}),
+    registry=Registry.built_in().with_classes(resources={"gate": Gate}),
 )
 
 

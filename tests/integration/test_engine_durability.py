@@ -134,7 +134,7 @@ async def test_full_disk_refuses_what_is_new_and_heals_by_itself(tmp_path: Path)
         turns.commits._again_s = 0.05
         store.failures += [NotCommitted("no room", code="storage_full") for _ in range(3)]
         signalled = asyncio.ensure_future(service.signal(identity, "wait"))
-        await until(lambda: turns.storage_full)
+        await until(lambda: turns.commits.trouble)
 
         with pytest.raises(NotCommitted) as refused:
             await service.start(StartRequest(definition=WAITS))
@@ -143,7 +143,7 @@ async def test_full_disk_refuses_what_is_new_and_heals_by_itself(tmp_path: Path)
         await signalled
 
         assert refused.value.code == "storage_full"
-        assert not turns.storage_full
+        assert not turns.commits.trouble
         assert "more" not in service.engine.catalog.workflows
         assert (await service.ended(identity)).status == "COMPLETED"
         assert await service.start(StartRequest(definition=WAITS))
@@ -187,7 +187,7 @@ async def test_full_disk_at_the_end_is_no_false_success(tmp_path: Path) -> None:
             identity = await service.start(StartRequest(definition=WAITS))
             store.failures += [NotCommitted("no room", code="storage_full") for _ in range(9)]
             signalled = asyncio.ensure_future(service.signal(identity, "wait"))
-            await until(lambda: service.engine.turns.storage_full)
+            await until(lambda: service.engine.turns.commits.trouble)
     with pytest.raises(NotCommitted):
         await signalled
 

@@ -38,7 +38,7 @@ async def test_a_job_runs_on_a_resource_of_the_engine_and_a_function_uses_its_cl
     settings = EngineSettings(
         installation="test",
         resources={"emr": ResourceSettings("fake"), "other": ResourceSettings("fake")},
-        registry=Registry.for_tests(resources={"fake": Manager}),
+        registry=Registry.built_in().with_classes(resources={"fake": Manager}),
     )
     names = {"resources": [{"name": "emr"}]}
     body = workflow(

@@ -236,7 +236,7 @@ async def test_one_that_cannot_be_made_is_told_of_and_stops_nobody() -> None:
             "a": ListenerSettings(type="nothing"),
             "b": ListenerSettings(type="hears", patterns=("task.complete",)),
         },
-        registry=Registry.for_tests(listeners={"hears": Hears}),
+        registry=Registry.built_in().with_classes(listeners={"hears": Hears}),
     )
     async with open_services(settings=broken) as services:
         await ran(services)
@@ -283,7 +283,7 @@ async def test_leases_are_told_besides_the_start_that_holds_them() -> None:
     settings = EngineSettings(
         listeners=chosen.listeners,
         resources={"r": ResourceLimit(1)},
-        registry=Registry.for_tests(tasks=[Beat]),
+        registry=Registry.built_in().with_classes(tasks=[Beat]),
     )
     held: JsonObject = {"name": "beat", "taskReferenceName": "beat", "type": "BEAT"}
     held["asyncflow"] = {"resources": [{"name": "r"}]}

@@ -44,7 +44,7 @@ class Unmade(TaskType):
         """Never come here."""
 
 
-SETTINGS = EngineSettings(registry=Registry.for_tests(tasks=[Post, Pdf, Unmade]))
+SETTINGS = EngineSettings(registry=Registry.built_in().with_classes(tasks=[Post, Pdf, Unmade]))
 
 
 def workflow(kind: str, given: JsonObject, **more: object) -> JsonObject:

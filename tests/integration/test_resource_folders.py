@@ -31,7 +31,7 @@ async def _folders(database: str | Path) -> dict[str, Path | None]:
 
     settings = EngineSettings(
         resources={name: ResourceSettings("keeping") for name in NAMES},
-        registry=Registry.for_tests(resources={"keeping": Keeping}),
+        registry=Registry.built_in().with_classes(resources={"keeping": Keeping}),
     )
     async with open_service(database, settings=settings):
         await until(lambda: len(given) == len(NAMES))

@@ -147,7 +147,7 @@ class World:
         resource = ResourceSettings(
             "emr", config={"region": "r"}, idle_after_s=IDLE_S, poll_first_s=3.0, poll_max_s=10.0
         )
-        registry = Registry.for_tests(resources={"emr": manager_in(self)})
+        registry = Registry.built_in().with_classes(resources={"emr": manager_in(self)})
         settings = EngineSettings(resources={"cluster": resource}, registry=registry)
         async with VirtualEngine(self.folder / "f.db", settings=settings, clock=self.clock) as engine:
             engine.service.engine.jobs._around.rng.seed(self.dice.random())  # polls are spread by it

@@ -30,7 +30,7 @@ from asyncflow.testing.mail import MailServer
 
 MOST_STEPS, EXECUTIONS = 8, 50
 IDLE_S = 600.0
-REGISTRY = Registry.for_tests(resources={"emr": EmrManager, "email": EmailManager})
+REGISTRY = Registry.built_in().with_classes(resources={"emr": EmrManager, "email": EmailManager})
 
 
 class World(NamedTuple):

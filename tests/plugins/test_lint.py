@@ -32,7 +32,7 @@ def told(given: JsonObject, registry: Registry | None) -> list[str]:
 
 
 def test_a_type_of_a_plugin_is_known_and_its_input_is_read() -> None:
-    plugins = Registry.for_tests(tasks=[Post])
+    plugins = Registry.built_in().with_classes(tasks=[Post])
 
     assert told({"to": "ops", "text": "${workflow.input.text}"}, plugins) == []
     assert told({"txt": "hello"}, plugins) == [

@@ -117,7 +117,9 @@ def test_disabled_plugins_are_told_and_not_imported(install: Install) -> None:
 
 
 def test_classes_can_be_given_in_a_program() -> None:
-    registry = Registry.for_tests(resources={"cluster": Cluster}, tasks=[Shout], listeners={"ear": Ear})
+    registry = Registry.built_in().with_classes(
+        resources={"cluster": Cluster}, tasks=[Shout], listeners={"ear": Ear}
+    )
 
     assert registry.resources["cluster"] is Cluster
     assert registry.job_types["CLUSTER_STEP"] == "cluster"
@@ -134,7 +136,7 @@ def test_built_in_types_of_resource_are_there() -> None:
 
 def test_two_plugins_cannot_bring_one_type_of_task() -> None:
     with pytest.raises(PluginError, match="the task type CLUSTER_STEP is brought by resource first already"):
-        Registry.for_tests(resources={"first": Cluster, "second": Cluster})
+        Registry.built_in().with_classes(resources={"first": Cluster, "second": Cluster})
 
 
 def test_all_faults_of_a_class_are_told_at_once() -> None:
@@ -155,7 +157,7 @@ def test_all_faults_of_a_class_are_told_at_once() -> None:
             """Be misspelt."""
 
     with pytest.raises(PluginError) as caught:
-        Registry.for_tests(resources={"Bad_Name": Bad})
+        Registry.built_in().with_classes(resources={"Bad_Name": Bad})
 
     said = str(caught.value)
     for part in (
@@ -180,9 +182,9 @@ def test_a_class_of_another_contract_is_refused_by_its_version() -> None:
         contract = 2
 
     with pytest.raises(PluginError, match="written for contract 2; this asyncflow has contract 1"):
-        Registry.for_tests(tasks=[Later])
+        Registry.built_in().with_classes(tasks=[Later])
 
 
 def test_a_task_type_is_registered_under_its_own_name() -> None:
     with pytest.raises(PluginError, match="name is 'SHOUT', but it is registered as 'WHISPER'"):
-        Registry.for_tests(tasks={"WHISPER": Shout})
+        Registry.built_in().with_classes(tasks={"WHISPER": Shout})

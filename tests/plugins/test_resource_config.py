@@ -47,7 +47,7 @@ class Gate(ResourceManager):
     """Limits only."""
 
 
-REGISTRY = Registry.for_tests(resources={"cluster": Cluster, "gate": Gate})
+REGISTRY = Registry.built_in().with_classes(resources={"cluster": Cluster, "gate": Gate})
 
 
 def test_settings_of_the_engine_and_of_the_plugin_share_a_section() -> None:
@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_told_by_its_key(body: dict[str, object], said: str
 
 
 def test_a_broken_plugin_is_no_mistake_of_the_configuration() -> None:
-    broken = Registry.for_tests(resources={"cluster": Cluster})
+    broken = Registry.built_in().with_classes(resources={"cluster": Cluster})
     disabled = type(broken)(broken._candidates, disabled=["cluster"])
 
     said = check_resource(ResourceSection(type="cluster"), "resources.c", disabled, {})

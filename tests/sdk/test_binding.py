@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from asyncflow.errors import InvalidInput
-from asyncflow.runtime.binding import bind_inputs, binding_of, normalise_result
+from asyncflow.runtime.binding import binding_of, normalise_result
 
 if TYPE_CHECKING:
     from somewhere import TaskContext, Unknown  # type: ignore[import-not-found]  # resolved by nobody
@@ -79,13 +79,13 @@ def opaque(a: Opaque) -> None: ...
 def test_bind_gives_each_parameter_its_input(
     function: Callable[..., object], data: dict[str, object], expected: dict[str, object]
 ) -> None:
-    assert bind_inputs(function, data) == expected
+    assert binding_of(function).bind(data) == expected
 
 
 def test_bind_converts_models_dataclasses_and_enums() -> None:
     data = {"order": {"number": 7, "when": "2030-01-02T03:04:05Z"}, "points": [{"x": 1}], "colour": "red"}
 
-    bound = bind_inputs(typed, data)
+    bound = binding_of(typed).bind(data)
 
     order = bound["order"]
     assert isinstance(order, Order)
@@ -102,20 +102,20 @@ def test_bind_resolves_types_local_to_a_function() -> None:
     def takes_local(a: Local) -> Local:
         return Local(a.x)
 
-    assert bind_inputs(takes_local, {"a": {"x": 3}}) == {"a": Local(3)}
+    assert binding_of(takes_local).bind({"a": {"x": 3}}) == {"a": Local(3)}
 
 
 def test_bind_injects_the_context_by_name_and_by_annotation() -> None:
     context = object()
 
-    assert bind_inputs(by_annotation, {"a": 1, "me": "mine"}, context=context) == {"a": 1, "me": context}
-    assert bind_inputs(whole_with_context, {"a": 1}, context=context) == {"input": {"a": 1}, "ctx": context}
+    assert binding_of(by_annotation).bind({"a": 1, "me": "mine"}, context) == {"a": 1, "me": context}
+    assert binding_of(whole_with_context).bind({"a": 1}, context) == {"input": {"a": 1}, "ctx": context}
 
 
 def test_bind_gives_the_whole_input_as_a_copy() -> None:
     data: dict[str, object] = {"a": 1}
 
-    bound = bind_inputs(whole, data)["input"]
+    bound = binding_of(whole).bind(data)["input"]
 
     assert bound == data
     assert bound is not data
@@ -140,7 +140,7 @@ def test_bind_names_function_and_parameter_of_a_misfit(
     function: Callable[..., object], data: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
-        bind_inputs(function, data)
+        binding_of(function).bind(data)
 
 
 def test_binding_is_made_once_for_a_function() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from asyncflow.model.definition import parse_workflow
 from asyncflow.model.validation import validate_workflow
-from asyncflow.runtime.binding import bind_inputs, normalise_result
+from asyncflow.runtime.binding import binding_of, normalise_result
 from asyncflow.sdk.tasks import TaskFunction
 from asyncflow.sdk.workflow import Workflow
 
@@ -34,7 +34,7 @@ async def test_example_task_runs_from_inputs_to_output(checkout: Path) -> None:
     fetch = _loaded(checkout, "builder_three_tasks.py")["fetch"]
     assert isinstance(fetch, TaskFunction)
 
-    result = await fetch(**bind_inputs(fetch.function, {"url": "here"}))
+    result = await fetch(**binding_of(fetch.function).bind({"url": "here"}))
 
     assert normalise_result(result) == {"text": "content of here", "size": 42}
 

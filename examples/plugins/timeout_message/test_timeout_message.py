@@ -44,7 +44,7 @@ async def test_a_message_goes_out_once_for_each_timeout_of_the_task(tmp_path: Pa
     clock = VirtualClock(1_900_000_000_000, auto=False)
     config = {"url": url, "allow": ["127.0.0.1"], "ref": "nightly_load"}
     settings = EngineSettings(
-        registry=Registry.for_tests(listeners={"timeout-message": plugin()}),
+        registry=Registry.built_in().with_classes(listeners={"timeout-message": plugin()}),
         listeners={"timeout-message": ListenerSettings(config=config)},
     )
     try:

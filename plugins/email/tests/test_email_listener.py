@@ -23,7 +23,8 @@ async def test_each_event_is_one_mail_that_names_it() -> None:
         }
         listener = ListenerSettings(config=config, patterns=("execution.completed",))
         settings = EngineSettings(
-            registry=Registry.for_tests(listeners={"mail": MailListener}), listeners={"mail": listener}
+            registry=Registry.built_in().with_classes(listeners={"mail": MailListener}),
+            listeners={"mail": listener},
         )
         async with open_services(settings=settings) as services:
             executions = [await ran(services) for _ in range(2)]
