@@ -66,7 +66,7 @@ async def test_c16_recovery_of_a_wide_fork_runs_exactly_what_was_not_done(tmp_pa
 
 @asynccontextmanager
 async def most_calls() -> AsyncIterator[list[int]]:
-    """The most functions of Python entered in one turn of the loop: the same on a busy machine as on a quiet one."""
+    """The most functions of Python entered in one turn of the loop: a busy machine adds none."""
     loop, most, calls = asyncio.get_running_loop(), [0], [0]
 
     def count(frame: FrameType, event: str, arg: object) -> None:
