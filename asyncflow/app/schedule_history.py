@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from asyncflow.app.logbook import Firing, Logbook
 from asyncflow.app.schedule_definitions import Schedule
 from asyncflow.app.schedule_starts import EXECUTED, FAILED, POLLED, SKIPPED
-from asyncflow.app.search import Field, conditions_of, page_of
+from asyncflow.app.search_fields import Field, conditions_of, page_of
 from asyncflow.model import free_text as words
 from asyncflow.model.search_query import Kind
 from asyncflow.model.values import JsonObject

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asyncflow.app.search import TaskFound
+from asyncflow.app.search_summaries import TaskFound
 from asyncflow.decide.render import render_task
 from asyncflow.errors import AsyncflowError, NotFound
 from asyncflow.ids import task_number

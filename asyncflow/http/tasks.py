@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from asyncflow.app.search import Search, TaskFound
+from asyncflow.app.search_summaries import TaskFound, summary
 from asyncflow.app.task_views import whole_tasks
 from asyncflow.errors import NotFound
 from asyncflow.http.parameters import Parameter
@@ -152,7 +152,7 @@ async def get_log(call: Call) -> Reply:
 async def search_summaries(call: Call) -> Reply:
     """Search tasks, in brief; scheduled last first unless sorted."""
     total, rows = await _found(call)
-    return reply_json({"totalHits": total, "results": [Search.summary(row) for row in rows]})
+    return reply_json({"totalHits": total, "results": [summary(row) for row in rows]})
 
 
 @routes.get("/api/tasks/search-v2", role=VIEWER, query=_SEARCH, answers=json_answer("TaskSearchResult"))

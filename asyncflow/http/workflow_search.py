@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from pydantic_core import to_json
 
+from asyncflow.app.search_summaries import summary
 from asyncflow.errors import InvalidInput
 from asyncflow.http.reply import JSON
 from asyncflow.http.routing import (
@@ -56,7 +57,7 @@ async def _searched(call: Call) -> tuple[int, list[str], list[object]]:
         sort=[call.word("sort")],
         top_level_only=call.flag("topLevelOnly"),
     )
-    return found.total, [row.execution_id for row in found.rows], [search.summary(row) for row in found.rows]
+    return found.total, [row.execution_id for row in found.rows], [summary(row) for row in found.rows]
 
 
 async def _searched_by_tasks(call: Call) -> tuple[int, list[str], list[object]]:
@@ -69,7 +70,7 @@ async def _searched_by_tasks(call: Call) -> tuple[int, list[str], list[object]]:
         size=call.integer("size"),
         sort=[call.word("sort")],
     )
-    return found.total, [row.execution_id for row in found.rows], [search.summary(row) for row in found.rows]
+    return found.total, [row.execution_id for row in found.rows], [summary(row) for row in found.rows]
 
 
 async def _whole(call: Call, total: int, ids: Sequence[str]) -> Reply:

@@ -16,7 +16,8 @@ from pydantic_core import from_json, to_json
 
 from asyncflow.errors import AsyncflowError
 from asyncflow.model.values import JsonObject, JsonValue
-from asyncflow.runtime.outbound import OutboundClient, OutboundRequest, OutboundResponse
+from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.outbound_exchange import OutboundRequest, OutboundResponse
 
 METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH")
 

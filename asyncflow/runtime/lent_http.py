@@ -11,7 +11,8 @@ from asyncflow.errors import LimitExceeded
 from asyncflow.plugins.errors import OutcomeOpen, Rejected, Throttled
 from asyncflow.plugins.surroundings import HttpAnswer
 from asyncflow.runtime.addresses import AddressRefused
-from asyncflow.runtime.outbound import OutboundClient, OutboundFailed, OutboundRequest
+from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.outbound_exchange import OutboundFailed, OutboundRequest
 
 
 class LentHttp:

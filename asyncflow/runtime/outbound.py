@@ -1,110 +1,35 @@
 """The one client for requests to the outside: bounded in time and size, to checked addresses only.
 
 HTTP tasks, callbacks and adapters share it. It must not retry, follow a redirect unchecked, keep
-cookies or read proxies from the environment. Read `addresses` for the rules and `http_task` for
-its first user.
+cookies or read proxies from the environment. Read `addresses` for the rules, `outbound_exchange` for what is
+sent and answered, and `http_task` for its first user.
 """
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
-from asyncflow.errors import LimitExceeded, TaskFailed
-from asyncflow.runtime.addresses import AddressPolicy, AddressRefused, IPAddress, parse_address
+from asyncflow.errors import LimitExceeded
+from asyncflow.runtime.addresses import AddressPolicy, AddressRefused
+from asyncflow.runtime.outbound_exchange import (
+    OutboundFailed,
+    OutboundRequest,
+    OutboundResponse,
+    OutboundSettings,
+    inflater,
+)
+from asyncflow.runtime.outbound_names import Lookup, checked_resolver, system_lookup
 
 if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
-Lookup = Callable[[str, int], Awaitable[list[str]]]
-"""Gives the addresses of a host name; raises OSError when there are none."""
-
 _RATIO_FROM_BYTES = 1024 * 1024  # below it, no expansion is worth refusing
-_CHUNK_BYTES = 64 * 1024
-_ENCODINGS = ("gzip", "x-gzip", "deflate")
 _CROSSING = frozenset(("accept", "content-type"))  # headers that follow a redirect to another origin
 _READS = frozenset(("GET", "HEAD", "OPTIONS"))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-
-
-class OutboundFailed(TaskFailed):
-    """The outside did not answer as asked; the message says what happened, retries may follow.
-
-    Attributes:
-        may_have_arrived: whether the request may have reached the other side.
-    """
-
-    code = "outbound_failed"
-
-    def __init__(self, message: str, *, may_have_arrived: bool) -> None:
-        """Say what happened, and whether the other side may have acted on the request."""
-        super().__init__(message)
-        self.may_have_arrived = may_have_arrived
-
-
-@dataclass(frozen=True, slots=True)
-class OutboundSettings:
-    """Bounds of every request.
-
-    Attributes:
-        connections_per_host: at once, so that one slow service cannot use up all.
-        total_seconds: from the call to the last byte; a request may ask for more by its read
-            timeout, but never for more than an hour.
-        response_bytes: of a body after decompression.
-        decompression_ratio: decompressed over received, once a mebibyte is exceeded.
-        redirects: followed at most; each target is checked like a first request, and
-            credentials do not cross origins.
-    """
-
-    connections_per_host: int = 20
-    total_seconds: float = 60.0
-    response_bytes: int = 10 * 1024 * 1024
-    decompression_ratio: int = 100
-    redirects: int = 0
-
-
-class OutboundRequest(NamedTuple):
-    """One request.
-
-    Attributes:
-        method: in upper case.
-        url: absolute.
-        headers: as they go out.
-        body: as it goes out.
-        connect_seconds: until the connection stands.
-        read_seconds: without a byte from the other side.
-    """
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes | None = None
-    connect_seconds: float = 3.0
-    read_seconds: float = 3.0
-
-
-class OutboundResponse(NamedTuple):
-    """One answer, its body decompressed.
-
-    Attributes:
-        status: the code.
-        reason: the phrase, perhaps empty.
-        headers: in the order they came, names as they were written.
-        body: bounded.
-        charset: of the body, as the other side says.
-    """
-
-    status: int
-    reason: str
-    headers: list[tuple[str, str]]
-    body: bytes
-    charset: str | None
 
 
 class OutboundClient:
@@ -138,7 +63,7 @@ class OutboundClient:
         connector = aiohttp.TCPConnector(
             limit=0,
             limit_per_host=self._settings.connections_per_host,
-            resolver=_resolver(self._policy, self._lookup),
+            resolver=checked_resolver(self._policy, self._lookup),
             ttl_dns_cache=10,
         )
         self._session = aiohttp.ClientSession(
@@ -262,7 +187,7 @@ class OutboundClient:
         """The body, decompressed and measured chunk by chunk."""
         most, ratio = self._settings.response_bytes, self._settings.decompression_ratio
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        inflate = _inflater(encoding)
+        inflate = inflater(encoding)
         body, received = bytearray(), 0
         async for chunk in response.content.iter_any():
             received += len(chunk)
@@ -277,82 +202,6 @@ class OutboundClient:
         if inflate is not None and received and not inflate.is_complete:
             raise OutboundFailed("the compressed answer is cut off", may_have_arrived=True)
         return bytes(body)
-
-
-async def system_lookup(host: str, port: int) -> list[str]:
-    """The addresses the system's resolver gives for a host name, in its order."""
-    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(info[4][0]) for info in infos]
-
-
-def _resolver(policy: AddressPolicy, lookup: Lookup) -> aiohttp.abc.AbstractResolver:
-    """A resolver whose answers have been checked: what it gives is what is connected to."""
-    import aiohttp  # noqa: PLC0415  # the class below needs its parent
-    import aiohttp.abc  # noqa: PLC0415
-
-    class CheckedResolver(aiohttp.abc.AbstractResolver):
-        async def resolve(
-            self,
-            host: str,
-            port: int = 0,
-            family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  # both are looked up
-        ) -> list[aiohttp.abc.ResolveResult]:
-            addresses = [_address(text) for text in await lookup(host, port)]
-            for address in addresses:
-                policy.check_address(address, host)
-            return [_resolved(host, port, address) for address in addresses]
-
-        async def close(self) -> None:
-            """Nothing is held."""
-
-    return CheckedResolver()
-
-
-def _resolved(host: str, port: int, address: IPAddress) -> aiohttp.abc.ResolveResult:
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-    return {
-        "hostname": host,
-        "host": str(address),
-        "port": port,
-        "family": family,
-        "proto": 0,
-        "flags": flags,
-    }
-
-
-def _address(text: str) -> IPAddress:
-    address = parse_address(text)
-    if address is None:
-        raise OSError(f"the resolver gave {text!r}, which is no address")
-    return address
-
-
-class _Inflater:
-    """Decompresses gzip and zlib streams, told apart by their headers, up to a size."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(wbits=47)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the end of the stream has been seen."""
-        return self._stream.eof
-
-    def feed(self, data: bytes, body: bytearray, most: int) -> None:
-        """Append what the data expands to, until the body holds `most` bytes."""
-        while data and len(body) < most:
-            body += self._stream.decompress(data, _CHUNK_BYTES)
-            data = self._stream.unconsumed_tail
-
-
-def _inflater(encoding: str) -> _Inflater | None:
-    """None where nothing is compressed."""
-    if encoding in ("", "identity"):
-        return None
-    if encoding not in _ENCODINGS:
-        raise OutboundFailed(f"the answer is encoded as {encoding!r}, not asked for", may_have_arrived=True)
-    return _Inflater()
 
 
 def _latin(raw: bytes) -> str:

@@ -17,7 +17,8 @@ from asyncflow.errors import TaskFailed
 from asyncflow.plugins.listeners import CommittedEvent, Listener
 from asyncflow.plugins.resources import PluginConfig
 from asyncflow.runtime.addresses import AddressPolicy
-from asyncflow.runtime.outbound import OutboundClient, OutboundRequest, OutboundSettings
+from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.outbound_exchange import OutboundRequest, OutboundSettings
 
 ID_HEADER = "Asyncflow-Event-Id"
 SIGNATURE_HEADER = "Asyncflow-Signature"

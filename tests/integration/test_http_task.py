@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestServer
 
 from asyncflow.runtime.addresses import AddressPolicy
 from asyncflow.runtime.http_task import HttpOutcome, run_http
-from asyncflow.runtime.outbound import OutboundClient, OutboundSettings
+from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.outbound_exchange import OutboundSettings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncflow.runtime.addresses import AddressPolicy, AddressRefused, refusal
-from asyncflow.runtime.outbound import OutboundClient, OutboundFailed, OutboundRequest
+from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.outbound_exchange import OutboundFailed, OutboundRequest
 
 REFUSED = [
     "http://127.0.0.1/", "http://127.9.9.9:80/", "http://0/", "http://0.0.0.0/", "http://[::]/", "http://[::1]/",

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from asyncflow.plugins.errors import OutcomeOpen
 from asyncflow.runtime.addresses import AddressPolicy
-from asyncflow.runtime.outbound import OutboundClient, OutboundFailed, OutboundRequest
+from asyncflow.runtime.outbound import OutboundClient
+from asyncflow.runtime.outbound_exchange import OutboundFailed, OutboundRequest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
 

@@ -10,9 +10,9 @@ import pytest
 
 import asyncflow as af
 from asyncflow.app.search import Search
+from asyncflow.app.search_summaries import summary
 from asyncflow.app.service import Service, StartRequest
 from asyncflow.errors import InvalidInput
-from asyncflow.model.values import JsonObject
 from tests.integration.engine_support import noop, simple, waiting, workflow
 
 ECHO = workflow("echo", [simple("noop")]) | {"outputParameters": {"said": "${workflow.input.say}"}}
@@ -83,9 +83,9 @@ async def test_tasks_are_found_with_their_payloads(tmp_path: Path) -> None:
         owners = await search.by_tasks("taskType = WAIT", sort=["startTime:DESC"])
 
         assert (total, [hit.task.reference for hit in found]) == (1, ["w"])
-        summary = search.summary(found[0])
-        assert summary["workflowId"] == execution
-        assert (summary["taskType"], summary["input"], summary["workflowType"]) == ("WAIT", "{}", "open")
+        shown = summary(found[0])
+        assert shown["workflowId"] == execution
+        assert (shown["taskType"], shown["input"], shown["workflowType"]) == ("WAIT", "{}", "open")
         assert [row.execution_id for row in owners.rows] == [execution]
         assert (await search.tasks(free_text="NOOP")).total == 1
         assert (await search.tasks(free_text="100%")).total == 0
@@ -109,13 +109,13 @@ async def test_summary_has_the_words_of_conductor(tmp_path: Path) -> None:
         execution = await start(service, "echo", say="x", correlation="c")
         await service.ended(execution)
         (row,) = (await search.executions(f"workflowId='{execution}'")).rows
-        summary: JsonObject = search.summary(row)
+        shown = summary(row)
 
-    assert summary["workflowType"] == "echo"
-    assert (summary["input"], summary["output"]) == ('{"say":"x"}', '{"said":"x"}')
-    assert (summary["inputSize"], summary["failedTaskNames"], summary["priority"]) == (11, [], 0)
-    assert str(summary["startTime"]).endswith("Z")
-    assert "reasonForIncompletion" not in summary
+    assert shown["workflowType"] == "echo"
+    assert (shown["input"], shown["output"]) == ('{"say":"x"}', '{"said":"x"}')
+    assert (shown["inputSize"], shown["failedTaskNames"], shown["priority"]) == (11, [], 0)
+    assert str(shown["startTime"]).endswith("Z")
+    assert "reasonForIncompletion" not in shown
 
 
 @pytest.mark.parametrize(
