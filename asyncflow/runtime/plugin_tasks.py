@@ -6,18 +6,14 @@ function's result becomes an output is in `performing`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from pydantic import BaseModel, ValidationError
-
-from asyncflow.errors import TerminalTaskFailed
 from asyncflow.model.values import JsonObject
+from asyncflow.plugins.inputs import read_input
 from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.tasks import Context, TaskType
 from asyncflow.runtime.attempts import LocalFunction
 from asyncflow.runtime.binding import Binding
-
-_MOST_FAULTS = 20
 
 
 class PluginTask:
@@ -47,26 +43,6 @@ class PluginTask:
             self._made = self._kind()
         model = self._kind.Input
         return await self._made.run(ctx, given if model is None else read_input(model, given, self.name))
-
-
-def read_input(model: type[BaseModel], given: JsonObject, kind: str) -> BaseModel:
-    """The input of a task of this type as its model has it.
-
-    Raises:
-        TerminalTaskFailed: it does not fit; every field is named, and no value shown, as secrets are in it.
-    """
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise TerminalTaskFailed(f"input of {kind}: {'; '.join(_faults(error))}") from None
-
-
-def _faults(error: ValidationError) -> Iterator[str]:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    for fault in found[:_MOST_FAULTS]:
-        place = ".".join(str(part) for part in fault["loc"]) or "inputParameters"
-        told = fault["type"] not in {"value_error", "assertion_error"}
-        yield f"{place}: {fault['msg'] if told else 'the plugin does not take this value'}"
 
 
 def plugin_functions(registry: Registry) -> dict[str, LocalFunction]:

@@ -11,8 +11,10 @@ from asyncflow.app.service import Service
 from asyncflow.model.inputs import DecideJob
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.plugins.jobs import Tier
+from asyncflow.plugins.resources import JobInput
 from asyncflow.runtime import points
 from asyncflow.testing.faults import Fault
+from asyncflow.testing.services import TASK_TYPE
 from tests.integration.engine_support import workflow
 from tests.integration.job_support import Bench, job, notes
 
@@ -236,3 +238,26 @@ async def test_an_intent_of_an_earlier_process_that_nobody_can_find_needs_a_pers
         await bench.clock.advance(60)
         assert service.engine.turns.states[execution].jobs[1].phase == "undecided"
     assert bench.service.faults.calls["submit"] == 1
+
+
+class Strict(JobInput):
+    """An input with one key."""
+
+    name: str
+
+
+@pytest.mark.parametrize("tier", ["token", "tag", "none"])
+async def test_an_input_that_does_not_fit_is_refused_before_anything_is_sent(
+    tmp_path: Path, tier: Tier
+) -> None:
+    bench = Bench(tmp_path / "f.db", tier, tasks={TASK_TYPE: Strict})
+    body = job(inputParameters={"nmae": "hush"}, taskDefinition={"name": "job", "retryCount": 3})
+    async with bench.engine() as service:
+        execution = await bench.start(service, workflow("w", [body]))
+        state = await bench.end(service, execution)
+    (task,) = state.tasks.values()
+
+    assert (state.status, task.status) == ("FAILED", "FAILED_WITH_TERMINAL_ERROR")
+    assert "input of FAKE_JOB: name: Field required; nmae: Extra inputs" in str(task.reason)
+    assert "hush" not in str(task.reason)
+    assert not bench.service.made

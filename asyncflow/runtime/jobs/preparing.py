@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import cast
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from asyncflow.errors import AsyncflowError
@@ -20,6 +21,7 @@ from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.payload_reference import STORED_MARK
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
+from asyncflow.plugins.inputs import read_input
 from asyncflow.plugins.jobs import Job
 from asyncflow.runtime.attempt_results import check_large_output, freeze_output
 from asyncflow.runtime.jobs.callbacks import Callbacks
@@ -70,11 +72,21 @@ class Preparing:
         """The job without its input: enough to look for it. `instance` is the service's own handle."""
         return self._job(state, job, to_json(job.input), {}, instance)
 
-    async def whole(self, state: ExecutionState, job: JobState, *, instance: str) -> Job:
+    async def whole(
+        self,
+        state: ExecutionState,
+        job: JobState,
+        *,
+        instance: str,
+        models: Mapping[str, type[BaseModel]] | None = None,
+    ) -> Job:
         """The job with all that its service needs.
 
+        Args:
+            models: by type of task what its input has to fit; None where it may be there already.
+
         Raises:
-            NotSent: a stored value cannot be had, or the input is too deep for secrets.
+            NotSent: a stored value cannot be had, or the input is too deep for secrets or does not fit.
         """
         payload = to_json(job.input)
         given = job.input
@@ -83,6 +95,8 @@ class Preparing:
                 given = SecretsInUse(self._secrets).fill(given)
             if STORED_MARK in payload:
                 given = cast("JsonObject", await self._payloads.hydrate(given))
+            if models is not None and job.task_type in models:
+                read_input(models[job.task_type], given, job.task_type)
         except AsyncflowError as error:
             raise NotSent(error) from error
         return self._job(state, job, payload, given, instance)

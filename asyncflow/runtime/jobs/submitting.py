@@ -110,14 +110,16 @@ class Submitting:
         desk.resolving.sends(row, now_ms)
         return Work(
             "submit",
-            self._submit(subject, manager, instance),
+            self._submit(row, subject, manager, instance),
             manager.submit_timeout,
             lambda answer, error: self._settle(row, answer, error),
             self._more,
         )
 
-    async def _submit(self, subject: Subject, manager: ResourceManager, instance: str) -> object:
-        job = await self._desk.around.preparing.whole(subject.state, subject.job, instance=instance)
+    async def _submit(self, row: Row, subject: Subject, manager: ResourceManager, instance: str) -> object:
+        desk = self._desk
+        models = None if desk.resolving.is_unsure(row) else manager.tasks
+        job = await desk.around.preparing.whole(subject.state, subject.job, instance=instance, models=models)
         points.reach(points.BEFORE_SEND)
         answer: object = await manager.submit(job)
         points.reach(points.AFTER_SEND)
