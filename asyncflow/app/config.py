@@ -87,6 +87,10 @@ class StoreSection(Section):
     """The folder of journal files, one per execution; without it there are none."""
     idempotency_life_s: float = Field(default=7 * 86_400, gt=0, le=3_660 * 86_400)
     """How long the idempotency key of a start counts."""
+    query_timeout_s: float = Field(default=10.0, ge=0, le=3_600)
+    """How long a list or a search may take, the wait for others included; 0 means any time."""
+    query_connections: int = Field(default=2, ge=1, le=16)
+    """Lists and searches that are answered at once."""
 
 
 class HttpSection(Section):
@@ -264,6 +268,8 @@ class Config(Section):
             takeover_wait_s=store.takeover_wait_s,
             size_limit=store.size_limit,
             journal=store.journal,
+            query_timeout_s=store.query_timeout_s,
+            query_connections=store.query_connections,
         )
 
 

@@ -258,10 +258,9 @@ class Workers(WorkerQueues):
     async def _find(self, task_id: str) -> tuple[ExecutionState, TaskState]:
         check_texts(taskId=task_id)
         await self.engine.views_caught_up()
-        _, hits = await self._views.find_tasks([Condition("task_id", "=", (task_id,))], Page(1))
-        for hit in hits:
-            state = await self.engine.state(hit.task.execution_id)
-            task = state.tasks.get(hit.task.number)
+        for row in await self._views.list_tasks([Condition("task_id", "=", (task_id,))], Page(1)):
+            state = await self.engine.state(row.execution_id)
+            task = state.tasks.get(row.number)
             if task is not None:
                 return state, task
         raise NotFound("task", task_id)

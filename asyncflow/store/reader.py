@@ -20,7 +20,9 @@ from asyncflow.store import audit, checks, logbook, reading, schema, texts, view
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target
 from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, TaskIo, TaskLine
+from asyncflow.store.queries import Queries
 from asyncflow.store.records import (
+    DEFAULT_SETTINGS,
     FIRST_PAGE,
     Condition,
     ExecutionRow,
@@ -28,6 +30,7 @@ from asyncflow.store.records import (
     Page,
     Recovery,
     StoreFacts,
+    StoreSettings,
     TaskHit,
     TaskRow,
     Where,
@@ -48,13 +51,16 @@ class SqliteReader:
     An async context manager. Needs no lock, writes nothing, holds no transaction between calls.
     """
 
-    def __init__(self, path: str | Path, *, codec: Codec | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, codec: Codec | None = None, settings: StoreSettings = DEFAULT_SETTINGS
+    ) -> None:
         # Absolute, as the working directory may change; links are kept, the lock lies beside the name.
         self.path = MEMORY if str(path) == MEMORY else str(Path(path).absolute())
+        self._settings = settings
         self._codec = codec or Codec()
         self._stack = AsyncExitStack()
         self._reader: SqlThread
-        self._queries: SqlThread
+        self._queries: Queries
 
     @classmethod
     def open(cls, path: str | Path, *, codec: Codec | None = None) -> Self:
@@ -72,10 +78,15 @@ class SqliteReader:
         return self
 
     async def _enter(self, stack: AsyncExitStack) -> None:
-        # Two connections: a search over all executions must not hold up the loading of one.
+        # Connections apart: a search over all executions must hold up neither the loading of one nor, where
+        # there are several, another search.
         uri = target(self.path, read_only=True)
         self._reader = await stack.enter_async_context(SqlThread(uri, _prepare_reader))
-        self._queries = await stack.enter_async_context(SqlThread(uri, _prepare_reader))
+        asked = [
+            await stack.enter_async_context(SqlThread(uri, _prepare_reader))
+            for _ in range(self._settings.query_connections)
+        ]
+        self._queries = Queries(asked, limit_s=self._settings.query_timeout_s)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -86,6 +97,7 @@ class SqliteReader:
         return await self._reader.run(function)
 
     async def _query(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """What may take long and may be refused for that; everything else is read by `_read`."""
         return await self._queries.run(function)
 
     # --- journal --------------------------------------------------------------------------
@@ -143,7 +155,7 @@ class SqliteReader:
         page: Page = FIRST_PAGE,
     ) -> list[ExecutionRow]:
         """Executions that meet the conditions; see `Views.list_executions`."""
-        return await self._query(partial(views.EXECUTIONS.select, conditions=conditions, page=page))
+        return await self._read(partial(views.EXECUTIONS.select, conditions=conditions, page=page))
 
     async def count_executions(self, conditions: Sequence[Condition] = ()) -> int:
         """How many there are; see `Views.count_executions`."""
@@ -160,7 +172,7 @@ class SqliteReader:
         page: Page = FIRST_PAGE,
     ) -> list[TaskRow]:
         """Tasks that meet the conditions; see `Views.list_tasks`."""
-        return await self._query(partial(views.TASKS.select, conditions=conditions, page=page))
+        return await self._read(partial(views.TASKS.select, conditions=conditions, page=page))
 
     async def task_rows(self, execution_id: str, page: Page | None = None) -> list[TaskRow]:
         """The tasks of one execution in the order of their numbers; all of them unless a page is given."""
@@ -201,7 +213,7 @@ class SqliteReader:
 
     async def newest_pending_text(self) -> int:
         """The last change of a text that is not indexed; see `Views.newest_pending_text`."""
-        return await self._query(texts.newest_pending)
+        return await self._read(texts.newest_pending)
 
     async def projected_turn(self) -> int:
         """How far the views are; see `Views.projected_turn`."""
@@ -209,7 +221,7 @@ class SqliteReader:
 
     async def cursor(self, name: str) -> int:
         """The last turn a reader of this name has dealt with; 0 for an unknown one."""
-        return await self._query(partial(reading.read_cursor, name=name))
+        return await self._read(partial(reading.read_cursor, name=name))
 
     # --- the file -------------------------------------------------------------------------
 
@@ -218,11 +230,11 @@ class SqliteReader:
 
         `durability` is empty where nobody here writes.
         """
-        return await self._query(partial(_facts, path=self.path))
+        return await self._read(partial(_facts, path=self.path))
 
     async def find_faults(self) -> list[str]:
         """All that is wrong with the file, worst first; empty if it is sound. Reads everything."""
-        return await self._query(partial(audit.find_faults, codec=self._codec))
+        return await self._read(partial(audit.find_faults, codec=self._codec))
 
 
 def _prepare_reader(db: sqlite3.Connection) -> None:

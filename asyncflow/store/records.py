@@ -183,7 +183,8 @@ class StoreSettings:
     in bytes; `size_limit` 0 means no limit. `installation_id` is that of a new file; one is drawn where it
     is empty. `journal` is the folder of journal files, None for none; with `journal_must` an engine stops
     that cannot write them, and `journal_names` are the names of those that are not named by the rule, by
-    execution.
+    execution. `query_timeout_s` is how long a list or a search may take, 0 for any time; so many of them are
+    answered at once as there are `query_connections`.
     """
 
     durability: Durability = "full"
@@ -194,6 +195,8 @@ class StoreSettings:
     journal: Path | None = None
     journal_must: bool = False
     journal_names: Mapping[str, str] = field(default_factory=dict)
+    query_timeout_s: float = 0.0
+    query_connections: int = 2
 
 
 DEFAULT_SETTINGS = StoreSettings()
