@@ -198,8 +198,10 @@ class Emr:
         if ids:
             if len(ids) > 10:
                 raise AwsRefusal("InvalidRequestException", "at most 10 StepIds")
-            known = [self.steps[one] for one in ids if one in self.steps]
-            return {"Steps": [_step_shown(step) for step in known]}
+            here = {step.id for step in cluster.steps}
+            if unknown := next((one for one in ids if one not in here), ""):
+                raise AwsRefusal("InvalidRequestException", f"Step id '{unknown}' is not valid.")
+            return {"Steps": [_step_shown(self.steps[one]) for one in ids]}
         states = cast("list[str]", given.get("StepStates") or [])
         listed = (
             step

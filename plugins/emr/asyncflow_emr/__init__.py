@@ -1,6 +1,6 @@
 """Amazon EMR as a resource of asyncflow: clusters are its instances, steps its jobs.
 
-`manager` is the plugin, `names` how tokens are put into names, `answers` what EMR's answers mean.
+`manager` is the plugin, `answers` what EMR's states mean.
 """
 
 from asyncflow_emr.manager import EmrConfig, EmrManager, EmrStep

@@ -1,37 +1,25 @@
 """The resource manager for EMR: clusters made once and shared, steps submitted with a mark.
 
 It decides nothing about who may submit or when a cluster is idle; the engine does. Read `answers` for
-what EMR's errors mean, and the README for settings.
+what EMR's states mean, `asyncflow.plugins.aws` for its errors, and the README for settings.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from asyncflow.model.values import JsonObject
-from asyncflow.plugins.errors import InstanceGone, OutcomeOpen
-from asyncflow.plugins.jobs import (
-    MOST_HANDLE_CHARACTERS,
-    Found,
-    InstanceOrder,
-    InstanceStatus,
-    Job,
-    JobStatus,
-    Tier,
-)
-from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceContext, ResourceManager
-from asyncflow_emr import answers, names
-
-if TYPE_CHECKING:
-    from aiobotocore.session import AioSession
-
-_Entries = AsyncGenerator[Mapping[str, object], None]
+from asyncflow.plugins import marks
+from asyncflow.plugins.aws import AwsConfig, AwsManager, Entry, handle_in, part
+from asyncflow.plugins.errors import InstanceGone, OutcomeOpen, Rejected, ServiceError, Throttled
+from asyncflow.plugins.jobs import Found, InstanceOrder, InstanceStatus, Job, JobStatus, Tier
+from asyncflow.plugins.resources import JobInput, PluginConfig
+from asyncflow_emr import answers
 
 _ACTIVE = ["PENDING", "RUNNING", "CANCEL_PENDING"]
 _STOPPED = ("CANCELLED", "INTERRUPTED")
@@ -40,21 +28,22 @@ _EARLIER_MS = 10 * 60_000  # EMR's clock may be behind ours
 _IDS_AT_ONCE = 10
 
 
-class EmrConfig(PluginConfig):
+class ClusterUnknown(InstanceGone):
+    """EMR does not know a cluster of this id."""
+
+
+class StepUnknown(Rejected):
+    """EMR does not know a step of one of these ids."""
+
+
+class EmrConfig(AwsConfig):
     """Settings of a resource of type `emr`; `cluster` is passed to RunJobFlow as it is."""
 
-    region: str
     release: str = "emr-7.9.0"
     name: str = "asyncflow"
     log_uri: str = ""
     step_concurrency: int = Field(default=1, ge=1, le=256)
     cluster: JsonObject = Field(default_factory=dict)
-    endpoint_url: str = ""
-    access_key: str = ""
-    secret_key: SecretStr = SecretStr("")
-    session_token: SecretStr = SecretStr("")
-    connections: int = Field(default=20, ge=1)
-    read_timeout_s: float = Field(default=20.0, gt=0)
 
 
 class EmrStep(JobInput):
@@ -67,10 +56,11 @@ class EmrStep(JobInput):
     on_failure: Literal["CONTINUE", "CANCEL_AND_WAIT"] = "CONTINUE"
 
 
-class EmrManager(ResourceManager):
+class EmrManager(AwsManager):
     """Clusters and steps of one region, over one client."""
 
     Config: ClassVar[type[PluginConfig]] = EmrConfig
+    service: ClassVar[str] = "emr"
     tasks: ClassVar[Mapping[str, type[JobInput]]] = {"EMR_STEP": EmrStep}
     tier: ClassVar[Tier] = "tag"
     listing_lag: ClassVar[float] = 10.0
@@ -78,25 +68,22 @@ class EmrManager(ResourceManager):
 
     config: EmrConfig
 
-    def __init__(self, config: PluginConfig, context: ResourceContext) -> None:
-        """Keep the settings."""
-        super().__init__(config, context)
-        self._stack = AsyncExitStack()
-
-    async def open(self) -> None:
-        """Make the client: a thread reads botocore's models, which takes a fifth of a second."""
-        session = await asyncio.to_thread(self._session)
-        self._client = await self._stack.enter_async_context(session.create_client(**self._arguments()))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._stack.aclose()
+    def meaning(self, code: str, message: str) -> ServiceError | None:
+        """See `AwsManager.meaning`: EMR has one code for nearly everything, and its messages tell more."""
+        if "active steps" in message:
+            return Throttled(message)
+        if "shutting down, terminated, or finished" in message:
+            return InstanceGone(message)
+        if "not valid" in message:
+            kinds = {"cluster id": ClusterUnknown, "step id": StepUnknown}
+            return next((kind(message) for word, kind in kinds.items() if word in message), None)
+        return super().meaning(code, message)
 
     # --- clusters -----------------------------------------------------------------------------------
 
     async def create(self, order: InstanceOrder) -> str:
         """See `ResourceManager.create`."""
-        name = names.cluster_name(f"{self.config.name}-{order.number}", order.token, self._installation)
+        name = marks.marked(f"{self.config.name}-{order.number}", order.token, self.context.installation)
         asked: JsonObject = {"ReleaseLabel": self.config.release, **self.config.cluster, "Name": name}
         instances = asked.get("Instances")
         asked["Instances"] = {
@@ -110,17 +97,15 @@ class EmrManager(ResourceManager):
         asked.setdefault("StepConcurrencyLevel", self.config.step_concurrency)
         if self.config.log_uri:
             asked.setdefault("LogUri", self.config.log_uri)
-        async with answers.answered():
-            answer = await self._client.run_job_flow(**asked)
-        return _handle(answer.get("JobFlowId"))
+        return handle_in(await self.call("run_job_flow", **asked), "JobFlowId")
 
     async def find_instance(self, order: InstanceOrder, since_ms: int) -> Sequence[Found]:
         """See `ResourceManager.find_instance`."""
         after = datetime.fromtimestamp(max(0, since_ms - _EARLIER_MS) / 1000, UTC)
         found: list[Found] = []
-        async with aclosing(self._pages("list_clusters", "Clusters", CreatedAfter=after)) as entries:
+        async with aclosing(self.pages("list_clusters", "Clusters", CreatedAfter=after)) as entries:
             async for entry in entries:
-                if names.mark_in(str(entry.get("Name", ""))) == order.token:
+                if marks.mark_in(str(entry.get("Name", ""))) == order.token:
                     is_open = answers.state_of(entry) not in _GOING
                     at_ms = answers.created_ms(entry)
                     found.append(Found(str(entry["Id"]), order.token, at_ms, is_open=is_open))
@@ -130,24 +115,24 @@ class EmrManager(ResourceManager):
         """See `ResourceManager.check`; steps of others that wait or run make it busy."""
         try:
             cluster = await self._described(handle)
-        except answers.ClusterUnknown as gone:
+            raw = answers.state_of(cluster)
+            word = answers.CLUSTER_WORDS.get(raw, "creating")
+            foreign = await self._foreign(handle) if word == "ready" else []
+        except InstanceGone as gone:
             return InstanceStatus("gone", gone.reason)
-        raw = answers.state_of(cluster)
-        why = cluster["Status"].get("StateChangeReason", {}).get("Message", "")
-        word = answers.CLUSTER_WORDS.get(raw, "creating")
-        if raw == "TERMINATED_WITH_ERRORS" and "ReadyDateTime" not in cluster["Status"].get("Timeline", {}):
-            word = "failed"
         facts: JsonObject = {"name": cluster.get("Name"), "id": handle}
-        if word == "ready" and (foreign := await self._foreign(handle)):
+        if foreign:
             return InstanceStatus("busy", "steps of others", raw, {**facts, "foreign": foreign[:5]})
-        return InstanceStatus(word, why, raw, facts)
+        if raw == "TERMINATED_WITH_ERRORS" and "ReadyDateTime" not in part(cluster, "Status", "Timeline"):
+            word = "failed"
+        why = part(cluster, "Status", "StateChangeReason").get("Message", "")
+        return InstanceStatus(word, str(why), raw, facts)
 
     async def destroy(self, handle: str) -> None:
         """See `ResourceManager.destroy`; only here termination protection is lifted."""
         try:
-            async with answers.answered():
-                await self._client.set_termination_protection(JobFlowIds=[handle], TerminationProtected=False)
-                await self._client.terminate_job_flows(JobFlowIds=[handle])
+            await self.call("set_termination_protection", JobFlowIds=[handle], TerminationProtected=False)
+            await self.call("terminate_job_flows", JobFlowIds=[handle])
         except InstanceGone:
             return
 
@@ -162,13 +147,13 @@ class EmrManager(ResourceManager):
         if given.properties:
             jar["Properties"] = [{"Key": key, "Value": value} for key, value in given.properties.items()]
         step = {
-            "Name": names.step_name(job, self._installation),
+            "Name": marks.marked(f"{job.workflow_name}/{job.ref}", job.mark, self.context.installation),
             "ActionOnFailure": given.on_failure,
             "HadoopJarStep": jar,
         }
-        async with answers.answered():
-            answer = await self._client.add_job_flow_steps(JobFlowId=job.instance, Steps=[step])
-        return _handle(next(iter(answer.get("StepIds") or ()), None))
+        answer = await self.call("add_job_flow_steps", JobFlowId=job.instance, Steps=[step])
+        made = answer.get("StepIds")
+        return handle_in({"id": made[0]} if isinstance(made, list) and made else {}, "id")
 
     async def find(self, job: Job, since_ms: int) -> Sequence[Found]:
         """See `ResourceManager.find`."""
@@ -178,7 +163,7 @@ class EmrManager(ResourceManager):
                 at_ms = answers.created_ms(entry)
                 if at_ms and at_ms < since_ms - _EARLIER_MS:
                     break  # newest first: what follows is older still
-                mark = names.mark_in(str(entry.get("Name", "")))
+                mark = marks.mark_in(str(entry.get("Name", "")))
                 if mark.startswith(job.token):
                     is_open = answers.state_of(entry) in _ACTIVE
                     found.append(Found(str(entry["Id"]), mark, at_ms, is_open=is_open))
@@ -186,24 +171,32 @@ class EmrManager(ResourceManager):
 
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
         """See `ResourceManager.poll`: few are asked for by name, many are read from the listing."""
-        wanted, told = set(handles), dict[str, JobStatus]()
-        few = {"StepIds": list(handles)} if len(handles) <= _IDS_AT_ONCE else {}
-        async with aclosing(self._steps(instance, **few)) as entries:
+        if len(handles) > _IDS_AT_ONCE:
+            return await self._without_stopped(instance, await self._listed(instance, set(handles)))
+        try:
+            told = await self._listed(instance, set(handles), StepIds=list(handles))
+        except StepUnknown:  # one of them has it refuse all
+            told = await self._listed(instance, set(handles))
+        return await self._without_stopped(instance, told)
+
+    async def cancel(self, instance: str, handle: str) -> None:
+        """See `ResourceManager.cancel`; what EMR makes of it is seen at the next poll."""
+        await self.call(
+            "cancel_steps", ClusterId=instance, StepIds=[handle], StepCancellationOption="TERMINATE_PROCESS"
+        )
+
+    # --- within -------------------------------------------------------------------------------------
+
+    async def _listed(self, instance: str, wanted: set[str], **which: object) -> dict[str, JobStatus]:
+        """How these steps stand, from a listing that is read until all of them were seen."""
+        told: dict[str, JobStatus] = {}
+        async with aclosing(self._steps(instance, **which)) as entries:
             async for entry in entries:
                 if entry.get("Id") in wanted:
                     told[str(entry["Id"])] = answers.step_status(entry, instance)
                     if len(told) == len(wanted):
                         break
-        return await self._without_stopped(instance, told)
-
-    async def cancel(self, instance: str, handle: str) -> None:
-        """See `ResourceManager.cancel`; what EMR makes of it is seen at the next poll."""
-        async with answers.answered():
-            await self._client.cancel_steps(
-                ClusterId=instance, StepIds=[handle], StepCancellationOption="TERMINATE_PROCESS"
-            )
-
-    # --- within -------------------------------------------------------------------------------------
+        return told
 
     async def _without_stopped(self, instance: str, told: dict[str, JobStatus]) -> dict[str, JobStatus]:
         """A step that its cluster took along did not fail: it is to run elsewhere.
@@ -218,79 +211,16 @@ class EmrManager(ResourceManager):
         return {handle: status for handle, status in told.items() if handle not in stopped}
 
     async def _foreign(self, handle: str) -> list[str]:
-        mine = names.owner(self._installation)
+        mine = marks.owner(self.context.installation)
         entries = self._steps(handle, StepStates=_ACTIVE)
         listed = [str(entry.get("Name", "")) async for entry in entries]
-        return [name for name in listed if names.owner_in(name) != mine]
+        return [name for name in listed if marks.owner_in(name) != mine]
 
-    async def _described(self, handle: str) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
-        async with answers.answered():
-            answer = await self._client.describe_cluster(ClusterId=handle)
-        cluster = answer.get("Cluster")
-        if not isinstance(cluster, dict) or not isinstance(cluster.get("Status"), dict):
+    async def _described(self, handle: str) -> Entry:
+        cluster = part(await self.call("describe_cluster", ClusterId=handle), "Cluster")
+        if not part(cluster, "Status"):
             raise OutcomeOpen("DescribeCluster answered without a cluster")
         return cluster
 
-    def _steps(self, cluster: str, **which: object) -> _Entries:
-        return self._pages("list_steps", "Steps", ClusterId=cluster, **which)
-
-    async def _pages(self, call: str, key: str, **given: object) -> _Entries:
-        """Every entry of a listing; it ends early only by an exception."""
-        marker: dict[str, object] = {}
-        while True:
-            async with answers.answered():
-                answer = await getattr(self._client, call)(**given, **marker)
-            if not isinstance(answer.get(key), list):
-                raise OutcomeOpen(f"{call} answered without {key}")
-            for entry in answer[key]:
-                yield entry
-            if not answer.get("Marker"):
-                return
-            marker = {"Marker": answer["Marker"]}
-
-    @property
-    def _installation(self) -> str:
-        return self.context.installation
-
-    def _session(self) -> AioSession:
-        """A session whose models are read; runs in a thread, with a loop of its own for a first client."""
-        from aiobotocore.session import get_session  # noqa: PLC0415  # half a second, and not on the loop
-
-        session = get_session()
-
-        async def warm() -> None:
-            async with session.create_client(**self._arguments()):
-                pass
-
-        asyncio.run(warm())
-        return session
-
-    def _arguments(self) -> dict[str, object]:
-        from aiobotocore.config import AioConfig  # noqa: PLC0415  # see `_session`
-
-        config = self.config
-        given: dict[str, object] = {
-            "service_name": "emr",
-            "region_name": config.region,
-            "config": AioConfig(
-                retries={"total_max_attempts": 1},  # a repeated AddJobFlowSteps is a second step
-                connect_timeout=10,
-                read_timeout=config.read_timeout_s,
-                max_pool_connections=config.connections,
-                parameter_validation=True,
-            ),
-        }
-        if config.endpoint_url:
-            given["endpoint_url"] = config.endpoint_url
-        if config.access_key:
-            given["aws_access_key_id"] = config.access_key
-            given["aws_secret_access_key"] = config.secret_key.get_secret_value()
-        if config.session_token.get_secret_value():
-            given["aws_session_token"] = config.session_token.get_secret_value()
-        return given
-
-
-def _handle(value: object) -> str:
-    if not isinstance(value, str) or not value or len(value) > MOST_HANDLE_CHARACTERS:
-        raise OutcomeOpen("the answer has no usable id")
-    return value
+    def _steps(self, cluster: str, **which: object) -> AsyncGenerator[Entry, None]:
+        return self.pages("list_steps", "Steps", ClusterId=cluster, **which)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from asyncflow_emr import EmrManager, answers, names
-from asyncflow_emr.testing import local_manager
+from asyncflow_emr import EmrConfig, EmrManager
+from asyncflow_emr.testing import SECRET, local_manager
 from botocore.exceptions import ClientError
 
 from asyncflow.ids import attempt_token
+from asyncflow.model.values import JsonObject
+from asyncflow.plugins import marks
 from asyncflow.plugins.errors import (
     CredentialsRefused,
     InstanceGone,
@@ -19,6 +21,7 @@ from asyncflow.plugins.errors import (
     Throttled,
 )
 from asyncflow.plugins.jobs import InstanceOrder, Job
+from asyncflow.plugins.resources import ResourceContext
 from asyncflow.testing.aws import AwsEndpoint
 from asyncflow.testing.emr_service import Emr
 
@@ -60,12 +63,12 @@ def job(number: int, instance: str) -> Job:
 
 
 def test_names_keep_the_mark_whatever_stands_before_it() -> None:
-    long = Job("a" * 32, "01234567", {}, "EMR_STEP", workflow_name="ü\n" * 300, ref="r")
-    name = names.step_name(long, "installation")
+    long = Job("a" * 32, "01234567", {}, "EMR_STEP")
+    name = marks.marked("ü\n" * 300, long.mark, "installation")
 
     assert len(name) <= 256
-    assert names.mark_in(name) == long.mark
-    assert names.owner_in(name) == names.owner("installation") != names.owner("other")
+    assert marks.mark_in(name) == long.mark
+    assert marks.owner_in(name) == marks.owner("installation") != marks.owner("other")
 
 
 async def test_cluster_with_steps_of_others_is_busy(manager: EmrManager, aws: AwsEndpoint) -> None:
@@ -169,10 +172,41 @@ async def test_step_is_found_once_the_listing_shows_it(aws: AwsEndpoint, clock: 
 )  # fmt: skip
 def test_errors_mean_what_was_done(code: str, message: str, status: int, kind: type[ServiceError]) -> None:
     told = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    error = answers.refusal(ClientError(told, "AddJobFlowSteps"))
+    error = local_manager("http://127.0.0.1:1")._refusal(ClientError(told, "AddJobFlowSteps"))
 
     assert isinstance(error, kind)
     assert "secret" not in str(error)
+
+
+async def test_a_request_that_is_not_valid_tells_the_field_and_no_value(aws: AwsEndpoint) -> None:
+    settings = {"region": "eu-central-1", "endpoint_url": aws.url, "access_key": "x", "secret_key": SECRET}
+    cluster = {"Instances": {"InstanceCount": "hush, type: hush"}, "Fleet": 1}
+    config = EmrConfig.model_validate({**settings, "cluster": cluster})
+    manager = EmrManager(config, ResourceContext("emr", installation="contract"))
+    await manager.open()
+    with pytest.raises(Rejected) as told:
+        await manager.create(ORDER)
+    await manager.close()
+
+    assert told.value.is_final
+    assert "Instances.InstanceCount" in told.value.reason
+    assert "hush" not in told.value.reason
+
+
+async def test_a_cluster_that_goes_while_it_is_looked_at_is_gone(
+    manager: EmrManager, aws: AwsEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = await manager.create(ORDER)
+    perform = aws.emr.perform
+
+    def goes(operation: str, given: JsonObject) -> JsonObject:
+        if operation == "ListSteps":
+            del aws.emr.clusters[handle]
+        return perform(operation, given)
+
+    monkeypatch.setattr(aws.emr, "perform", goes)
+
+    assert (await manager.check(handle)).word == "gone"
 
 
 async def test_moto_understands_what_is_asked() -> None:
