@@ -138,7 +138,9 @@ class Following:
             RuntimeError: one was set aside, because deciding it broke: a bug, and nobody else would tell.
         """
         for stream in self.streams.keys() & self._engine.turns.quarantined.keys():
-            raise RuntimeError(f"execution {stream} was set aside: {self._engine.turns.quarantined[stream]}")
+            raise RuntimeError(
+                f"execution {stream} was set aside: {self._engine.turns.quarantined[stream].reason}"
+            )
 
     # --- who can go on ----------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ class Health:
                 yield Finding("resources", f"{word}: {_listed(sorted(names))}")
         quarantined = sorted(engine.turns.quarantined)
         if quarantined:
-            yield Finding("executions", f"set aside as unreadable: {_listed(quarantined)}")
+            yield Finding("executions", f"quarantined: {_listed(quarantined)}")
 
     def _resources(self) -> dict[str, list[str]]:
         """The resources that somebody has to see to, by the word for how they stand."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import islice
 
+from asyncflow.app.quarantine import Quarantine
 from asyncflow.app.service import Service
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.ids import task_id
@@ -29,9 +30,10 @@ _OLDEST_FIRST = (("started_at_ms", False), ("execution_id", False))
 class Overview:
     """Looks at one engine."""
 
-    def __init__(self, service: Service, views: Views) -> None:
+    def __init__(self, service: Service, views: Views, quarantine: Quarantine) -> None:
         """Look at what this service serves and these views show."""
         self._service, self._engine, self._views = service, service.engine, views
+        self._quarantine = quarantine
 
     async def open_executions(
         self, *, start: int = 0, count: int = 20, workflow: str = "", waits: int = 5
@@ -69,7 +71,8 @@ class Overview:
         state = self._engine.turns.states.get(row.execution_id)
         if state is None:
             why = self._engine.turns.quarantined.get(row.execution_id)
-            return {**found, "openTasks": None, "waitsFor": [], "quarantined": why}
+            reason = None if why is None else why.reason
+            return {**found, "openTasks": None, "waitsFor": [], "quarantined": reason}
         listed = self._service.waits(state, most=waits)
         found |= {"status": state.status, "openTasks": state.open_count, "waitsFor": listed}
         await self._engine.turns.settled(row.execution_id)
@@ -90,11 +93,13 @@ class Overview:
         }
 
     async def why(self, execution_id: str) -> JsonObject:
-        """What every open task of an execution waits for, and since when.
+        """What every open task of an execution waits for, and since when; of one set aside, its release.
 
         Raises:
             NotFound: there is no such execution.
         """
+        if execution_id in self._engine.turns.quarantined:
+            return await self._quarantine.why(execution_id)
         found = await self._service.why(execution_id)
         state: ExecutionState = await self._engine.state(execution_id)
         return {

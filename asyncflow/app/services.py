@@ -25,6 +25,7 @@ from asyncflow.app.migrations import Migrations
 from asyncflow.app.options import Clock, EngineSettings, LocalFunction, StoreSettings
 from asyncflow.app.overview import Overview
 from asyncflow.app.plugin_catalogue import PluginCatalogue
+from asyncflow.app.quarantine import Quarantine
 from asyncflow.app.reruns import Reruns
 from asyncflow.app.resources import Resources
 from asyncflow.app.routing import VersionRouting
@@ -57,6 +58,7 @@ class Services:
         meters: what is measured.
         streams: who watches committed events.
         overview: what runs, what waits and for what.
+        quarantine: what was set aside, and why.
         migrations: running executions taken to another version.
         reruns: ended executions run again where something changed.
         resources: what is shared and limited.
@@ -80,6 +82,7 @@ class Services:
     meters: Meters
     streams: Streams
     overview: Overview
+    quarantine: Quarantine
     migrations: Migrations
     reruns: Reruns
     resources: Resources
@@ -128,6 +131,7 @@ async def open_services(
             executions=service,
             executing=Executing(service, opened),
             health=Health(engine, facts),
+        quarantine = Quarantine(engine, opened, opened)
             search=Search(engine, opened),
             logbook=logbook,
             keys=Keys(engine, logbook),
@@ -137,7 +141,8 @@ async def open_services(
             handlers=EventHandlers(service, logbook, workers, opened),
             meters=Meters(engine, facts),
             streams=Streams(engine, opened, opened),
-            overview=Overview(service, opened),
+            overview=Overview(service, opened, quarantine),
+            quarantine=quarantine,
             migrations=Migrations(engine),
             reruns=Reruns(service),
             resources=Resources(service, opened),

@@ -38,6 +38,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "listener": ("asyncflow.cli.listener:listener", "Look at who is told of events."),
     "overview": ("asyncflow.cli.resource:overview", "Show what runs, what waits and for what."),
     "why": ("asyncflow.cli.why:why", "Say what a task or an execution waits for."),
+    "quarantine": (
+        "asyncflow.cli.quarantine:quarantine",
+        "List executions that were set aside, and release them.",
+    ),
     "resource": (
         "asyncflow.cli.resource:resource",
         "Look at what is shared and limited; drain and resize it.",

@@ -250,6 +250,16 @@ def _resume(_: JsonObject) -> str:
     return "the execution to be resumed: it is paused"
 
 
+def _recovery(entry: JsonObject) -> str:
+    return f"{entry.get('of')} to be performed again: another process took the execution up"
+
+
+def _release(entry: JsonObject) -> str:
+    told = {"unreadable": "it cannot be read", "bug": "deciding it broke", "crash": "the process died of it"}
+    cause = told.get(str(entry.get("cause")), str(entry.get("cause")))
+    return f"its release from quarantine: {cause}{_because(entry.get('reason'))}; {entry.get('advice')}"
+
+
 PHRASES: Mapping[str, Callable[[JsonObject], str]] = {
     "admission": _admission,
     "job": _job,
@@ -262,6 +272,8 @@ PHRASES: Mapping[str, Callable[[JsonObject], str]] = {
     "child": _child,
     "update": _update,
     "resume": _resume,
+    "release": _release,
+    "recovery": _recovery,
     "script": lambda _: "the evaluation of its script",
     "body": lambda entry: f"the tasks of iteration {entry.get('iteration')}",
     "turn": lambda _: "the engine's next turn",

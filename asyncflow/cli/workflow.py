@@ -28,6 +28,7 @@ from asyncflow.cli.output import (
     write_rows,
 )
 from asyncflow.cli.paths import FilePath
+from asyncflow.cli.quarantine import write_quarantined
 from asyncflow.cli.remote import (
     as_object,
     as_rows,
@@ -110,17 +111,24 @@ for _command in (*STARTING, *VERBS):
 @click.option(
     "--sort", default="startTime:DESC", metavar="FIELD:ASC|DESC", help="In this order; asks a server."
 )
+@click.option("--quarantined", is_flag=True, help="Those that were set aside; asks a server.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most this many."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
 @server_option
 @format_option
-def list_(*, database: Path | None, server: str, output: Format, **chosen: object) -> None:
+def list_(*, database: Path | None, server: str, output: Format, quarantined: bool, **chosen: object) -> None:
     """List executions, the newest start first.
 
     A QUERY compares fields, as in `workflowType = mail AND status IN (FAILED, TIMED_OUT)`.
     """
+    if quarantined:
+        if database is not None:
+            raise CommandFailed("--quarantined asks a server, which alone knows what it set aside")
+        limit, offset = min(1_000, int(str(chosen["limit"]))), int(str(chosen["offset"]))
+        write_quarantined(server, output, limit=limit, offset=offset)
+        return
     if database is None:
         _list_of_server(server, output, chosen)
         return

@@ -6,7 +6,7 @@ scripts that Conductor evaluates within the call. Its answer waits for those, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from asyncflow.errors import AsyncflowError
@@ -29,9 +29,12 @@ class _Held:
 class Closures:
     """The answers that are held, by the executions they wait for."""
 
-    def __init__(self, is_scripting: Callable[[str], bool]) -> None:
-        """Hold nothing; `is_scripting` says whether an execution has a script under way."""
-        self._is_scripting = is_scripting
+    def __init__(self, is_scripting: Callable[[str], bool], set_aside: Container[str]) -> None:
+        """Hold nothing; `is_scripting` says whether an execution has a script under way.
+
+        Messages for executions in `set_aside` wait for a person, and nobody's answer for them.
+        """
+        self._is_scripting, self._set_aside = is_scripting, set_aside
         self._by_stream: dict[str, list[_Held]] = {}
 
     def __contains__(self, stream: str) -> bool:
@@ -40,7 +43,9 @@ class Closures:
 
     def is_complete(self, state: ExecutionState) -> bool:
         """Whether nothing of what the execution set in motion is outstanding."""
-        return not state.outbox and not self._is_scripting(state.execution_id)
+        if any(message.to not in self._set_aside for message in state.outbox):
+            return False
+        return not self._is_scripting(state.execution_id)
 
     def hold(self, answer: Answer, state: ExecutionState) -> None:
         """Keep an answer until the execution is complete."""

@@ -105,7 +105,7 @@ class Deciding:
         settings: DecidingSettings,
     ) -> None:
         """Nothing was decided."""
-        self.closures = Closures(self._is_scripting)
+        self.closures = Closures(self._is_scripting, residents.quarantined)
         self._residents, self._states = residents, residents.states
         self._catalog, self._inbox, self._recording = catalog, inbox, recording
         self._settings = settings
@@ -304,7 +304,7 @@ class Deciding:
         """Set an execution aside whose deciding broke; what was recorded of it stays true."""
         stream = state.execution_id
         log.error("execution quarantined", extra={"execution": stream}, exc_info=bug)
-        self._residents.quarantine(stream, f"{type(bug).__name__}: {bug}")
+        self._residents.quarantine(stream, f"{type(bug).__name__}: {bug}", kind="bug")
         self.left(stream)
         self.carrier.set_aside(state)
         error = self._finding.quarantine_error(stream)

@@ -46,7 +46,7 @@ class Finding:
 
     def quarantine_error(self, stream: str) -> StoreError:
         """What is told to whoever asks for an execution that was set aside."""
-        return StoreError(f"execution {stream} is quarantined: {self._residents.quarantined[stream]}")
+        return StoreError(f"execution {stream} is quarantined: {self._residents.quarantined[stream].reason}")
 
     def _loaded(self, waiting: Waiting, loaded: Loaded) -> None:
         """The execution an input is for is here, or cannot be."""

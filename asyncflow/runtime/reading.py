@@ -40,7 +40,7 @@ class Reading:
         if state is not None:
             return state
         if stream in turns.quarantined:
-            raise StoreError(f"execution {stream} is quarantined: {turns.quarantined[stream]}")
+            raise StoreError(f"execution {stream} is quarantined: {turns.quarantined[stream].reason}")
         turns.check_running()
         loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         turns.loading.ask(stream, lambda found: None if loaded.done() else loaded.set_result(found))

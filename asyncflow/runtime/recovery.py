@@ -7,7 +7,7 @@ is taken up by `runtime/engine`, attempts of this process are declared interrupt
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from asyncflow.decide.catalog import DefinitionCatalog
@@ -55,18 +55,21 @@ class Recovered:
 class _Gathered:
     """Histories read from the turns, without those that nobody needs: ended, and shown by the views."""
 
-    def __init__(self, found: Recovered) -> None:
+    def __init__(self, found: Recovered, held: Container[str]) -> None:
         self.histories: dict[str, History] = {}
         self.behind: set[str] = set()
         self.incomplete: set[str] = set()
         self.over: set[str] = set()  # passed over; an open segment of theirs is older than their end
-        self._found = found
+        self._found, self._held = found, held
 
     def add(self, turn: Turn) -> None:
         at_ms = turn.moment.elapsed_ms
         is_shown = turn.number <= self._found.position.projected_turn
         for stream, first_seq, events in turn.entries:
             if stream.startswith(MESSAGES):
+                continue
+            if stream in self._held:
+                self.over.add(stream)
                 continue
             if type(events[-1]) is ev.ExecutionRemoved:
                 self._pass_over(stream, is_shown=is_shown)
@@ -112,8 +115,8 @@ class _Slices:
             await breathe()
 
 
-async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
-    """Fold everything that goes on, and what the views have not seen.
+async def recover(journal: Journal, catalog: DefinitionCatalog, held: Container[str] = ()) -> Recovered:
+    """Fold everything that goes on, and what the views have not seen; nothing of what is held.
 
     Raises:
         StoreError: the journal is damaged or of a newer version.
@@ -122,7 +125,7 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
     """
     position = await journal.recover()
     found = Recovered(position)
-    gathered = _Gathered(found)
+    gathered = _Gathered(found, held)
     slices = _Slices()
     async for batch in journal.read_turns(position.first_turn - 1):
         for turn in batch:
@@ -137,7 +140,8 @@ async def recover(journal: Journal, catalog: DefinitionCatalog) -> Recovered:
     await fold_catalog(journal, catalog, recent)
     partial = [s for s in gathered.incomplete if s in histories]
     is_over = {CATALOG_STREAM, *(s for s in gathered.over if s not in histories)}
-    wanted = dict.fromkeys([*partial, *(s for s in position.open_streams if s not in is_over)])
+    still_open = [s for s in position.open_streams if s not in is_over and s not in held]
+    wanted = dict.fromkeys([*partial, *still_open])
     for chunk in chunks(list(wanted)):
         for stream, older in (await _read(journal, chunk, found, segments_only=True)).items():
             histories[stream] = _joined(older, histories.get(stream, []))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 
+from asyncflow.model.quarantine import Quarantined, QuarantineKind
 from asyncflow.model.state import ExecutionState
 
 
@@ -19,10 +20,11 @@ class Residents:
         quarantined: executions that were set aside, and why; none of them is in `states`.
     """
 
-    def __init__(self, *, keep_ended: int) -> None:
+    def __init__(self, *, keep_ended: int, wall_ms: Callable[[], int]) -> None:
         """Nobody is here; `keep_ended` executions stay after their end for those who ask right after."""
         self.states: dict[str, ExecutionState] = {}
-        self.quarantined: dict[str, str] = {}
+        self.quarantined: dict[str, Quarantined] = {}
+        self._wall_ms = wall_ms
         self._ended: dict[str, ExecutionState] = {}
         self._pins: dict[str, int] = {}
         self._keep_ended = keep_ended
@@ -71,8 +73,10 @@ class Residents:
         self.states.pop(stream, None)
         self._ended.pop(stream, None)
 
-    def quarantine(self, stream: str, why: str) -> None:
-        """Set an execution aside."""
-        self.quarantined[stream] = why
+    def quarantine(self, stream: str, reason: str, *, kind: QuarantineKind = "unreadable") -> None:
+        """Set an execution aside; see `runtime/quarantine` for the way back."""
+        known = self.quarantined.get(stream)
+        since_ms = self._wall_ms() if known is None else known.since_ms
+        self.quarantined[stream] = Quarantined(kind, reason, since_ms)
         self.states.pop(stream, None)
         self._ended.pop(stream, None)

@@ -21,7 +21,7 @@ from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.downtime import record_start
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.resources import Resources
-from asyncflow.store.journal import Journal, Views
+from asyncflow.store.journal import Journal, Quarantines, Views
 from asyncflow.store.records import ViewBatch
 
 log = logging.getLogger("asyncflow.engine")
@@ -29,7 +29,7 @@ log = logging.getLogger("asyncflow.engine")
 _SLICE = 200  # executions taken up before others get the loop
 
 
-class Store(Journal, Views, Protocol):
+class Store(Journal, Views, Quarantines, Protocol):
     """Where executions and their views are kept."""
 
 
@@ -51,14 +51,17 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
     Raises:
         StoreError: the journal cannot be read.
     """
-    found = await recovery.recover(journal, engine.catalog)
+    held = await journal.read_held()
+    found = await recovery.recover(journal, engine.catalog, held)
     position, turns = found.position, engine.turns
     turns.commits.number = position.last_turn
     turns.stored.update(engine.catalog.graphs)
     damaged = resource_wiring.damaged_histories(found)
-    turns.quarantined.update(found.quarantined)
-    for stream, why in found.quarantined.items():
-        log.error("execution quarantined", extra={"execution": stream, "reason": why})
+    turns.quarantined.update(held)
+    for stream, reason in found.quarantined.items():
+        turns.residents.quarantine(stream, reason)
+    for stream, why in turns.quarantined.items():
+        log.error("execution quarantined", extra={"execution": stream, "reason": why.reason})
     engine.clock.start_from(position.elapsed_ms)
     engine.jobs.begin()
     engine.compaction.begin(position)
@@ -74,10 +77,10 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
         engine.projection.make_anew(state)
     for count, state in enumerate(found.states.values()):
         turns.residents.add(state)
-        _take_up(engine, state)
+        take_up(engine, state)
         if count % _SLICE == _SLICE - 1:
             await breathe()
-    if found.states or found.quarantined:
+    if found.states or turns.quarantined:
         record_start(turns, engine.catalog, down_from_ms=position.elapsed_ms)
 
 
@@ -88,7 +91,7 @@ def _set_limits(engine: Engine) -> None:
         engine.limits_changed(name)
 
 
-def _take_up(engine: Engine, state: ExecutionState) -> None:
+def take_up(engine: Engine, state: ExecutionState) -> None:
     """Go on with an execution that was folded: attempts of a process that is gone are interrupted."""
     engine.carry.restore(state)
     for number, effects in state.wanted.items():

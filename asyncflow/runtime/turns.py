@@ -58,7 +58,7 @@ class Turns:
     ) -> None:
         """Own nothing yet; `load` folds executions that are not in memory, `keep_ended` of the ended stay."""
         self.catalog = catalog
-        self.residents = Residents(keep_ended=keep_ended)
+        self.residents = Residents(keep_ended=keep_ended, wall_ms=lambda: clock.now().wall_ms)
         self.states = self.residents.states
         self.quarantined = self.residents.quarantined
         self.commits = Commits(journal)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from asyncflow.model.quarantine import Quarantined
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.store.records import (
     Condition,
@@ -108,6 +109,22 @@ class Journal(Protocol):
         The caller knows that all their streams are segmented. A call deletes some 8 MiB and
         no more than 5,000 rows, so that others wait little: call again until it gives 0.
         """
+
+
+class Quarantines(Protocol):
+    """Executions that a start is not to touch, until somebody says that it may."""
+
+    async def read_held(self) -> dict[str, Quarantined]:
+        """Who is held, by stream, and why."""
+
+    async def hold(self, stream: str, why: Quarantined) -> None:
+        """Hold an execution from the next start on; one that is held stays so since it was.
+
+        Raises as `Journal.append`.
+        """
+
+    async def let_go(self, stream: str) -> None:
+        """Hold an execution no more; nothing where it is not held. Raises as `Journal.append`."""
 
 
 class Views(Protocol):

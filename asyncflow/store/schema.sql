@@ -171,6 +171,14 @@ CREATE TABLE removal (
   turn INTEGER NOT NULL    -- number of the turn that removed it
 ) WITHOUT ROWID;
 
+-- Executions that a start does not touch until they are released. Writer: the guard at the start, releases.
+CREATE TABLE quarantine (
+  stream TEXT PRIMARY KEY,      -- name of the stream, an execution id
+  kind TEXT NOT NULL,           -- why it is held: crash
+  reason TEXT NOT NULL,         -- the same for people
+  since_ms INTEGER NOT NULL     -- wall clock
+) WITHOUT ROWID;
+
 -- Lines logged by tasks and workers. Writer: the engine, in bulk; bounded per task.
 CREATE TABLE task_log (
   task_id TEXT NOT NULL,        -- whose log it is

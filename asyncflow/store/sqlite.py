@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from asyncflow.errors import NotCommitted, StoreError
+from asyncflow.model.quarantine import Quarantined
 from asyncflow.model.turn import Turn
-from asyncflow.store import checks, logbook, schema, texts, views, wal, writing
+from asyncflow.store import checks, logbook, quarantine, schema, texts, views, wal, writing
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
@@ -129,6 +130,18 @@ class SqliteStore(SqliteReader):
     async def trim_turns(self, below: int) -> int:
         """Delete turns; see `Journal.trim_turns`."""
         return await self._write(partial(writing.trim_turns, below=below))
+
+    async def read_held(self) -> dict[str, Quarantined]:
+        """Who is held; see `Quarantines.read_held`."""
+        return await self._read(quarantine.read_held)
+
+    async def hold(self, stream: str, why: Quarantined) -> None:
+        """Hold an execution; see `Quarantines.hold`."""
+        await self._write(partial(quarantine.hold, stream=stream, why=why))
+
+    async def let_go(self, stream: str) -> None:
+        """Hold an execution no more; see `Quarantines.let_go`."""
+        await self._write(partial(quarantine.let_go, stream=stream))
 
     # --- views ----------------------------------------------------------------------------
 

@@ -167,7 +167,7 @@ class VirtualEngine(Engine):
         seconds = until if isinstance(until, int | float) else math.inf
         await self.clock.run(is_over, seconds=seconds)
         if stream in turns.quarantined:
-            raise StoreError(f"execution {stream} is quarantined: {turns.quarantined[stream]}")
+            raise StoreError(f"execution {stream} is quarantined: {turns.quarantined[stream].reason}")
         return await self.picture(stream)
 
     async def picture(self, execution: Execution | str) -> TestRun:

@@ -1,0 +1,67 @@
+"""`asyncflow quarantine`: executions that were set aside, why, and how they are let go on.
+
+It asks a server; what each kind means is in `app/quarantine`.
+"""
+
+from __future__ import annotations
+
+import click
+
+from asyncflow.cli.completion import execution_ids
+from asyncflow.cli.output import Format, cell, format_option, write_rows
+from asyncflow.cli.remote import as_object, as_rows, fetch, said, send, server_option, tell_of_more, when
+
+_LISTED = {
+    "workflowId": "EXECUTION",
+    "workflow": "WORKFLOW",
+    "kind": "KIND",
+    "since": "SINCE (UTC)",
+    "reason": "REASON",
+}
+
+
+@click.group(short_help="List executions that were set aside, and release them.")
+def quarantine() -> None:
+    """Look at executions that were set aside because something is wrong with them alone, and release them."""
+
+
+@quarantine.command(name="list")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="At most this many."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@server_option
+@format_option
+def list_(*, limit: int, offset: int, server: str, output: Format) -> None:
+    """List executions that were set aside, the latest first; `why ID` says what can be done."""
+    write_quarantined(server, output, limit=limit, offset=offset)
+
+
+def write_quarantined(server: str, output: Format, *, limit: int, offset: int) -> None:
+    """Write what a server has set aside."""
+    found = fetch(server, "api", "asyncflow", "quarantine", start=offset, count=limit)
+    rows = as_rows(found)
+    if output == "table":
+        shown = [
+            {
+                **row,
+                "workflow": f"{row['workflowName']} v{row['version']}" if row.get("workflowName") else "",
+                "since": when(row.get("since")),
+                "reason": cell(row.get("reason")),
+            }
+            for row in rows
+        ]
+        write_rows(shown, _LISTED, output)
+    else:
+        write_rows(rows, _LISTED, output)
+    tell_of_more(found, len(rows) + offset, what="executions")
+
+
+@quarantine.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=execution_ids)
+@server_option
+def release(*, ids: tuple[str, ...], server: str) -> None:
+    """Let executions go on from what is recorded of them; one that cannot be read still stays set aside."""
+    for identity in ids:
+        answer = send(server, "POST", "api", "asyncflow", "quarantine", identity, "release")
+        said(f"{identity} was released, it is {as_object(answer.json).get('status')}")
