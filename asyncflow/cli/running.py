@@ -18,6 +18,7 @@ from asyncflow.app.local import LocalOptions, open_local, register_all, start_or
 from asyncflow.app.rehearsal import Outcomes, Rehearsal
 from asyncflow.app.service import Service
 from asyncflow.cli.loading import Bundle
+from asyncflow.cli.loop import Stop
 from asyncflow.cli.progress import Mode, Progress
 from asyncflow.errors import NotFound
 from asyncflow.model.definition import WorkflowDefinition
@@ -78,8 +79,8 @@ class Finished:
         return str(self.execution["status"])
 
 
-async def perform(job: Job, stop: anyio.Event) -> Finished:
-    """Run a job to its end, or until the event is set or nothing can go on; the state is kept.
+async def perform(job: Job, stop: Stop) -> Finished:
+    """Run a job to its end, or until a signal comes or nothing can go on; the state is kept.
 
     Raises:
         StoreLocked, StoreError: the database file cannot be used.
@@ -89,7 +90,7 @@ async def perform(job: Job, stop: anyio.Event) -> Finished:
         await register_all(service, job.bundle.workflows, job.bundle.tasks)
         progress = Progress(job.progress)
         with progress:
-            return await LocalRun(job, service, progress, stop).finish()
+            return await LocalRun(job, service, progress, stop.asked).finish()
 
 
 class LocalRun:

@@ -10,13 +10,11 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 import anyio
 import click
@@ -28,10 +26,12 @@ from asyncflow.app.log_lines import Format
 from asyncflow.app.logging_setup import LogOutlet, LogSettings
 from asyncflow.app.process import raise_open_files
 from asyncflow.app.services import Services, open_services
+from asyncflow.app.systemd import Systemd
 from asyncflow.cli.exits import DONE, FORCED
 from asyncflow.cli.journal import journal_option
+from asyncflow.cli.last_resort import SLOW_S
 from asyncflow.cli.loading import Bundle, read_bundle
-from asyncflow.cli.loop import in_loop, with_signals
+from asyncflow.cli.loop import Stop, in_loop, with_signals
 from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads_option
 from asyncflow.errors import ConfigurationError
@@ -41,7 +41,7 @@ log = logging.getLogger("asyncflow.serve")
 
 _OTHER_FILES = 128  # the database, pipes of commands, calls to outside
 _LAST_ANSWERS_S = 1.0
-_FORCED_AFTER_S = 5.0  # beyond the drain: last answers, and closing the database
+_STARTING_S = 4.0  # for a start that is told to stop: it leaves what it was at to the next one
 
 
 @click.command(short_help="Serve Conductor's REST API on one database file.")
@@ -108,7 +108,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
 
     Once it is ready, the first line on stdout is `asyncflow ready on http://ADDRESS:PORT`. A signal
     stops it in order: attempts under way get some time to end, everything accepted is in the
-    database, and the exit code is 0. A second signal ends it at once, with exit code 130.
+    database, and the exit code is 0. After a second signal it waits for nothing, a third one ends it at
+    once; the exit code is 130 then.
     """
     given = {
         "store.db": database,
@@ -165,29 +166,36 @@ class Plan:
         )
 
 
-async def run_server(plan: Plan, stop: anyio.Event) -> int:
-    """Serve until the event is set or the engine has stopped by itself.
+async def run_server(plan: Plan, stop: Stop) -> int:
+    """Serve until a signal comes or the engine has stopped by itself.
 
     Raises:
         StoreLocked, StoreError: the database cannot be used, or failed while it was.
         ConfigurationError: it may not listen where it is told to.
         OSError: the port is taken.
     """
+    systemd, drain_timeout_s = Systemd.of(os.environ), plan.config.server.drain_timeout_s
     async with HttpServer(plan.http_settings()) as http, anyio.create_task_group() as group:
-        ready, last = anyio.Event(), _LastResort()
-        with anyio.CancelScope() as starting, _ignoring_hangups(), last:
+        ready = anyio.Event()
+        stop.last_resort.expect(0.0, _STARTING_S)
+        with anyio.CancelScope() as starting, _ignoring_hangups():
             group.start_soon(_give_up, stop, ready, starting)
             log.info("listening on %s, opening %s", http.url, plan.config.store.db)
+            group.start_soon(systemd.live, f"opening {plan.config.store.db}")
             async with _opened(plan) as services:
                 http.open_for(services)
                 ready.set()
+                stop.last_resort.expect(drain_timeout_s)
+                systemd.ready(f"serving on {http.url}")
                 click.echo(f"asyncflow ready on {http.url}")
-                has_failed = await _until_stopped(stop, services)
-                drain_timeout_s = 0.0 if has_failed else plan.config.server.drain_timeout_s
-                last.begin(drain_timeout_s + _FORCED_AFTER_S)
-                await stop_in_order(http, services, drain_timeout_s)
+                if await _until_stopped(stop, services):
+                    drain_timeout_s = 0.0
+                    stop.last_resort.expect(0.0)
+                stop.last_resort.begin()
+                systemd.stopping("stopping", drain_timeout_s + SLOW_S)
+                await stop_in_order(http, services, drain_timeout_s, hurried=stop.hurried)
         group.cancel_scope.cancel()
-    return DONE
+    return FORCED if stop.hurried.is_set() else DONE
 
 
 @asynccontextmanager
@@ -228,14 +236,14 @@ def check_exposure(config: Config, services: Services) -> None:
 # --- stopping -----------------------------------------------------------------------------------
 
 
-async def _give_up(stop: anyio.Event, ready: anyio.Event, starting: anyio.CancelScope) -> None:
+async def _give_up(stop: Stop, ready: anyio.Event, starting: anyio.CancelScope) -> None:
     """A signal before it is ready ends the start at once: whatever it found is found again."""
-    await stop.wait()
+    await stop.asked.wait()
     if not ready.is_set():
         starting.cancel()
 
 
-async def _until_stopped(stop: anyio.Event, services: Services) -> bool:
+async def _until_stopped(stop: Stop, services: Services) -> bool:
     """Wait for a signal, or for the engine to stop by itself, and say whether it did."""
     has_failed = False
     async with anyio.create_task_group() as race:
@@ -248,44 +256,39 @@ async def _until_stopped(stop: anyio.Event, services: Services) -> bool:
             race.cancel_scope.cancel()
 
         race.start_soon(watch)
-        await stop.wait()
+        await stop.asked.wait()
         race.cancel_scope.cancel()
     return has_failed
 
 
-async def stop_in_order(http: HttpServer, services: Services, drain_timeout_s: float) -> None:
+async def stop_in_order(
+    http: HttpServer, services: Services, drain_timeout_s: float, *, hurried: anyio.Event | None = None
+) -> None:
     """Take nothing new, let attempts end, answer what is under way; the engine closes after this.
 
-    What workers have to say is taken until the end: a result that was turned away is work lost.
+    What workers have to say is taken until the end: a result that was turned away is work lost. Once
+    `hurried` is set nothing is waited for any more.
     """
     http.close_for_new()
-    if not await services.drain(drain_timeout_s):
-        log.warning(
-            "attempts under way did not end within %g s; the next start takes them up", drain_timeout_s
-        )
-    if not await http.answered(_LAST_ANSWERS_S):
-        log.warning("some requests had no answer yet; what they asked for is done or not, as always")
+    async with anyio.create_task_group() as waiting:
+        if hurried is not None:
+            waiting.start_soon(_cut_short, hurried, waiting.cancel_scope)
+        if not await services.drain(drain_timeout_s):
+            log.warning(
+                "attempts under way did not end within %g s; the next start takes them up", drain_timeout_s
+            )
+        if not await http.answered(_LAST_ANSWERS_S):
+            log.warning("some requests had no answer yet; what they asked for is done or not, as always")
+        waiting.cancel_scope.cancel()
+    unanswered = services.unanswered()
+    if unanswered:
+        log.warning("%d jobs had no answer of their service yet; the next start looks for them", unanswered)
     http.close_for_all()
 
 
-class _LastResort:
-    """A thread that ends the process when a stop takes too long, even if the loop is blocked."""
-
-    def __init__(self) -> None:
-        self._timer: threading.Timer | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def begin(self, seconds: float) -> None:
-        """Count from now."""
-        self._timer = threading.Timer(seconds, os._exit, (FORCED,))
-        self._timer.daemon = True
-        self._timer.start()
+async def _cut_short(hurried: anyio.Event, waiting: anyio.CancelScope) -> None:
+    await hurried.wait()
+    waiting.cancel()
 
 
 @contextmanager

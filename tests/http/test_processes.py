@@ -104,22 +104,6 @@ def _with_an_attempt_under_way(folder: Path) -> None:
         process.communicate()
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    _with_an_attempt_under_way(tmp_path)
-    with serve(tmp_path, "--load", "hanging.py") as (process, url):
-        wait_for_line(process, "hanging")
-        process.terminate()
-        wait_for_line(process, "once more to end at once")
-        with pytest.raises(HTTPError) as answer:
-            fetch(f"{url}/ready")
-        process.terminate()
-        process.communicate(timeout=30)
-
-    answer.value.close()
-    assert answer.value.code == 503
-    assert process.returncode == 130
-
-
 def test_an_attempt_that_does_not_end_is_left_to_the_next_start(tmp_path: Path) -> None:
     _with_an_attempt_under_way(tmp_path)
     with serve(tmp_path, "--load", "hanging.py", ASYNCFLOW_SERVER_DRAIN_TIMEOUT_S="0.1") as (process, _):
