@@ -69,7 +69,7 @@ class Polling(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    first: Duration = 5.0
+    first: Duration = Field(default=5.0, gt=0)
     max: Duration = 60.0
     batch: int = Field(default=0, ge=0, le=100_000)
 
@@ -108,8 +108,9 @@ class ResourceSection(BaseModel):
     @field_validator("rate")
     @classmethod
     def _is_rate(cls, value: str) -> str:
-        if value and not _RATE.fullmatch(value):
-            raise ValueError("a number, a slash and a time are expected, such as 20/1m")
+        found = _RATE.fullmatch(value)
+        if value and not (found and int(found[1]) and int(found[2] or 1)):
+            raise ValueError("a number from 1, a slash and a time above 0 are expected, such as 20/1m")
         return value
 
     @property

@@ -7,6 +7,7 @@ engine runs. What a resource does by itself is in `runtime/resources`; shapes of
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from asyncflow.app.documents import Documents
 from asyncflow.app.job_decisions import read_instance_decision
 from asyncflow.app.resource_config import check_resource, parse_resource
 from asyncflow.app.resource_release import read_release
+from asyncflow.app.resource_sizes import OF_INSTANCES, read_sizes, resized_instances, resized_limits
 from asyncflow.app.resource_views import is_used, jobs_of, shown_settings, state_of
 from asyncflow.app.service import Service
 from asyncflow.app.waits import people
@@ -27,8 +29,6 @@ from asyncflow.runtime.resources import Resources as Kept
 from asyncflow.store.journal import Journal
 
 _IMPLICIT = ("task:", "workflow:")
-_INSTANCES = ("min_instances", "max_instances")
-_LIMITS = ("max_concurrent", "per_instance")
 
 
 class Resources:
@@ -38,6 +38,7 @@ class Resources:
         """Show and change those of this engine."""
         self._engine, self._journal = service.engine, journal
         self._documents = Documents(service.engine, DOCUMENT)
+        self._changing = asyncio.Lock()  # settings are stored and held to in one order
 
     @property
     def _kept(self) -> Kept:
@@ -137,38 +138,59 @@ class Resources:
 
         Raises:
             InvalidInput: a setting does not fit; every one is named.
-            Refused: it is one of the configuration file's.
+            Refused: it is one of the configuration file's, or is to have another type while it is in use.
         """
         self._check_ours(name)
+        settings = self._settings_in(body, name)
+        async with self._changing:
+            self._check_type(name, settings.type)
+            await self._documents.save(name, settings_to_json(settings), created_by=by)
+            await self._configure(name, settings, by=by)
+        return self.get(name)
+
+    def _settings_in(self, body: JsonObject, name: str) -> ResourceSettings:
+        engine = self._engine
         try:
             section = parse_resource(body, name)
-            engine = self._engine
             broken = check_resource(section, name, engine.registry, engine.settings.secrets)
         except ConfigurationError as error:
             raise InvalidInput(str(error), field="body") from error
         if broken:
             raise InvalidInput(broken, field="type")
-        settings = section.settings()
-        await self._documents.save(name, settings_to_json(settings), created_by=by)
-        await self._configure(name, settings, by=by)
-        return self.get(name)
+        return section.settings()
+
+    def _check_type(self, name: str, kind: str) -> None:
+        """Return if a resource may be of this type: what another one made, only that one can end."""
+        before = self._kept.settings_of(name)
+        if before is not None and before.type != kind and (use := self._use(name)):
+            raise Refused(f"resource {name} is of type {before.type} and in use ({use}): drain it first")
+
+    def _use(self, name: str) -> str:
+        """What there is of a resource now: who holds it, who waits, jobs, instances; "" for nothing."""
+        usage = self._engine.admission.usage().get(name, {})
+        found = {key: usage.get(key) for key in ("holders", "waiting")}
+        found["jobs"] = sum(self._engine.jobs.counts().get(name, {}).values())
+        found["instances"] = len(self._kept.keeper(name).state.instances)
+        return ", ".join(f"{count} {word}" for word, count in found.items() if count)
 
     async def delete(self, name: str, *, by: str = "") -> None:
         """Delete a resource; its instances end. Durable at return.
 
         Raises:
             NotFound: there is none.
-            Refused: it is one of the configuration file's, or is held or has open jobs.
+            Refused: it is one of the configuration file's, is held or waited for, or has open jobs.
+            Conflict: nobody knows what it has outside.
         """
         self._check_ours(name)
-        self._documents.get(name)
-        jobs, _ = await jobs_of(self._engine, name, start=0, count=1)
-        if jobs or self._engine.admission.usage().get(name, {}).get("holders"):
-            raise Refused(f"resource {name} is in use: drain it, and delete it when nobody holds it")
-        await self._documents.delete(name)
-        self._kept.configure(name, None, by=by)
-        await self._kept.durable(name)
-        self._engine.carry.set_limit(name, None)
+        async with self._changing:
+            self._documents.get(name)
+            keeper = self._kept.keeper(name)
+            if any(word in self._use(name) for word in ("holders", "waiting", "jobs")):
+                said = f"resource {name} is in use ({self._use(name)})"
+                raise Refused(f"{said}: drain it, and delete it when nobody holds or awaits it")
+            self._kept.configure(name, None, by=by)  # nobody has come since that look
+            await keeper.durable()
+            await self._documents.delete(name)
 
     async def drain(self, name: str, *, by: str = "", reason: str = "") -> JsonObject:
         """Begin nothing there any more, also after a restart; what is under way ends. Durable at return.
@@ -191,26 +213,34 @@ class Resources:
         return self.get(name)
 
     async def resize(
-        self, name: str, sizes: Mapping[str, int], *, by: str = "", reason: str = ""
+        self, name: str, body: Mapping[str, object], *, by: str = "", reason: str = ""
     ) -> JsonObject:
         """Change how much there is, at once; nobody is put out, what is above is given to nobody else.
 
-        How many instances there are holds until it is configured anew. A limit of the configuration file
-        holds until the next start; what is stored is durable at return.
+        How many instances there are holds until that is configured otherwise. A limit of the configuration
+        file holds until the next start; what is stored is durable at return.
+
+        Args:
+            body: `maxConcurrent`, `perInstance`, `instances` with `min` and `max`; what is left out stays.
 
         Raises:
             NotFound: there is no such resource.
             InvalidInput: a number makes no sense; nothing changed.
         """
-        before = self.settings(name)
-        after = _resized(before, sizes)
-        if any(key in sizes for key in _INSTANCES):
-            least, most = after.min_instances, after.max_instances
-            await self._operating.resize(name, least, most, by=by, reason=reason)
-        if any(key in sizes for key in _LIMITS):
-            if self._source(name) == "document":
-                await self._documents.save(name, settings_to_json(after), created_by=by)
-            await self._configure(name, after, by=by, reason=reason)
+        given = read_sizes(body)
+        async with self._changing:
+            before, keeper = self.settings(name), self._kept.keeper(name)
+            for key in OF_INSTANCES:
+                if key in given and not keeper.has_instances:
+                    raise InvalidInput(f"a resource of type {before.type} has no instances", field=key)
+            now, after = keeper.sizes, resized_limits(before, given)
+            sizes = resized_instances(now, given)
+            if sizes != now:
+                await self._operating.resize(name, *sizes, by=by, reason=reason)
+            if after != before:
+                if self._source(name) == "document":
+                    await self._documents.save(name, settings_to_json(after), created_by=by)
+                await self._configure(name, after, by=by, reason=reason)
         return self.get(name)
 
     async def decide_instance(
@@ -279,18 +309,3 @@ class Resources:
         check_resource_name(name)
         if name in self._engine.settings.resources:
             raise Refused(f"resource {name} is in the configuration file: change it there")
-
-
-def _resized(before: ResourceSettings, sizes: Mapping[str, int]) -> ResourceSettings:
-    known = (*_LIMITS, *_INSTANCES)
-    unknown = sorted(set(sizes) - set(known))
-    if unknown or not sizes:
-        raise InvalidInput(f"{', '.join(known)} are expected, got {unknown or 'nothing'}", field="body")
-    for key, value in sizes.items():
-        if type(value) is not int or not 0 <= value <= 1_000_000_000:
-            raise InvalidInput("a whole number from 0 is expected", field=key)
-    numbers = dict(sizes)
-    limit = before.limit
-    if "max_concurrent" in numbers:
-        limit = limit._replace(max_concurrent=numbers.pop("max_concurrent"))
-    return replace(before, limit=limit, **numbers)  # type: ignore[arg-type]  # names of ours alone

@@ -89,9 +89,11 @@ def used(instance: Instance) -> list[ResourceEvent]:
 
 def bounds(state: ResourceState, terms: Terms) -> tuple[int, int]:
     """How many instances there are to be at least, and may be at most."""
-    if is_closed(state):
-        return 0, 0
-    settings = terms.settings
+    return (0, 0) if is_closed(state) else sizes(state, terms.settings)
+
+
+def sizes(state: ResourceState, settings: ResourceSettings) -> tuple[int, int]:
+    """How many there are to be at least, and at most, while it is open: as resized, else as configured."""
     least = settings.min_instances if state.least is None else state.least
     return least, settings.max_instances if state.most is None else state.most
 

@@ -6,11 +6,8 @@ open to everybody, and believes nobody: it only has the job asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from asyncflow.app.job_decisions import decide_job
 from asyncflow.app.overview import MOST_LISTED
-from asyncflow.errors import InvalidInput
 from asyncflow.http.routing import (
     ADMIN,
     OPEN,
@@ -30,8 +27,6 @@ from asyncflow.http.routing import (
 from asyncflow.http.schemas import MAP, NUMBER, TEXT, listed, one_of, ref, shape
 
 _DECISIONS = ("resubmit", "adopt", "fail", "complete")
-_SIZES = {"maxConcurrent": "max_concurrent", "perInstance": "per_instance"}
-_COUNTS = {"min": "min_instances", "max": "max_instances"}
 
 routes = Routes(
     "Resources",
@@ -160,7 +155,7 @@ async def delete_resource(call: Call) -> Reply:
     query=(_REASON,),
     body=_NO_BODY,
     answers=json_answer("Resource"),
-    errors=(404,),
+    errors=(404, 409),
 )
 async def drain_resource(call: Call) -> Reply:
     """Begin nothing there any more until it is resumed; what is under way ends."""
@@ -174,7 +169,7 @@ async def drain_resource(call: Call) -> Reply:
     query=(_REASON,),
     body=_NO_BODY,
     answers=json_answer("Resource"),
-    errors=(404,),
+    errors=(404, 409),
 )
 async def resume_resource(call: Call) -> Reply:
     """Let tasks begin again after a drain."""
@@ -188,13 +183,13 @@ async def resume_resource(call: Call) -> Reply:
     query=(_REASON,),
     body=json_body("ResourceSize"),
     answers=json_answer("Resource"),
-    errors=(404,),
+    errors=(404, 409),
 )
 async def resize_resource(call: Call) -> Reply:
     """Change how much there is, at once; that of the configuration file holds until the next start."""
-    name, sizes = call.path["name"], _sizes(await call.json_object())
+    name, body = call.path["name"], await call.json_object()
     by, reason = call.caller.name, call.word("reason")
-    return reply_json(await call.services.resources.resize(name, sizes, by=by, reason=reason))
+    return reply_json(await call.services.resources.resize(name, body, by=by, reason=reason))
 
 
 @routes.post(
@@ -247,23 +242,6 @@ async def forget_resource(call: Call) -> Reply:
     name, reason = call.path["name"], call.word("reason")
     await call.services.resources.forget(name, by=call.caller.name, reason=reason)
     return reply_empty()
-
-
-def _sizes(body: Mapping[str, object]) -> dict[str, int]:
-    instances = body.get("instances", {})
-    if not isinstance(instances, dict):
-        raise InvalidInput("an object with min and max is expected", field="instances")
-    given = {key: value for key, value in body.items() if key != "instances"}
-    given |= {f"instances.{key}": value for key, value in instances.items()}
-    known = {**_SIZES, **{f"instances.{key}": name for key, name in _COUNTS.items()}}
-    found = {}
-    for key, value in given.items():
-        if key not in known:
-            raise InvalidInput(f"no such size; there are {', '.join(known)}", field=key)
-        if type(value) is not int:
-            raise InvalidInput("a whole number is expected", field=key)
-        found[known[key]] = value
-    return found
 
 
 # --- jobs -------------------------------------------------------------------------------------------

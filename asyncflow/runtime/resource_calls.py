@@ -7,7 +7,9 @@ they are made, in `runtime/resource_keeper`.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from asyncflow.decide.lifecycle_calls import Call, Failed, Listed, Standing
 from asyncflow.plugins.errors import (
@@ -19,7 +21,7 @@ from asyncflow.plugins.errors import (
     ServiceError,
     Throttled,
 )
-from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Found, InstanceOrder, InstanceStatus
+from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Found, InstanceOrder, InstanceStatus, InstanceWord
 from asyncflow.plugins.resources import ResourceManager
 
 MOST_RETRY_AFTER_MS = 900_000
@@ -41,13 +43,17 @@ async def ask(manager: ResourceManager, call: Call, order: InstanceOrder, since_
     except InstanceGone as gone:
         return Standing("gone", readable(gone))
     except Throttled as busy:
-        asked_ms = max(0.0, min(busy.retry_after_s, MOST_RETRY_AFTER_MS / 1_000)) * 1_000
-        return Failed("throttled", readable(busy), round(asked_ms))
+        return Failed("throttled", readable(busy), _pause_ms(busy.retry_after_s))
     except CredentialsRefused as refused:
         return Failed("credentials", readable(refused))
     except Rejected as refused:
         return Failed("refused", readable(refused))
-    except Exception as error:  # noqa: BLE001 - of a plugin: it says nothing, so the outcome is open
+    except asyncio.CancelledError:
+        asker = asyncio.current_task()
+        if asker is None or asker.cancelling():
+            raise
+        return Failed("open", f"{call.kind} was broken off from within")  # nobody here asked for that
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - of a plugin: it says nothing, so it is open
         return Failed("open", readable(error))
 
 
@@ -68,20 +74,32 @@ def _timeout_s(manager: ResourceManager, call: Call) -> float:
     return manager.submit_timeout if call.kind == "create" else manager.poll_timeout
 
 
+def _pause_ms(seconds: object) -> int:
+    """How long a service asks to be left alone, as far as it says anything sensible."""
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        return 0
+    return round(max(0.0, min(seconds * 1_000, MOST_RETRY_AFTER_MS)))
+
+
 def _handle(answer: object) -> str:
     if not isinstance(answer, str) or not 0 < len(answer.strip()) <= MOST_HANDLE_CHARACTERS:
         raise OutcomeOpen("the answer to create has no usable handle")
     return answer
 
 
-def _listed(answer: Sequence[Found]) -> list[Listed]:
-    if not all(isinstance(each, Found) for each in answer):
+def _listed(answer: Sequence[object]) -> list[Listed]:
+    return [_found(each) for each in answer]
+
+
+def _found(each: object) -> Listed:
+    created_ms: object = getattr(each, "created_ms", None)
+    if not isinstance(each, Found) or not isinstance(created_ms, int):
         raise ServiceError("find_instance answered something else than instances")
-    return [Listed(_handle(each.handle), each.created_ms, each.is_open) for each in answer]
+    return Listed(_handle(each.handle), created_ms, each.is_open)
 
 
 def _standing(answer: object) -> Standing:
-    if not isinstance(answer, InstanceStatus):
+    if not isinstance(answer, InstanceStatus) or answer.word not in get_args(InstanceWord):
         raise ServiceError("check answered something else than how the instance stands")
     return Standing(answer.word, text(answer.reason), text(answer.raw), _facts(answer.facts))
 

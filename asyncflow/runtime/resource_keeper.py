@@ -105,6 +105,11 @@ class Keeper:
         return self.kind is not None and has_instances(self.kind)
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """How many instances there are to be at least, and may be at most, while it is open."""
+        return lifecycle.sizes(self.state, self.settings)
+
+    @property
     def terms(self) -> Terms:
         """What `decide/lifecycle` goes by."""
         kind = self.kind
@@ -187,19 +192,24 @@ class Keeper:
             now_ms = self.around.now().elapsed_ms
             self._open_if_due(now_ms)
             terms = self.terms
-            self._see_who_waits()
-            while events := lifecycle.settle(self.state, terms, now_ms):
-                self.record(events)
-            self._set_gate()
-            self._see_who_waits()
+            self._settle(terms, now_ms)
             dues = [due for due in (self._holder.retry_ms, self.calling.begin_due(terms, now_ms)) if due]
             due_ms = lifecycle_calls.next_due_ms(self.state, terms)
             dues += [due_ms] if due_ms is not None and due_ms > now_ms else []
             self.around.set_timer(self.name, min(dues, default=None))
-            if self.state.is_removed and not self.state.instances:
+            if self._is_over:
                 self._retire()
         finally:
             self._is_stirring = False
+
+    def _settle(self, terms: Terms, now_ms: int) -> None:
+        """Record what follows; who waits is seen anew each time, as some begin by what was recorded."""
+        self._see_who_waits()
+        while events := lifecycle.settle(self.state, terms, now_ms):
+            self.record(events)
+            self._see_who_waits()
+        self._set_gate()
+        self._see_who_waits()
 
     def _see_who_waits(self) -> None:
         if self.has_instances:
@@ -235,8 +245,7 @@ class Keeper:
 
     def _open_if_due(self, now_ms: int) -> None:
         holder = self._holder
-        is_over = self.state.is_removed and not self.state.instances
-        if is_over or holder.kind is None or holder.manager is not None or self.calling.opening:
+        if self._is_over or holder.kind is None or holder.manager is not None or self.calling.opening:
             return
         if holder.retry_ms > now_ms:
             return
@@ -270,11 +279,18 @@ class Keeper:
         if self._durable is not None:
             await asyncio.shield(self._durable)
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether it is not configured any more, and has left nothing that is to be ended."""
+        return self.state.is_removed and not (self.state.instances or self.state.doubles)
+
     def _retire(self) -> None:
-        """Close the manager of a resource that is not there any more; it may come back."""
+        """Close the manager of a resource that is not there any more, then let go of it; it may come back."""
         if self.manager is not None:
             old, self._holder = self._holder, self._made(self.settings)
             self.calling.manage(old.close())
+        elif not (self.calling.opening or self.calling.under_way):
+            self.around.retired(self.name)
 
     @property
     def retry_ms(self) -> int:

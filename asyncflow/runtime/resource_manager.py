@@ -45,15 +45,17 @@ class ManagerHolder:
         trouble: why there is none; "" where there is one, or none is needed.
         retry_ms: when it is to be opened again; 0 while it is open, or is being opened.
         is_opening: whether it is being opened.
+        is_closed: nobody wants it any more; one that is open by then is closed at once.
     """
 
     def __init__(self, context: ResourceContext, settings: ResourceSettings, kinds: Kinds) -> None:
         """Open nothing yet."""
         self.kind = kinds.get(settings.type)
         self.manager: ResourceManager | None = None
-        self.is_opening = False
+        self.is_opening = self.is_closed = False
         self.retry_ms = 0
         self.tries = 0
+        self._made: ResourceManager | None = None  # from its making on, as one may be half open
         self._context, self._settings = context, settings
         self.trouble = self._before()
 
@@ -77,13 +79,12 @@ class ManagerHolder:
         if self.kind is None or self.manager is not None or self.is_opening:
             return
         self.is_opening = True
-        made: ResourceManager | None = None
         try:
             place = f"resources.{self._context.name}"
             config = read_config(self.kind.Config, self._settings.config, place=place, secrets=secrets)
             if self._context.folder is not None:
                 await asyncio.to_thread(_make, self._context.folder)
-            made = self.kind(config, self._context)
+            self._made = made = self.kind(config, self._context)
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await made.open()
         except Exception as error:  # noqa: BLE001 - of a plugin; the resource is shut and tried again
@@ -91,18 +92,25 @@ class ManagerHolder:
             self.tries += 1
             self.retry_ms = now_ms + min(_LAST_MS, _FIRST_MS << min(self.tries - 1, 6))
             log.warning("resource not opened", extra={"resource": self._context.name, "reason": self.trouble})
-            await self._end(made)
+            await self._end()
         else:
             self.manager, self.trouble, self.retry_ms, self.tries = made, "", 0, 0
         finally:
             self.is_opening = False
+        if self.is_closed:
+            await self.close()
 
     async def close(self) -> None:
-        """Close it; what runs outside goes on."""
-        manager, self.manager = self.manager, None
-        await self._end(manager)
+        """Close it, also where opening it was broken off; what runs outside goes on.
 
-    async def _end(self, manager: ResourceManager | None) -> None:
+        One that is just being opened is closed when it is.
+        """
+        self.is_closed, self.manager = True, None
+        if not self.is_opening:
+            await self._end()
+
+    async def _end(self) -> None:
+        manager, self._made = self._made, None
         if manager is None:
             return
         try:

@@ -37,7 +37,7 @@ class Places:
         """Give one back; whether there was one."""
         instance = state.instances.get(number)
         if instance is None or not instance.reserved:
-            self.strays.pop(number, None)
+            self.strays -= Counter({number: 1})  # of several who are there the others stay
             return False
         _reserve(instance, -1)
         if not instance.reserved:

@@ -31,6 +31,7 @@ class Surroundings:
         waiting: how many wait at a resource, and the first of them, for people.
         lost: told of an instance that is gone with somebody on it.
         set_timer: have `on_time` called for a resource then; None for not at all.
+        retired: told of one that was removed when nothing of it is left.
         busy: told of the calls that begin (1) and end (-1).
         folder: what the folders of resources are in; None where there is no place for them.
     """
@@ -45,6 +46,7 @@ class Surroundings:
     waiting: Callable[[str], tuple[int, str]] = lambda _: (0, "")
     lost: Callable[[str, str, str], None] = lambda _name, _instance, _reason: None
     set_timer: Callable[[str, int | None], None] = lambda _name, _due: None
+    retired: Callable[[str], None] = lambda _: None
     busy: Callable[[int], None] = lambda _: None
     installation: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)

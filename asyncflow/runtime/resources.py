@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from asyncflow.decide import lifecycle_calls
 from asyncflow.errors import Conflict, NotFound
 from asyncflow.model import resource_events as ev
+from asyncflow.model.resource_events import ResourceEvent
 from asyncflow.model.resource_settings import LIMIT, ResourceSettings, check_resource_name
 from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.turn import Recorded
@@ -33,7 +34,7 @@ class Resources:
 
     Attributes:
         keepers: by name; also those that were removed, until their instances are gone.
-        former: recorded, and not configured now.
+        former: recorded, and not configured now; numbers go on from there if one comes back.
     """
 
     def __init__(self, configured: Mapping[str, ResourceSettings], around: Surroundings) -> None:
@@ -45,6 +46,7 @@ class Resources:
         for name in configured:
             check_resource_name(name)
         self.around = around
+        around.retired = self._retired
         self.keepers = {name: Keeper(name, each, around) for name, each in configured.items()}
         self.former: dict[str, ResourceState] = {}
         self._has_begun = False
@@ -169,7 +171,7 @@ class Resources:
     def begin(self) -> None:
         """Open managers and go on with what was under way; executions are taken up."""
         self._has_begun = True
-        for keeper in self.keepers.values():
+        for keeper in [*self.keepers.values()]:
             self._note_settings(keeper, by="configuration")
             keeper.begin()
         for name, state in self.orphans.items():
@@ -189,9 +191,27 @@ class Resources:
     def _note_settings(self, keeper: Keeper, *, by: str) -> None:
         self.around.configured(keeper.name, keeper.settings)
         now = (keeper.settings.type, settings_shown(keeper.settings))
-        is_bare = keeper.settings.type == LIMIT and by == "configuration" and not keeper.state.seq
-        if keeper.state.configured != now and not is_bare and not keeper.state.damage:
-            keeper.record([ev.ResourceConfigured(*now, by)])
+        state = keeper.state
+        is_bare = keeper.settings.type == LIMIT and by == "configuration" and not state.seq
+        is_news = state.configured != now or state.is_removed
+        if is_news and not is_bare and not state.damage:
+            resized = self._still_resized(state, now[1])
+            keeper.record([ev.ResourceConfigured(*now, by), *resized])
+
+    def _still_resized(self, state: ResourceState, now: JsonObject) -> list[ResourceEvent]:
+        """What somebody resized it to, where what was configured of its instances is as before."""
+        before = {} if state.configured is None else state.configured[1]
+        if state.is_removed or state.least is None or state.most is None:
+            return []
+        if any(before.get(key) != now[key] for key in ("min_instances", "max_instances")):
+            return []
+        return [ev.ResourceResized(state.least, state.most, reason="its size is as it was")]
+
+    def _retired(self, name: str) -> None:
+        """Nothing is left of one that was removed: its name limits nobody any more."""
+        self.former[name] = self.keepers.pop(name).state
+        self.around.set_timer(name, None)
+        self.around.set_limit(name, None)
 
     # --- changes ----------------------------------------------------------------------------------
 

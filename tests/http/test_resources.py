@@ -11,6 +11,8 @@ from asyncflow.app.options import EngineSettings
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.resources import ResourceLimit
+from asyncflow.plugins.errors import InstanceGone, Rejected
+from asyncflow.plugins.jobs import InstanceOrder, InstanceStatus
 from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.resources import PluginConfig, ResourceManager
 from tests.http.conftest import Answer, Server, serving
@@ -29,12 +31,26 @@ class Gate(ResourceManager):
     Config = Printer
 
 
+class Fleet(ResourceManager):
+    """Has instances, of which no test makes one."""
+
+    async def create(self, order: InstanceOrder) -> str:
+        raise Rejected("no capacity")
+
+    async def check(self, handle: str) -> InstanceStatus:
+        return InstanceStatus("gone")
+
+    async def destroy(self, handle: str) -> None:
+        raise InstanceGone("there is none")
+
+
 SETTINGS = EngineSettings(
     resources={
         "fixed": ResourceSettings("gate", ResourceLimit(2), {"tray": 2, "password": "hunter2"}),
         "plain": ResourceLimit(3),
+        "ships": ResourceSettings("fleet", ResourceLimit(4)),
     },
-    registry=Registry.built_in().with_classes(resources={"gate": Gate}),
+    registry=Registry.built_in().with_classes(resources={"gate": Gate, "fleet": Fleet}),
 )
 
 
@@ -63,7 +79,7 @@ async def test_resources_are_listed_with_their_settings_and_use() -> None:
         page = shown(await server.get(PATH, params={"start": 1, "count": 1}))
 
     by_name = {each["name"]: each for each in found["resources"]}
-    assert found["totalHits"] == len(by_name) == 2
+    assert found["totalHits"] == len(by_name) == 3
     assert (by_name["fixed"]["type"], by_name["fixed"]["source"]) == ("gate", "configuration")
     assert by_name["fixed"]["settings"]["config"] == {"tray": 2, "password": "***"}
     assert by_name["plain"]["limit"] == 3
@@ -172,7 +188,7 @@ async def test_more_room_lets_those_in_who_wait() -> None:
         assert await server.services.workers.poll("work", worker_id="w1", timeout_ms=5_000)
         found = shown(await server.post(f"{PATH}/made/resize", json={"maxConcurrent": 2}))
         assert await server.services.workers.poll("work", worker_id="w1", timeout_ms=5_000)
-        fixed = shown(await server.post(f"{PATH}/fixed/resize", json={"instances": {"max": 3}}))
+        fixed = shown(await server.post(f"{PATH}/ships/resize", json={"instances": {"max": 3}}))
         await server.post(f"{PATH}/made/drain")
         drained = shown(await server.post(f"{PATH}/made/resize", json={"maxConcurrent": 3}))
         wrong = await server.post(f"{PATH}/made/resize", json={"maxConcurent": 2})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,7 +33,29 @@ class Clusters:
     lost_answers: int = 0
     faults_of_open: int = 0
     is_silent: bool = False
+    is_mute: bool = False  # checks get no answer
     drowned: int = 0
+    stubborn: set[str] = field(default_factory=set)  # of these the next order to end gets no answer
+    breaks: list[BaseException] = field(default_factory=list)  # what the next checks raise
+    opening: asyncio.Event | None = None  # managers open when it is set
+    opened: list[object] = field(default_factory=list)
+    closed: list[object] = field(default_factory=list)
+
+    async def open(self, manager: object) -> None:
+        self.opened.append(manager)
+        if self.opening is not None:
+            await self.opening.wait()
+
+    def hear_check(self) -> None:
+        if self.breaks:
+            raise self.breaks.pop()
+        if self.is_mute:
+            raise OutcomeOpen("nobody answers")
+
+    def hear_end(self, handle: str) -> None:
+        if handle in self.stubborn:
+            self.stubborn.remove(handle)
+            raise OutcomeOpen("nobody answers")
 
 
 class ClusterBench(Bench):
@@ -54,6 +77,10 @@ class ClusterBench(Bench):
                 if clusters.faults_of_open:
                     clusters.faults_of_open -= 1
                     raise OutcomeOpen("nobody answers")
+                await clusters.open(self)
+
+            async def close(self) -> None:
+                clusters.closed.append(self)
 
             async def create(self, order: InstanceOrder) -> str:
                 if clusters.refusals:
@@ -74,9 +101,11 @@ class ClusterBench(Bench):
                 return [Found(each) for each, token in clusters.tokens.items() if token == order.token]
 
             async def check(self, handle: str) -> InstanceStatus:
+                clusters.hear_check()
                 return InstanceStatus(clusters.stands.get(handle, "gone"))
 
             async def destroy(self, handle: str) -> None:
+                clusters.hear_end(handle)
                 clusters.destroyed.append(handle)
                 clusters.stands[handle] = "gone"
 

@@ -30,7 +30,8 @@ def _kept(service: Service) -> Resources:
 
 
 def _instances(service: Service) -> list[Instance]:
-    return list(_kept(service).keepers["emr"].state.instances.values())
+    keeper = _kept(service).keepers.get("emr")
+    return [] if keeper is None else list(keeper.state.instances.values())
 
 
 async def _until(bench: ClusterBench, is_so: Callable[[], bool], seconds: float = 3_600) -> None:

@@ -1,0 +1,137 @@
+"""Resources between two things at once: wanted as one ends, exchanged as one opens."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from asyncflow.app.service import Service
+from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.model.resource_state import Instance, ResourceState
+from asyncflow.model.statuses import COMPLETED
+from asyncflow.model.values import JsonObject
+from asyncflow.runtime.resource_keeper import Keeper
+from asyncflow.runtime.resource_places import Places
+from asyncflow.runtime.resources import Resources
+from tests.integration.job_support import job
+from tests.integration.resource_support import ClusterBench
+
+WORKFLOW: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [job()]}
+
+
+def _bench(path: Path, **settings: object) -> ClusterBench:
+    return ClusterBench(path / "a.db", ResourceSettings("cluster", **settings))  # type: ignore[arg-type]
+
+
+def _kept(service: Service) -> Resources:
+    kept = service.engine.kept_resources
+    assert kept is not None
+    return kept
+
+
+def _keeper(service: Service) -> Keeper:
+    return _kept(service).keepers["emr"]
+
+
+def _instances(service: Service) -> list[Instance]:
+    return list(_keeper(service).state.instances.values())
+
+
+async def test_cluster_that_is_wanted_again_while_it_drains_is_the_only_one(tmp_path: Path) -> None:
+    """Who was let in as it opened again waits for no other: a second cluster was asked for and paid."""
+    bench = _bench(tmp_path, max_instances=2, per_instance=1, idle_after_s=60)
+    async with bench.engine() as service:
+        await bench.end(service, await bench.start(service, WORKFLOW))
+        bench.clusters.is_mute = True
+        await bench.clock.run(lambda: _instances(service)[0].phase == "draining", seconds=600)
+        state = await bench.end(service, await bench.start(service, WORKFLOW))
+        counts = _keeper(service).counts
+
+    assert (state.status, counts["InstanceBack"]) == (COMPLETED, 1)
+    assert len(bench.clusters.created) == counts["InstanceAsked"] == 1
+
+
+async def test_removed_resource_ends_its_doubles_before_its_manager_closes(tmp_path: Path) -> None:
+    bench = _bench(tmp_path, idle_after_s=3_000)
+    bench.tier = "tag"
+    bench.clusters.lost_answers = 1
+    async with bench.engine() as service:
+        await bench.start(service, WORKFLOW)
+        await bench.clock.run(lambda: bool(bench.clusters.created), seconds=60)
+        token = bench.clusters.created[0]
+        bench.clusters.stubborn = {"j-twin"}
+        bench.clusters.tokens["j-twin"], bench.clusters.stands["j-twin"] = token, "ready"
+        await bench.clock.run(lambda: bool(_keeper(service).state.doubles), seconds=600)
+        _kept(service).configure("emr", None, by="me")
+        await bench.clock.run(lambda: "emr" not in _kept(service).keepers, seconds=3_600)
+
+    assert sorted(bench.clusters.destroyed) == ["j-1", "j-twin"]
+    assert bench.clusters.closed == bench.clusters.opened
+
+
+async def test_removed_resource_comes_back_as_it_was_and_counts_on(tmp_path: Path) -> None:
+    """Its name limits nobody meanwhile; no number, and so no token, is used a second time."""
+    bench = _bench(tmp_path)
+    async with bench.engine() as service:
+        await bench.end(service, await bench.start(service, WORKFLOW))
+        _kept(service).configure("emr", None, by="me")
+        await bench.clock.run(lambda: "emr" not in _kept(service).keepers, seconds=3_600)
+        _kept(service).configure("emr", bench.resource, by="me")
+        limit = service.engine.admission.usage()["emr"]
+        state = await bench.end(service, await bench.start(service, WORKFLOW))
+        numbers = [each.number for each in _instances(service)]
+
+    assert limit["is_open"] is False, "nobody begins before there is an instance"
+    assert (state.status, numbers) == (COMPLETED, [2])
+    assert len(set(bench.clusters.created)) == 2
+
+
+async def test_manager_that_is_exchanged_while_it_opens_is_closed(tmp_path: Path) -> None:
+    bench = _bench(tmp_path)
+    bench.clusters.opening = asyncio.Event()
+    async with bench.engine() as service:
+        await bench.clock.run(lambda: len(bench.clusters.opened) == 1, seconds=1)
+        _kept(service).configure("emr", replace(bench.resource, config={"name": "other"}))
+        bench.clusters.opening.set()
+        await bench.clock.run(lambda: len(bench.clusters.opened) == 2, seconds=60)
+
+    assert sorted(map(id, bench.clusters.closed)) == sorted(map(id, bench.clusters.opened))
+
+
+async def test_manager_that_is_opening_as_the_engine_stops_is_closed(tmp_path: Path) -> None:
+    bench = _bench(tmp_path)
+    bench.clusters.opening = asyncio.Event()
+    async with bench.engine():
+        await bench.clock.run(lambda: len(bench.clusters.opened) == 1, seconds=1)
+
+    assert bench.clusters.closed == bench.clusters.opened
+
+
+@pytest.mark.parametrize("fault", [asyncio.CancelledError(), SystemExit(2)])
+async def test_call_that_breaks_off_by_itself_is_made_again_after_a_pause(
+    tmp_path: Path, fault: BaseException
+) -> None:
+    """It was made again at once, for ever; or it ended the process."""
+    bench = _bench(tmp_path)
+    bench.clusters.breaks = [fault] * 3
+    async with bench.engine() as service:
+        state = await bench.end(service, await bench.start(service, WORKFLOW))
+        counts = _keeper(service).counts
+
+    assert state.status == COMPLETED
+    assert counts["failed open"] == 3
+
+
+def test_of_several_on_an_instance_that_is_not_known_the_others_stay() -> None:
+    """Such are the jobs of a damaged resource; a released instance would be taken for an idle one."""
+    places, state = Places(), ResourceState("r")
+    for _ in range(3):
+        places.restore(state, 7)
+    places.leave(state, 7, 0)
+    state.instances[7] = Instance(7, "token", "active")
+
+    assert list(places.settle(state)) == []
+    assert state.instances[7].reserved == 2
