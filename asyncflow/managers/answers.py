@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 from asyncflow.model.values import JsonValue
 from asyncflow.plugins.errors import CredentialsRefused, OutcomeOpen, Rejected, ServiceError, Throttled
@@ -85,6 +86,19 @@ def text_at(value: JsonValue, path: str) -> str:
     return str(found) if isinstance(found, int) and not isinstance(found, bool) else ""
 
 
+def number_at(value: JsonValue, path: str) -> int:
+    """A whole number at a path; 0 where there is none."""
+    found = at(value, path)
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
 def _seconds(headers: Mapping[str, str]) -> float:
+    """How long a service asks to be left alone: seconds, or a date, which is counted from its own."""
     told = headers.get("retry-after", "").strip()
-    return float(told) if told.isdigit() else 0.0
+    if told.isdecimal():
+        return float(told[:9])
+    try:
+        wait = parsedate_to_datetime(told) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError):  # one is no date, or one of them has no zone
+        return 0.0
+    return max(0.0, wait.total_seconds())

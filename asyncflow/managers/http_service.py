@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from asyncflow.managers import answers, single_polls
+from asyncflow.managers import answers
 from asyncflow.model.values import JsonValue
+from asyncflow.plugins import single_polls
 from asyncflow.plugins.errors import OutcomeOpen, Rejected
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Job, JobStatus, JobWord, Tier
 from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceContext, ResourceManager
@@ -24,12 +25,15 @@ _WORDS: Mapping[str, JobWord] = {
     "succeeded": "succeeded", "success": "succeeded", "completed": "succeeded", "done": "succeeded",
     "failed": "failed", "error": "failed", "cancelled": "cancelled", "canceled": "cancelled",
 }  # fmt: skip
+_MOST_WORD = 100
 
 
 class HttpServiceConfig(PluginConfig):
     """Settings of a resource of type `http-service`; paths are as in `managers/answers.at`.
 
     `status_url` and `cancel_url` hold `{handle}`. Without `status_url` the handle is the address itself.
+    `conflict` says what 409 means to a submit: that an earlier request with its key is still being done, so
+    that it is asked again, or a refusal.
     """
 
     submit_url: str
@@ -43,6 +47,7 @@ class HttpServiceConfig(PluginConfig):
     reason_path: str = "error"
     words: dict[str, JobWord] = Field(default_factory=dict)
     callback_key: str = ""
+    conflict: Literal["under_way", "refused"] = "under_way"
     polls_at_once: int = Field(default=10, ge=1, le=100)
     timeout_s: float = Field(default=20.0, gt=0, le=25.0)
 
@@ -81,9 +86,12 @@ class HttpServiceManager(ResourceManager):
         key = self.config.callback_key
         if key and job.callback_url and isinstance(body, Mapping):
             body = {**body, key: job.callback_url}
-        answer = answers.checked(
-            await self._send("POST", self.config.submit_url, body=body, more={"Idempotency-Key": job.token})
+        answer = await self._send(
+            "POST", self.config.submit_url, body=body, more={"Idempotency-Key": job.token}
         )
+        if answer.status == 409 and self.config.conflict == "under_way":
+            raise OutcomeOpen("HTTP 409: a request with this key is still being done")
+        answers.checked(answer)
         handle = answers.text_at(answers.document(answer), self.config.handle_path)
         if not handle or len(handle) > MOST_HANDLE_CHARACTERS:
             raise OutcomeOpen(f"the answer has no handle at {self.config.handle_path!r}")
@@ -118,7 +126,7 @@ class HttpServiceManager(ResourceManager):
             self._words.get(raw.lower(), "running"),
             dict(output) if isinstance(output, Mapping) else {"result": output},
             answers.text_at(told, self.config.reason_path),
-            raw=raw,
+            raw=raw[:_MOST_WORD],
         )
 
     async def _send(

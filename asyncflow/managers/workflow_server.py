@@ -14,8 +14,9 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field, SecretStr
 
-from asyncflow.managers import answers, single_polls
+from asyncflow.managers import answers
 from asyncflow.model.values import JsonObject, JsonValue
+from asyncflow.plugins import single_polls
 from asyncflow.plugins.errors import Duplicate, OutcomeOpen
 from asyncflow.plugins.jobs import Found, Job, JobStatus, JobWord, Tier
 from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceContext, ResourceManager
@@ -105,7 +106,7 @@ class WorkflowServerManager(ResourceManager):
             Found(
                 answers.text_at(one, "workflowId"),
                 answers.text_at(one, "correlationId"),
-                int(answers.text_at(one, "createTime") or 0),
+                answers.number_at(one, "createTime"),
                 is_open=answers.text_at(one, "status") not in _WORDS,
             )
             for one in listed
@@ -136,8 +137,8 @@ class WorkflowServerManager(ResourceManager):
             _WORDS.get(raw, "running"),
             {"workflowId": handle, "output": output, "status": raw},
             answers.text_at(told, "reasonForIncompletion"),
-            started_ms=int(answers.text_at(told, "startTime") or 0),
-            ended_ms=int(answers.text_at(told, "endTime") or 0),
+            started_ms=answers.number_at(told, "startTime"),
+            ended_ms=answers.number_at(told, "endTime"),
             raw=raw,
         )
 

@@ -68,6 +68,8 @@ class JobStatus:
     A word of the service that the plugin does not know is `running`, with the word in `raw`.
 
     Attributes:
+        word: `unheard` where the service gave no usable answer about this job, while it did about others; it
+            is asked for again, and after very long a person has to decide.
         output: the task's output, with `succeeded`; with the others what is worth keeping.
         is_final: a failure that no retry can mend.
         started_ms, ended_ms: the service's own times, UTC milliseconds; 0 where it gives none.
@@ -76,7 +78,7 @@ class JobStatus:
         rows_in, rows_out, bytes_in, bytes_out: how much went through, where the service tells; -1 where not.
     """
 
-    word: JobWord
+    word: JobWord | Literal["unheard"]
     output: JsonObject = field(default_factory=dict)
     reason: str = ""
     is_final: bool = False

@@ -102,12 +102,18 @@ class LocalService:
 class PlainService(LocalService):
     """POST /jobs with an idempotency key, GET and DELETE /jobs/ID."""
 
+    conflicts = 0
+    """So many submits are told that the key is being worked on."""
+
     def call_of(self, request: web.Request) -> Call:
         calls: dict[str, Call] = {"POST": "submit", "GET": "poll", "DELETE": "cancel"}
         return calls[request.method]
 
     def perform(self, call: Call, request: web.Request, body: object) -> web.Response:
         handle = request.path.rpartition("/")[2]
+        if call == "submit" and self.conflicts:
+            self.conflicts -= 1
+            return web.json_response({"title": "A request is outstanding for this key"}, status=409)
         if call == "submit":
             token = request.headers["Idempotency-Key"]
             known = [each for each, job in self.made.items() if job["token"] == token]

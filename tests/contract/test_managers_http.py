@@ -8,13 +8,15 @@ from typing import ClassVar
 import pytest
 
 from asyncflow.ids import attempt_token
+from asyncflow.managers.answers import refusal
 from asyncflow.managers.http_service import HttpServiceConfig, HttpServiceManager
 from asyncflow.managers.limit import LimitManager
 from asyncflow.managers.workflow_server import WorkflowServerConfig, WorkflowServerManager
 from asyncflow.model.values import JsonObject
-from asyncflow.plugins.errors import Rejected
+from asyncflow.plugins.errors import OutcomeOpen, Rejected, Throttled
 from asyncflow.plugins.jobs import Job
 from asyncflow.plugins.resources import PluginConfig, ResourceContext, ResourceManager
+from asyncflow.plugins.surroundings import HttpAnswer
 from asyncflow.testing.faults import FakeService
 from asyncflow.testing.resource_contract import ResourceManagerContract
 from tests.contract.local_services import SECRET, LocalService, PlainService, WorkflowServer
@@ -81,8 +83,8 @@ class TestLimit(ResourceManagerContract):
         return LimitManager(PluginConfig(), ResourceContext("printer"))
 
 
-def a_job(**changes: object) -> Job:
-    token = attempt_token("i", "e", "r", attempt=1, epoch=0)
+def a_job(number: int = 1) -> Job:
+    token = attempt_token("i", "e", "r", attempt=number, epoch=0)
     return Job(token, "01234567", {"body": {"a": 1}}, "HTTP_JOB", callback_url="http://me/callback")
 
 
@@ -111,3 +113,58 @@ async def test_address_of_an_own_network_is_refused() -> None:
             await manager.submit(a_job())
 
         assert told.value.is_final
+
+
+async def test_a_job_that_cannot_be_looked_at_hides_none_of_the_others() -> None:
+    async with PlainService() as service:
+        manager = plain_manager(service)
+        handles = [str(await manager.submit(a_job(number))) for number in range(1, 4)]
+        for handle in handles:
+            service.end_job(handle, "succeeded")
+        service.fail("poll", "broken")
+        told = await manager.poll("", handles)
+        again = await manager.poll("", handles)
+
+    assert sorted(each.word for each in told.values()) == ["succeeded", "succeeded", "unheard"]
+    assert [each.word for each in again.values()] == ["succeeded"] * 3
+
+
+async def test_polls_stop_at_the_first_answer_that_says_too_many() -> None:
+    async with PlainService() as service:
+        manager = plain_manager(service, polls_at_once=1)
+        handles = [str(await manager.submit(a_job(number))) for number in range(1, 6)]
+        service.fail("poll", "throttled", skip=1)
+        with pytest.raises(Throttled):
+            await manager.poll("", handles)
+
+        assert service.faults.calls["poll"] == 2
+
+
+async def test_a_key_that_is_under_way_elsewhere_is_no_refusal() -> None:
+    """As the draft of `Idempotency-Key` has it: the first request with this key is still being done."""
+    async with PlainService() as service:
+        service.conflicts = 1
+        with pytest.raises(OutcomeOpen):
+            await plain_manager(service).submit(a_job())
+        service.conflicts = 1
+        with pytest.raises(Rejected):
+            await plain_manager(service, conflict="refused").submit(a_job())
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("7", 7.0),
+        ("Sat, 21 Nov 2026 10:01:30 GMT", 90.0),
+        ("Sat, 21 Nov 2026 09:00:00 GMT", 0.0),
+        ("soon", 0.0),
+        ("", 0.0),
+        ("9" * 400, 999_999_999.0),
+    ],
+)
+def test_a_throttling_service_is_left_alone_for_as_long_as_it_asks(told: str, seconds: float) -> None:
+    headers = {"retry-after": told, "date": "Sat, 21 Nov 2026 10:00:00 GMT"}
+    error = refusal(HttpAnswer(429, headers, b""))
+
+    assert isinstance(error, Throttled)
+    assert error.retry_after_s == seconds

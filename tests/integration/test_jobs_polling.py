@@ -222,3 +222,18 @@ async def test_a_callback_counts_after_a_restart_too(tmp_path: Path) -> None:
         await bench.clock.advance(1)
         state = await service.engine.state(execution)
     assert state.status == "COMPLETED"
+
+
+async def test_a_job_that_nothing_was_said_of_keeps_its_state_until_a_person_is_asked(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "f.db")
+    bench.resource = ResourceSettings("fake", poll_blackout_s=600)
+    bench.service.say["job-1"] = JobStatus("unheard", reason="HTTP 500")
+    async with bench.engine() as service:
+        execution = await bench.start(service, fork(2))
+        await bench.clock.advance(500)
+        state = await service.engine.state(execution)
+        assert [each.phase for each in state.jobs.values()] == ["submitted"]
+        assert [task.status for task in state.tasks.values() if task.ref == "j1"] == ["COMPLETED"]
+        await bench.clock.advance(200)
+        (silent,) = (await service.engine.state(execution)).jobs.values()
+    assert (silent.phase, silent.handle) == ("undecided", "job-1")

@@ -97,7 +97,7 @@ class Hearing:
 
     def _said(self, sweep: Sweep, row: Row, status: object, now_ms: int) -> None:
         """Something other than that it runs."""
-        if not isinstance(status, JobStatus) or not is_sound(status):
+        if not isinstance(status, JobStatus) or not is_sound(status) or status.word == "unheard":
             self._desk.connection.faults += 1
             self.unheard(row, now_ms)
             self._put_back(sweep, row, now_ms)
