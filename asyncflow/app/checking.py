@@ -6,14 +6,13 @@ them together with the interpreters, which the model must not know.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from asyncflow.app.plugin_inputs import input_models, lint_inputs
 from asyncflow.model.definition import TaskDefinition, WorkflowDefinition, WorkflowTask
 from asyncflow.model.validation import validate_task_definition, validate_workflow
 from asyncflow.model.validation_lint import lint_task_definition, lint_workflow
-from asyncflow.model.validation_unheeded import unheeded, unheeded_of_task_definition
 from asyncflow.model.walk import placed_tasks, with_inline
 from asyncflow.plugins.registry import Registry
 from asyncflow.runtime.scripts.javascript import check_javascript, lambda_source
@@ -53,26 +52,6 @@ def check_task_definition(definition: TaskDefinition) -> list[Finding]:
     errors = [Finding("error", each.path, each.message) for each in validate_task_definition(definition)]
     advice = lint_task_definition(definition)
     return [*errors, *(Finding("warning", each.path, each.message) for each in advice)]
-
-
-def without_effect(workflows: Iterable[WorkflowDefinition], tasks: Iterable[TaskDefinition]) -> list[str]:
-    """What definitions say that has no effect yet: a line for each kind of field, with the first place.
-
-    Cost: a walk over the definitions; the lines are as few as the kinds, however many tasks say it.
-    """
-    places: dict[str, list[str]] = {}
-    for workflow in workflows:
-        for each in unheeded(workflow):
-            places.setdefault(each.message, []).append(f"{workflow.name}: {each.path}")
-    for task in tasks:
-        for each in unheeded_of_task_definition(task):
-            places.setdefault(each.message, []).append(f"{task.name}: {each.path}")
-    return [f"{_first_of(found)} {message}" for message, found in places.items()]
-
-
-def _first_of(places: list[str]) -> str:
-    rest = len(places) - 1
-    return f"{places[0]} (and {rest} more)" if rest else places[0]
 
 
 def script_faults(definition: WorkflowDefinition) -> Iterator[Finding]:

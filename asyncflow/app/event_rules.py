@@ -292,6 +292,7 @@ RULES: Mapping[type, Rule] = {**_TASKS, **_JOBS, **_EXECUTIONS, **_RESOURCES, **
 """By kind of the journal: how it is told."""
 
 INTERNAL: Mapping[type, str] = {
+    ev.RecoveryBegun: "the bookkeeping of a recovery; each task that is performed again is told",
     ev.ConditionAsked: "a script is evaluated; what it said is told",
     ev.Repaired: "the bookkeeping of a reopening, which is told",
     ev.TasksRemoved: "the bookkeeping of a rerun, which is told",

@@ -149,8 +149,6 @@ def run(  # noqa: PLR0913 - one parameter per option
         outcomes_name="" if outcomes is None else f"outcomes:{Path(outcomes).name}",
         progress=cast("Mode", progress),
     )
-    for line in checking.without_effect(bundle.workflows, bundle.tasks):
-        click.echo(f"asyncflow: warning: {line}", err=True)
     finished = in_loop(partial(with_signals, partial(running.perform, job)))
     write_finished(finished, output)
     return tell_end(finished, database, rehearsed_by=outcomes)

@@ -108,7 +108,8 @@ def exclusive_choice(state: ExecutionState, join: TaskState) -> TaskState | None
 def count_settled(state: ExecutionState, task: TaskState) -> None:
     """Take a task that settled off everything that counts on it."""
     if state.counters_stale:
-        rebuild(state)
+        if not state.recovering:  # until then nobody asks, and each that ends would count all anew
+            rebuild(state)
         return
     _count_members(state, task)
     if completes(task):

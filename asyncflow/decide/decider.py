@@ -20,6 +20,7 @@ from asyncflow.decide import (
     operators_fork,
     operators_loop,
     operators_plugin,
+    recovering,
     reopening,
     reports,
 )
@@ -53,6 +54,7 @@ _HANDLERS: dict[type[inputs.Input], Handler] = {
     inputs.UpdateTask: commands.update,
     inputs.SetVariables: commands.set_variables,
     inputs.ResetCallbacks: commands.reset_callbacks,
+    inputs.RecoverTasks: recovering.recover,
     inputs.Evaluate: commands.evaluate,
     inputs.Continue: commands.go_on,
     inputs.RestartExecution: reopening.restart,

@@ -15,6 +15,7 @@ from typing import Any
 
 from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
+from asyncflow.decide import evolve_recovery as recovery
 from asyncflow.decide import evolve_resets as resets
 from asyncflow.decide import evolve_tasks as tasks
 from asyncflow.decide.evolve_migration import definition_migrated
@@ -142,6 +143,7 @@ def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int
     if state.holds:
         holds.execution_ended(state)
     if event.status == COMPLETED:
+        recovery.given_up(state)
         state.memo = None  # what was not taken up again is not asked for any more
     refresh_execution(state)
 
@@ -220,6 +222,7 @@ _HANDLERS: dict[type[ev.Event], Handler] = {
     ev.ExecutionRestarted: resets.execution_restarted,
     ev.ExecutionReopened: resets.execution_reopened,
     ev.ExecutionRemoved: _execution_removed,
+    ev.RecoveryBegun: recovery.recovery_begun,
     ev.DefinitionMigrated: definition_migrated,
     ev.VariablesSet: _variables_set,
     ev.TaskScheduled: tasks.task_scheduled,

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from asyncflow.decide import altered
 from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
+from asyncflow.decide import evolve_recovery as recovery
 from asyncflow.decide.counters import closed, count_settled, rebuild, reopened
 from asyncflow.decide.shape import JOINS
 from asyncflow.decide.wanted import forget, refresh, refresh_execution
@@ -62,6 +63,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
     state.created_ms, state.ended_ms, state.retried_ms = at_ms, 0, 0
     state.output, state.reason, state.failed_number = {}, None, 0
     state.worker_version = ""
+    recovery.given_up(state)
     state.memo = None
     refresh_execution(state)
 
@@ -143,7 +145,7 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
         task.executor = event.executor
     if event.input is not None:
         task.input = event.input
-    task.output = {}
+    recovery.opened(state, task, {})
     if event.anew:
         _forget_operator(state, task)
     else:
@@ -210,6 +212,7 @@ def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> 
         state.agenda.pop(number, None)
         state.changed[number] = None
         forget(state, number)
+        recovery.over(state, number)
         if event.kept and state.memo is not None:
             altered.set_aside(state.memo, task, newest=state.by_ref.get(task.ref) is task)
         elif state.next_job > 1:

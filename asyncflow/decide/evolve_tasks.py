@@ -11,6 +11,7 @@ from __future__ import annotations
 from asyncflow.decide import altered
 from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide import evolve_jobs as jobs
+from asyncflow.decide import evolve_recovery as recovery
 from asyncflow.decide.counters import closed, count_settled, register_join
 from asyncflow.decide.forks import INPUTS as INPUTS_FORM
 from asyncflow.decide.forks import make_known, open_members
@@ -113,6 +114,7 @@ def _supersede(state: ExecutionState, task: TaskState, old: TaskState) -> None:
     if old.settled:  # a tolerated failure that is retried by command had been counted
         state.counters_stale = True
     old.superseded = old.settled = True
+    recovery.moved(state, old, task)
     if task.epoch == old.epoch:  # a retry by command, perhaps days later, has the total timeout anew
         task.first_scheduled_ms = old.first_scheduled_ms
     state.changed[old.number] = None
@@ -263,6 +265,7 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
             holds.task_settled(state, task)
     if event.settled:
         task.settled = True
+        recovery.over(state, number)
         if state.memo is not None:
             altered.ended(state, state.memo, task)
         count_settled(state, task)

@@ -14,6 +14,7 @@ from asyncflow.decide.counters import first_nodes, is_free
 from asyncflow.decide.ending import end_execution, finish
 from asyncflow.decide.failures import end_or_retry, retry_or_fail
 from asyncflow.decide.gather import join_refs
+from asyncflow.decide.recovering import open_next
 from asyncflow.decide.reusing import take_up_again
 from asyncflow.decide.scheduling import Frame, schedule
 from asyncflow.decide.shape import (
@@ -78,11 +79,14 @@ def fail(
 def advance(step: Step) -> None:
     """Compute follow-ups until nothing is left or the rest belongs to the next turn."""
     state = step.state
+    if state.recovering and state.status == RUNNING and not state.repairs:
+        open_next(step)
     if step.pending or state.ready_joins:
         _work_off(step)
     if (
         state.status == RUNNING
         and not state.awaits_slot
+        and not state.recovering
         and not state.agenda
         and not state.repairs
         and (not state.open_count or state.open_count == state.passive_count)
@@ -97,8 +101,8 @@ def _work_off(step: Step) -> None:
     while pending or (state.ready_joins and not state.ready_joins.keys() <= looked):
         if state.status != RUNNING or state.awaits_slot or step.is_full:
             break
-        if state.repairs and state.repair_cause == CHANGE:
-            break  # what follows is right only when all that runs again is open
+        if state.recovering or (state.repairs and state.repair_cause == CHANGE):
+            break  # what follows is right only when all that runs again is open, or was performed again
         if pending:
             task = pending.popleft()
             if state.tasks.get(task.number) is task:  # a loop may have removed it meanwhile

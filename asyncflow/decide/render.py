@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic_core import from_json
 
 from asyncflow.decide import job_view
+from asyncflow.decide.evolve_recovery import earlier_output
 from asyncflow.decide.gather import input_of, output_of
 from asyncflow.decide.policy import retry_delay_s
 from asyncflow.decide.scope import task_definition_name, task_type
@@ -165,4 +166,13 @@ def _ours(state: ExecutionState, task: TaskState) -> JsonObject:
     }
     if state.next_job > 1:
         facts.update(job_view.task_facts(state, task))
+    if (state.recovering or state.memo is not None) and not task.is_ended:
+        facts.update(_earlier(state, task))
     return facts
+
+
+def _earlier(state: ExecutionState, task: TaskState) -> JsonObject:
+    """What a task that is performed again is told, wherever that is: why, and what it had given before."""
+    output = earlier_output(state, task)
+    facts: JsonObject = {"recovered": task.number in state.recovering}
+    return facts if output is None else {**facts, "previousOutputs": output}

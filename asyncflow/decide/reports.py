@@ -15,7 +15,15 @@ from asyncflow.decide.operators_child import child_ended as end_child_task
 from asyncflow.decide.operators_loop import condition_answered
 from asyncflow.decide.slots import slot_taken
 from asyncflow.decide.step import Step
-from asyncflow.decide.wanted import DUE, GRACE, LOCAL_EXECUTORS, attempt_start, is_pinned, script_round
+from asyncflow.decide.wanted import (
+    DUE,
+    GRACE,
+    LOCAL_EXECUTORS,
+    attempt_start,
+    is_held,
+    is_pinned,
+    script_round,
+)
 from asyncflow.ids import task_id
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
@@ -53,6 +61,8 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
         return
     if state.status == PAUSED and (task.executor in LOCAL_EXECUTORS or task.executor == jobs.JOB):
         return  # its grant goes back: nothing began
+    if is_held(state, task):
+        return
     version = report.version if is_pinned(state, task) else ""
     if version and state.worker_version not in {"", version}:
         return  # another task of the execution was taken by other code meanwhile

@@ -13,7 +13,7 @@ from asyncflow.decide.downtimes import Downtimes
 from asyncflow.decide.durations import wait_due
 from asyncflow.decide.gather import join_refs
 from asyncflow.decide.job_view import wait_of
-from asyncflow.decide.wanted import LOCAL_EXECUTORS, effects_of, is_pinned
+from asyncflow.decide.wanted import LOCAL_EXECUTORS, effects_of, is_held, is_pinned
 from asyncflow.ids import task_id
 from asyncflow.model.effects import Timer
 from asyncflow.model.state import ExecutionState, TaskState
@@ -38,6 +38,7 @@ _NAMED = 20  # members that an entry names
 #   report       the worker who took it
 #   update       a signal or update from outside
 #   script       the evaluation of a script
+#   recovery     tasks that are performed again first, as another process took the execution up
 #   child        the execution of a sub-workflow
 #   members      other tasks, named in a join
 #   body         the tasks of the present iteration
@@ -101,6 +102,8 @@ def _of_record(state: ExecutionState, task: TaskState, downtimes: Downtimes) -> 
 
 
 def _wait_of(state: ExecutionState, task: TaskState) -> JsonObject:
+    if is_held(state, task) and _is_kept_back(task):
+        return {"kind": "recovery", "of": state.tasks[next(iter(state.recovering))].ref}
     if task.executor in LOCAL_EXECUTORS or (task.executor == "job" and task.status == SCHEDULED):
         return _local(state, task)
     job = state.jobs.get(state.job_of.get(task.number, 0))
@@ -116,6 +119,13 @@ def _wait_of(state: ExecutionState, task: TaskState) -> JsonObject:
         return {"kind": "script"}
     by_type = _BY_TYPE.get(task.node.type)
     return {"kind": "update"} if by_type is None else by_type(state, task)
+
+
+def _is_kept_back(task: TaskState) -> bool:
+    """Whether it would begin something, and not only wait for others or for its time."""
+    if task.executor in LOCAL_EXECUTORS or task.executor == "script":
+        return True
+    return task.status == SCHEDULED or (task.more is not None and task.more.asking)
 
 
 def _local(state: ExecutionState, task: TaskState) -> JsonObject:

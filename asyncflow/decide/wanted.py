@@ -109,7 +109,8 @@ def execution_effects(state: ExecutionState) -> tuple[Effect, ...]:
             effects.append(Admit(0, 0))
     elif state.slot and not state.is_ended:
         effects.append(Hold(0))
-    left = state.repairs or (state.agenda and not paused and not state.is_ended)
+    waits = paused or state.is_ended or bool(state.recovering)
+    left = state.repairs or (state.agenda and not waits)
     if state.outbox or (left and not state.awaits_slot):
         effects.append(Proceed())
     seconds = state.graph.definition.timeout_seconds
@@ -130,15 +131,20 @@ def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
         return _waiting_for_job(state, task)
     if task.status == SCHEDULED and task.due_ms and executor != "remote":
         held = Timer(task.number, DUE, task.due_ms)
-        return _limits(task) if state.status == PAUSED else (*_limits(task), held)
+        return _limits(task) if state.status == PAUSED or is_held(state, task) else (*_limits(task), held)
     if executor == "script" or (task.more is not None and task.more.asking):
-        return (RunScript(task.number, script_round(task)),)
+        return _NOTHING if is_held(state, task) else (RunScript(task.number, script_round(task)),)
     if executor == "wait":
         due = wait_due(task)
         return (*_limits(task), Timer(task.number, "wait", *due)) if due is not None else _limits(task)
     if executor == "remote":
         return _remote_effects(state, task)
     return _limits(task) if executor in {"child", "external"} else _NOTHING
+
+
+def is_held(state: ExecutionState, task: TaskState) -> bool:
+    """Whether a record waits for others to be performed again, after another process took over."""
+    return bool(state.recovering) and task.number != next(iter(state.recovering))
 
 
 def job_effects(job: JobState) -> tuple[Effect, ...]:
@@ -151,7 +157,7 @@ def _waiting_for_job(state: ExecutionState, task: TaskState) -> tuple[Effect, ..
     if task.status == SCHEDULED:
         limits = _limits(task)
         asked = Admit(task.number, task.due_ms, state.holds_round and _holds_round(state, task))
-        return limits if state.status == PAUSED else (asked, *limits)
+        return limits if state.status == PAUSED or is_held(state, task) else (asked, *limits)
     job = state.jobs.get(state.job_of.get(task.number, 0))
     if job is None or not job.grace_ms:
         return _limits(task)
@@ -177,6 +183,8 @@ def _attempt_effects(state: ExecutionState, task: TaskState) -> tuple[Effect, ..
     """An attempt here: to be admitted, unless the execution is paused, and then to be performed."""
     policy = task.node.policy
     effects: tuple[Effect, ...]
+    if state.recovering and is_held(state, task):
+        return _NOTHING
     if task.status == SCHEDULED:
         asked = Admit(task.number, task.due_ms, state.holds_round and _holds_round(state, task))
         effects = _NOTHING if state.status == PAUSED else (asked,)
@@ -203,6 +211,8 @@ def _remote_effects(state: ExecutionState, task: TaskState) -> tuple[Effect, ...
     policy = task.node.policy
     effects = list(_limits(task))
     if task.status == SCHEDULED:
+        if is_held(state, task):
+            return tuple(effects)
         pinned = state.worker_version and is_pinned(state, task)
         version = state.worker_version if pinned else ""
         effects.append(

@@ -26,6 +26,7 @@ from asyncflow.model.execution_events import ExecutionReopened as ExecutionReope
 from asyncflow.model.execution_events import ExecutionRestarted as ExecutionRestarted
 from asyncflow.model.execution_events import ExecutionResumed as ExecutionResumed
 from asyncflow.model.execution_events import ExecutionStarted as ExecutionStarted
+from asyncflow.model.execution_events import RecoveryBegun as RecoveryBegun
 from asyncflow.model.execution_events import VariablesSet as VariablesSet
 from asyncflow.model.io_events import IoUnusual as IoUnusual
 from asyncflow.model.job_events import JobCancelAsked as JobCancelAsked
@@ -332,6 +333,7 @@ Event = (
     | EngineStopped
     | ResourceEvent
     | TaskReused
+    | RecoveryBegun
 )
 
 EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

@@ -99,6 +99,15 @@ class ExecutionRemoved(NamedTuple):
     reason: str = ""
 
 
+class RecoveryBegun(NamedTuple):
+    """Another process took the execution up: these finished records are performed again, in this order.
+
+    Nothing else of the execution begins before the last of them has ended.
+    """
+
+    numbers: list[int]
+
+
 class VariablesSet(NamedTuple):
     """Workflow variables were merged in, key by key."""
 

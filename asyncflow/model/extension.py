@@ -47,7 +47,8 @@ class TaskDefinitionExtension(Shape):
         weight: what a failure of the task counts towards `failIfFailedWeightAbove`.
         retry_delays: seconds before each retry, in order; the last one repeats. Their number is that of the
             retries, unless `retryCount` is given beside them or nearer to the task. None keeps the policy.
-        execute_when_recovering: run the attempt again although its end is recorded.
+        execute_when_recovering: perform the task again, although its end is recorded, when another process
+            takes the execution up; nothing else of it goes on before.
         executor: where attempts are made; None lets the engine choose.
         max_in_flight_per_worker: tasks of this name that one worker elsewhere may have at once; 0 for any.
         reassign: which worker gets the next attempt of a task that a worker had; None means any.

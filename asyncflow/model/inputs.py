@@ -172,6 +172,10 @@ class ResetCallbacks(NamedTuple):
     """Offer at once every task that a worker asked to be called back for later."""
 
 
+class RecoverTasks(NamedTuple):
+    """Another process took the execution up: perform again what asked for that."""
+
+
 class Evaluate(NamedTuple):
     """Look again whether anything can go on; changes nothing if not."""
 
@@ -302,6 +306,7 @@ Input = (
     | SetVariables
     | Once
     | ResetCallbacks
+    | RecoverTasks
     | Evaluate
     | AttemptAdmitted
     | AttemptEnded

@@ -160,7 +160,8 @@ class ExecutionState:
     those whose end is not recorded, by serial number; `job_of` finds the one of an open record, and
     `past_jobs` has the last of each record that came to its end. `holds` are grants that span several tasks;
     `slot_needs` are those of the whole execution, and `holds_round` counts how often holds changed. `memo` is
-    there from a smart rerun to the next success.
+    there from a smart rerun to the next success. `recovering` are the records that are performed again
+    before anything else goes on, in order, each with the output that it had.
     """
 
     execution_id: str
@@ -227,6 +228,7 @@ class ExecutionState:
     holds_round: int = 0
     slot_needs: Sequence[list[JsonValue]] = ()
     memo: Memo | None = None
+    recovering: dict[int, JsonObject | None] = NO_ENTRIES
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
     dirty: list[int] = field(default_factory=list)
     changed: dict[int, None] = field(default_factory=dict)

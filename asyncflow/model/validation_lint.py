@@ -14,15 +14,11 @@ from asyncflow.model.shape import EXTENSION_KEY, path_of
 from asyncflow.model.task_definition import TaskDefinition
 from asyncflow.model.validation_references import expressions, is_known, reference_violations, source_of
 from asyncflow.model.validation_tasks import OPERATORS, Finding, task_definition_violations
-from asyncflow.model.validation_unheeded import (
-    unheeded_of_head,
-    unheeded_of_task,
-    unheeded_of_task_definition,
-)
 from asyncflow.model.walk import Inline, Place, Placed, placed_tasks, with_inline
 from asyncflow.model.workflow_definition import WorkflowDefinition, WorkflowTask, depends_on
 
 _QUEUES = frozenset({"SIMPLE", "USER_DEFINED"})
+_PERFORMED = frozenset({"DYNAMIC", "HTTP"})
 _EVALUATORS = frozenset({"value-param", "javascript", "graaljs", "python"})
 _SUCCESSORS = {"DECISION": "SWITCH", "LAMBDA": "INLINE"}
 
@@ -48,10 +44,7 @@ def lint_workflow(
 
 def lint_task_definition(definition: TaskDefinition) -> list[Violation]:
     """Warnings of a task definition that stands by itself."""
-    unknown = (
-        Violation(f"{EXTENSION_KEY}.{part}", text) for part, text in _unknown_keys(definition.extension)
-    )
-    return [*unknown, *unheeded_of_task_definition(definition)]
+    return [Violation(f"{EXTENSION_KEY}.{part}", text) for part, text in _unknown_keys(definition.extension)]
 
 
 def _warnings(inline: Inline, types: frozenset[str], names: frozenset[str]) -> Iterator[Violation]:
@@ -77,7 +70,6 @@ def _warnings(inline: Inline, types: frozenset[str], names: frozenset[str]) -> I
 def _head(definition: WorkflowDefinition, tasks: list[WorkflowTask]) -> Iterator[Violation]:
     for part, message in _unknown_keys(definition.extension):
         yield Violation(f"{EXTENSION_KEY}.{part}", message)
-    yield from unheeded_of_head(definition)
     if definition.version < 1:
         yield Violation("version", "a version below 1 cannot be asked for: 0 stands for the latest")
     if definition.timeout_seconds < 0:
@@ -200,10 +192,11 @@ def _extension(placed: Placed, _: frozenset[str]) -> Iterator[Finding]:
 
 
 def _unheeded(placed: Placed, _: frozenset[str]) -> Iterator[Finding]:
-    yield from ((each.path, each.message) for each in unheeded_of_task(placed.task))
-    own = placed.task.extension
-    if own is not None and own.duration_ms is not None and placed.task.type != "WAIT":
-        yield f"{EXTENSION_KEY}.durationMs", f"has no effect on a {placed.task.type}"
+    own, kind = placed.task.extension, placed.task.type
+    if own is not None and own.duration_ms is not None and kind != "WAIT":
+        yield f"{EXTENSION_KEY}.durationMs", f"has no effect on a {kind}"
+    if own is not None and own.execute_when_recovering and kind in OPERATORS - _PERFORMED:
+        yield f"{EXTENSION_KEY}.executeWhenRecovering", f"has no effect on a {kind}"
 
 
 def _unclosed(placed: Placed, _: frozenset[str]) -> Iterator[Finding]:

@@ -56,6 +56,7 @@ _FACTS: Final = (
     "fence",
     "deadline_ms",
     "recovered",
+    "previous_outputs",
     "_installation",
 )
 
@@ -79,7 +80,10 @@ class TaskContext:
         epoch: rises with every rerun, retry or restart of the execution.
         fence: the fence number of what the attempt holds; rises with every grant, 0 without one.
         deadline_ms: when the attempt times out, UTC milliseconds; None without a timeout.
-        recovered: whether an earlier start of this attempt was broken off by the engine's end.
+        recovered: whether an earlier start of this attempt was broken off by the engine's end, or the task is
+            performed again as another process took its execution up (`executeWhenRecovering`).
+        previous_outputs: what the task had given before it is performed again, for this reason or by a smart
+            rerun; None the first time.
     """
 
     __slots__ = (
@@ -109,6 +113,7 @@ class TaskContext:
     fence: int
     deadline_ms: int | None
     recovered: bool
+    previous_outputs: JsonObject | None
     _installation: str
     _clients: Callable[[str], object] | None
 
@@ -121,6 +126,7 @@ class TaskContext:
         installation: str,
         deadline_ms: int | None = None,
         recovered: bool = False,
+        previous_outputs: JsonObject | None = None,
         beat_every_s: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
         clients: Callable[[str], object] | None = None,
@@ -131,21 +137,17 @@ class TaskContext:
             installation: the database's own id, for the token.
             beat_every_s: heartbeats closer together than this are not reported.
             clock: seconds, never backwards; only differences count.
+            previous_outputs: the function's own from now on.
             clients: gives what `resource` gives.
         """
-        self.execution_id = state.execution_id
-        self.workflow_name = state.name
-        self.priority = state.priority
-        self.correlation_id = state.correlation_id
-        self.ref = task.ref
-        self.number = task.number
-        self.retry_count = task.retry_count
-        self.attempt = task.retry_count + 1
+        self.execution_id, self.workflow_name = state.execution_id, state.name
+        self.priority, self.correlation_id = state.priority, state.correlation_id
+        self.ref, self.number = task.ref, task.number
+        self.retry_count, self.attempt = task.retry_count, task.retry_count + 1
         self.iteration = task.iteration
-        self.epoch = task.epoch
-        self.fence = task.fence
+        self.epoch, self.fence = task.epoch, task.fence
         self.deadline_ms = deadline_ms
-        self.recovered = recovered
+        self.recovered, self.previous_outputs = recovered, previous_outputs
         self._installation = installation
         self._begin(sink, asyncio.get_running_loop(), beat_every_s, clock)
         self._clients = clients
@@ -216,6 +218,16 @@ class TaskContext:
         if self._clients is None:
             raise InvalidInput("resources are at hand in the engine's own process only", field=name)
         return self._clients(name)
+
+    def keep_previous(self) -> JsonObject:
+        """The result that the task had before, to be returned so that it stays what it was.
+
+        Raises:
+            InvalidInput: it had none.
+        """
+        if self.previous_outputs is None:
+            raise InvalidInput("the task had no result before", field=self.ref)
+        return self.previous_outputs
 
     @property
     def is_cancelled(self) -> bool:

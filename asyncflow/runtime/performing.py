@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
+from asyncflow.decide.evolve_recovery import earlier_output
 from asyncflow.decide.wanted import attempt_start
 from asyncflow.errors import ShuttingDown, TerminalTaskFailed
 from asyncflow.ids import attempt_token
@@ -31,6 +32,7 @@ from asyncflow.runtime.binding import Binding
 from asyncflow.runtime.command_task import CommandPolicy, run_command
 from asyncflow.runtime.context import TaskContext
 from asyncflow.runtime.http_task import run_http
+from asyncflow.runtime.last_touched import NOWHERE, LastTouched
 from asyncflow.runtime.needs import function_name
 from asyncflow.runtime.outbound import OutboundClient
 from asyncflow.runtime.payloads import Payloads
@@ -98,6 +100,7 @@ class Bodies:
     limits: Limits = DEFAULT_LIMITS
     installation: str = ""
     payloads: Payloads = field(default_factory=lambda: Payloads(None, DEFAULT_LIMITS))
+    touched: LastTouched = NOWHERE
 
 
 class Performing:
@@ -154,6 +157,7 @@ class Performing:
             if isinstance(effect, Timer) and effect.kind in {"timeout", "total"}
         ]
         before = state.tasks.get(task.retry_of)
+        earlier = earlier_output(state, task)
         beat_s = task.node.policy.response_timeout / 5
         return TaskContext(
             state,
@@ -161,7 +165,8 @@ class Performing:
             sink=sink,
             installation=self._bodies.installation,
             deadline_ms=min(dues, default=None),
-            recovered=before is not None and before.state == INTERRUPTED,
+            recovered=task.number in state.recovering or (before is not None and before.state == INTERRUPTED),
+            previous_outputs=None if earlier is None else from_json(to_json(earlier)),
             beat_every_s=min(_MOST_BEAT_S, max(_LEAST_BEAT_S, beat_s)),
             clients=self.clients(state, task),
         )
@@ -176,6 +181,9 @@ class Performing:
         try:
             if STORED_MARK in begun.payload:
                 given = cast("JsonObject", await self._bodies.payloads.hydrate(given))
+            if begun.context is not None and begun.context.previous_outputs is not None:
+                earlier = await self._bodies.payloads.hydrate(begun.context.previous_outputs)
+                begun.context.previous_outputs = cast("JsonObject", earlier)
             report = secrets.mask(await self._run(begun, given))
             if report.output_bytes > self._bodies.limits.payload_bytes:
                 report = await self._stored(report)
@@ -230,8 +238,9 @@ class Performing:
             return self._bodies.processes.run(function.function, arguments)
         if function.executor == "thread":
             return self._bodies.threads.run(
-                lambda: function.function(**arguments),
+                self._bodies.touched.threaded(begun.stream, lambda: function.function(**arguments)),
                 label=f"{begun.ref} of {begun.stream}",
                 on_cancel=None if context is None else context.mark_cancelled,
             )
-        return function.function(**arguments)  # type: ignore[return-value]  # async, as its executor says
+        work = cast("Coroutine[object, object, object]", function.function(**arguments))  # its executor says so
+        return self._bodies.touched.stepwise(begun.stream, work)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+from asyncflow.decide.recovering import asks_for_recovery
 from asyncflow.decide.wanted import attempt_start
 from asyncflow.model.effects import RunAttempt
-from asyncflow.model.inputs import AttemptInterrupted, Evaluate
+from asyncflow.model.inputs import AttemptInterrupted, Evaluate, RecoverTasks
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime import recovery, resource_wiring
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.code_changes import CodeChanges
 from asyncflow.runtime.compaction import Compaction
+from asyncflow.runtime.crash_guard import CrashGuard
 from asyncflow.runtime.downtime import record_start
+from asyncflow.runtime.last_touched import DECIDING, LastTouched
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.resources import Resources
 from asyncflow.store.journal import Journal, Quarantines, Views
@@ -38,6 +41,7 @@ class Engine(resource_wiring.Engine, Protocol):
 
     compaction: Compaction
     projection: Projection
+    touched: LastTouched
     kept_resources: Resources | None
     code_changes: CodeChanges | None
 
@@ -51,8 +55,11 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
     Raises:
         StoreError: the journal cannot be read.
     """
+    crashes = CrashGuard(engine.touched, journal, engine.settings.crash_limit, engine.clock.now().wall_ms)
+    await crashes.hold_unreadable()
     held = await journal.read_held()
-    found = await recovery.recover(journal, engine.catalog, held)
+    found = await recovery.recover(journal, engine.catalog, held, touched=engine.touched)
+    held |= await crashes.hold_deadly(found.states)
     position, turns = found.position, engine.turns
     turns.commits.number = position.last_turn
     turns.stored.update(engine.catalog.graphs)
@@ -77,7 +84,9 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
         engine.projection.make_anew(state)
     for count, state in enumerate(found.states.values()):
         turns.residents.add(state)
+        engine.touched.at(DECIDING, state.execution_id)
         take_up(engine, state)
+        engine.touched.left()
         if count % _SLICE == _SLICE - 1:
             await breathe()
     if found.states or turns.quarantined:
@@ -94,6 +103,8 @@ def _set_limits(engine: Engine) -> None:
 def take_up(engine: Engine, state: ExecutionState) -> None:
     """Go on with an execution that was folded: attempts of a process that is gone are interrupted."""
     engine.carry.restore(state)
+    if asks_for_recovery(state):
+        engine.turns.report(state.execution_id, RecoverTasks())
     for number, effects in state.wanted.items():
         if any(isinstance(effect, RunAttempt) for effect in effects):
             start = attempt_start(state.tasks[number])

@@ -4,11 +4,9 @@ import pytest
 
 from asyncflow.model.definition import parse_task_definition, parse_workflow
 from asyncflow.model.validation_lint import lint_task_definition, lint_workflow
-from asyncflow.model.validation_unheeded import unheeded
 from tests.model.making import Json, fork, ours, task, workflow
 
 UNKNOWN = "is not known; it is kept, and has no effect"
-UNHEEDED = "has no effect yet"
 LOOSE = "is neither 'workflow' nor a task of this definition"
 
 
@@ -42,6 +40,7 @@ def loop(ref: str = "l", **fields: object) -> Json:
         workflow(task(), outputParameters={"o": "${t.output}", "p": "$${x}"}),
         workflow(task("USER_DEFINED")),
         workflow(ours("WAIT", durationMs=1500)),
+        workflow(ours(executeWhenRecovering=True), ours("HTTP", "h", executeWhenRecovering=True)),
         workflow(ours(executeWhenRecovering=False, resources=[]), asyncflow={"resources": [], "priority": 5}),
         workflow(ours(priority="${workflow.input.p}", resources=[{"name": "r", "mode": "shared"}])),
     ],
@@ -159,14 +158,9 @@ def test_nothing_is_said_of_a_good_definition(data: Json) -> None:
             "a version below 1 cannot be asked for: 0 stands for the latest",
         ),
         (
-            workflow(ours(executeWhenRecovering=True)),
+            workflow(ours("WAIT", executeWhenRecovering=True)),
             "tasks[0].asyncflow.executeWhenRecovering",
-            f"{UNHEEDED}: what has ended is not run again",
-        ),
-        (
-            workflow(task(taskDefinition={"asyncflow": {"executeWhenRecovering": True}})),
-            "tasks[0].taskDefinition.asyncflow.executeWhenRecovering",
-            f"{UNHEEDED}: what has ended is not run again",
+            "has no effect on a WAIT",
         ),
         (workflow(ours(durationMs=5)), "tasks[0].asyncflow.durationMs", "has no effect on a SIMPLE"),
         (workflow(task(), timeoutSeconds=-1), "timeoutSeconds", "a negative timeout is none"),
@@ -181,17 +175,6 @@ def test_task_definition_by_itself_is_warned_of() -> None:
 
     assert [(each.path, each.message) for each in lint_task_definition(definition)] == [
         ("asyncflow.x", UNKNOWN),
-        ("asyncflow.executeWhenRecovering", f"{UNHEEDED}: what has ended is not run again"),
-    ]
-
-
-def test_fields_without_effect_are_found_in_inline_children() -> None:
-    child = workflow(ours(ref="a", executeWhenRecovering=True))
-    data = workflow(task("SUB_WORKFLOW", subWorkflowParam={"workflowDefinition": child}))
-    path = "tasks[0].subWorkflowParam.workflowDefinition"
-
-    assert [each.path for each in unheeded(parse_workflow(data))] == [
-        f"{path}.tasks[0].asyncflow.executeWhenRecovering",
     ]
 
 
