@@ -11,11 +11,11 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from asyncflow.app.event_rules import LEASED, RULES, Rule, public_key
+from asyncflow.decide.job_view import job_with
 from asyncflow.decide.scope import task_type
 from asyncflow.errors import NotFound, StoreError
 from asyncflow.ids import task_id
 from asyncflow.model import events as ev
-from asyncflow.model.jobs import JobState
 from asyncflow.model.resource_events import resource_of
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.turn import Turn
@@ -182,7 +182,7 @@ def _task_facts(execution_id: str, event: ev.Event, state: ExecutionState | None
     number = 0
     serial = getattr(event, "serial", 0)
     if serial:
-        job = None if state is None else _job(state, serial)
+        job = None if state is None else job_with(state, serial)
         if job is not None:
             number = job.number
             facts |= {"resource": job.resource, "instance": job.instance, "handle": job.handle}
@@ -195,13 +195,6 @@ def _task_facts(execution_id: str, event: ev.Event, state: ExecutionState | None
         task = None if state is None else state.tasks.get(number)
         facts |= {} if task is None else _of_task(task)
     return facts
-
-
-def _job(state: ExecutionState, serial: int) -> JobState | None:
-    found = state.jobs.get(serial)
-    if found is None:
-        found = next((each for each in state.past_jobs.values() if each.serial == serial), None)
-    return found
 
 
 def _of_task(task: TaskState) -> JsonObject:

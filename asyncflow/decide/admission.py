@@ -172,6 +172,11 @@ class Admission:
         self._queues.enter(waiter, plan, refused_by, now_ms)
         return None
 
+    def fence_of(self, key: AttemptKey) -> int | None:
+        """The fence of what an attempt holds now; None where it holds nothing."""
+        held = self._ledger.held.get(key)
+        return None if held is None else held[1]
+
     def withdraw(self, key: AttemptKey, now_ms: int) -> list[Grant]:
         """Let a waiter give up; those it kept out by its reservation may follow. A holder releases."""
         entry = self._queues.parked.get(key)

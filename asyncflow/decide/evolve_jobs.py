@@ -58,8 +58,15 @@ def job_begun(state: ExecutionState, task: TaskState, event: ev.AttemptStarted, 
         timeout_s=task.node.policy.timeout,
     )
     state.job_of[task.number] = serial
-    state.past_jobs.pop(task.number, None)
+    forget_past(state, task.number)
     refresh_job(state, job)
+
+
+def forget_past(state: ExecutionState, number: int) -> None:
+    """The last job of a record is not shown any more: another takes its place, or the record is made anew."""
+    past = state.past_jobs.pop(number, None)
+    if past is not None:
+        del state.past_of[past.serial]
 
 
 def give_up(state: ExecutionState, number: int, reason: str | None, at_ms: int) -> None:
@@ -71,6 +78,8 @@ def give_up(state: ExecutionState, number: int, reason: str | None, at_ms: int) 
     if not job.cancel:
         job.cancel, job.cancel_ms = reason or "its task ended", at_ms
     job.ends_as, job.grace_ms = "", 0
+    state.given_up = own(state.given_up)
+    state.given_up[number] = serial
     refresh_job(state, job)
 
 
@@ -152,10 +161,14 @@ def job_ended(state: ExecutionState, event: ev.JobEnded, at_ms: int) -> None:
     if state.job_of.get(job.number) == job.serial:
         del state.job_of[job.number]
         refresh(state, state.tasks[job.number])
+    elif state.given_up.get(job.number) == job.serial:
+        del state.given_up[job.number]
     if task is None:
         return
     newer = state.past_jobs.get(job.number)
     if newer is None or newer.serial < job.serial:
-        state.past_jobs = own(state.past_jobs)
+        forget_past(state, job.number)
+        state.past_jobs, state.past_of = own(state.past_jobs), own(state.past_of)
         state.past_jobs[job.number] = job
+        state.past_of[job.serial] = job.number
     state.changed[job.number] = None

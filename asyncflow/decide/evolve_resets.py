@@ -49,6 +49,7 @@ def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_
         state.changed[number] = None
     state.tasks.clear()
     state.past_jobs.clear()
+    state.past_of.clear()
     state.by_ref.clear()
     state.latest.clear()
     state.joins.clear()
@@ -123,7 +124,7 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
         reopened(state, task)
     elif state.job_of:
         jobs.give_up(state, task.number, "its task is run again", at_ms)
-    state.past_jobs.pop(task.number, None)
+    jobs.forget_past(state, task.number)
     if state.holds:
         holds.user_gone(state, task.number)
     check_transition(TASK_RESETS, task.status, event.status, what=f"task {task.ref}")
@@ -217,7 +218,7 @@ def tasks_removed(state: ExecutionState, event: ev.TasksRemoved, at_ms: int) -> 
             altered.set_aside(state.memo, task, newest=state.by_ref.get(task.ref) is task)
         elif state.next_job > 1:
             jobs.give_up(state, number, "its task was removed", at_ms)
-            state.past_jobs.pop(number, None)
+            jobs.forget_past(state, number)
         if state.holds:
             holds.user_gone(state, number)
     _count_forks(state, gone)

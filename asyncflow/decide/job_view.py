@@ -23,17 +23,17 @@ def state_of(job: JobState) -> str:
 def newest_job(state: ExecutionState, number: int) -> JobState | None:
     """The job of a record's present or last attempt, open or not."""
     found = state.past_jobs.get(number)
-    for job in state.jobs.values():
-        if job.number == number and (found is None or job.serial > found.serial):
-            found = job
-    return found
+    job = state.jobs.get(state.job_of.get(number) or state.given_up.get(number, 0))
+    return job if job is not None and (found is None or job.serial > found.serial) else found
+
+
+def job_with(state: ExecutionState, serial: int) -> JobState | None:
+    """The job with a serial number, while it is open or the last one of its record."""
+    return state.jobs.get(serial) or state.past_jobs.get(state.past_of.get(serial, 0))
 
 
 def task_facts(state: ExecutionState, task: TaskState) -> JsonObject:
-    """What is shown beside the other facts of a record: its job, and the state that it gives the record.
-
-    Cost: linear in the open jobs of the execution, where the record has none that it waits for.
-    """
+    """What is shown beside the other facts of a record: its job, and the state that it gives the record."""
     open_job = state.jobs.get(state.job_of.get(task.number, 0))
     job = open_job or newest_job(state, task.number)
     if job is None:

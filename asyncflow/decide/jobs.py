@@ -181,9 +181,9 @@ def decide_job(step: Step, command: inputs.DecideJob) -> None:
 
 def _asked(state: ExecutionState, command: inputs.DecideJob) -> JobState:
     """The job a decision is about: by serial number, or the newest open one of the record."""
-    for serial in reversed(state.jobs):
-        job = state.jobs[serial]
-        if job.number == command.number and command.serial in {0, serial}:
+    for serial in [command.serial] if command.serial else reversed(state.jobs):
+        job = state.jobs.get(serial)
+        if job is not None and job.number == command.number:
             return job
     task = state.tasks.get(command.number)
     raise NotFound("open job of task", str(command.number) if task is None else task.ref)

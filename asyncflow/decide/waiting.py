@@ -58,9 +58,8 @@ def waits_for(
 
     Cost: linear in the records; with `most`, in that.
     """
-    outlived = [
-        wait_of(state, job) for job in state.jobs.values() if job.serial != state.job_of.get(job.number)
-    ]
+    left = () if len(state.job_of) == len(state.jobs) else state.jobs.values()
+    outlived = [wait_of(state, job) for job in left if job.serial != state.job_of.get(job.number)]
     if state.is_ended:
         return outlived
     known = downtimes or Downtimes()

@@ -53,7 +53,7 @@ class JobNoted(NamedTuple):
     """Something worth knowing of a job, which changes nothing.
 
     Kinds: duplicate_cancelled, handle_shared, regression, unknown_word, cancelled_too_late, resubmitted,
-    gone_once, progress.
+    gone_once, progress, output_not_stored.
     """
 
     serial: int

@@ -158,10 +158,11 @@ class ExecutionState:
     `removed`: it was deleted, and leaves memory once that is durable. `applied` are the tokens of
     commands that are not done again. `routing` is the rule that chose the version, if one did. `jobs` are
     those whose end is not recorded, by serial number; `job_of` finds the one of an open record, and
-    `past_jobs` has the last of each record that came to its end. `holds` are grants that span several tasks;
-    `slot_needs` are those of the whole execution, and `holds_round` counts how often holds changed. `memo` is
-    there from a smart rerun to the next success. `recovering` are the records that are performed again
-    before anything else goes on, in order, each with the output that it had.
+    `past_jobs` has the last of each record that came to its end, found by serial number with `past_of`;
+    `given_up` finds the last open one of a record that is not of it any more. `holds` are grants that span
+    several tasks; `slot_needs` are those of the whole execution, and `holds_round` counts how often holds
+    changed. `memo` is there from a smart rerun to the next success. `recovering` are the records that are
+    performed again before anything else goes on, in order, each with the output that it had.
     """
 
     execution_id: str
@@ -221,7 +222,9 @@ class ExecutionState:
     applied: AbstractSet[str] = frozenset()
     jobs: dict[int, JobState] = NO_ENTRIES
     job_of: dict[int, int] = NO_ENTRIES
+    given_up: dict[int, int] = NO_ENTRIES
     past_jobs: dict[int, JobState] = NO_ENTRIES
+    past_of: dict[int, int] = NO_ENTRIES
     next_job: int = 1
     holds: dict[int, HoldState] = NO_ENTRIES
     next_hold: int = 1

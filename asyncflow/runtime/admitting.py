@@ -203,9 +203,12 @@ class Admitting:
             return NOWHERE
         return self.placing.place(grant.waiter.key, grant.waiter.needs, is_job=task.executor == JOB)
 
-    def holds(self, key: Key) -> bool:
-        """Whether a grant that is on its way is still good: it may have been given back meanwhile."""
-        return key in self._requested
+    def holds(self, key: Key, fence: int) -> bool:
+        """Whether a grant that is on its way is still good: it may have been given back meanwhile.
+
+        Who gave it back may have asked again, and wait, or have been granted another one.
+        """
+        return self.admission.fence_of(key) == fence
 
     def take_payload(self, key: Key, task: TaskState) -> bytes:
         """The input of an attempt that starts, as JSON.

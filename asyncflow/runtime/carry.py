@@ -137,7 +137,7 @@ class Carry:
         key = (stream, admitted.number)
         if admitted.ticket:
             return self.hand_out.holds(key, admitted.ticket)
-        if admitted.grants and not self.admitting.holds(key):
+        if admitted.grants and not self.admitting.holds(key, admitted.fence):
             return False
         return not admitted.instance or self.admitting.placing.has(key, admitted.resource, admitted.instance)
 

@@ -57,9 +57,7 @@ class TaskLogs:
 
     def _job_told(self, stream: str, serial: int, counts: Mapping[str, object]) -> None:
         state = self._states.get(stream)
-        if state is None:
-            return
-        number = next((each.number for each in state.past_jobs.values() if each.serial == serial), 0)
+        number = 0 if state is None else state.past_of.get(serial, 0)
         for direction in ("in", "out") if number else ():
             rows, size = counts.get(f"rows_{direction}", 0), counts.get(f"bytes_{direction}", 0)
             if isinstance(rows, int) and isinstance(size, int) and (rows or size):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncflow.decide.job_view import newest_job
 from asyncflow.decide.render import render_execution
 from asyncflow.decide.waiting import waits_for
 from asyncflow.decide.wanted import wanted
@@ -42,6 +43,12 @@ def check_state(state: ExecutionState, folded: ExecutionState) -> None:
         assert all(job.cancel for job in state.jobs.values())
         assert all(hold.users.keys() <= keys for hold in state.holds.values()), "only jobs still use them"
         assert {n: e for n, e in state.wanted.items() if n >= 0 and e != (Proceed(),)} == {}
+    assert state.past_of == {job.serial: number for number, job in state.past_jobs.items()}
+    for number in {*state.tasks, *state.given_up}:
+        known = [*state.jobs.values(), *state.past_jobs.values()]
+        newest = max((job.serial for job in known if job.number == number), default=None)
+        found = newest_job(state, number)
+        assert (None if found is None else found.serial) == newest
     for hold in state.holds.values():
         assert hold.users or not hold.is_over
         assert all(-user in state.jobs or not state.tasks[user].is_ended for user in hold.users)

@@ -7,14 +7,17 @@ to be one too many are cancelled here as well, and belong to nobody.
 from __future__ import annotations
 
 import heapq
+import logging
 
-from asyncflow.plugins.errors import CredentialsRefused, InstanceGone, Rejected, Throttled
+from asyncflow.plugins.errors import CredentialsRefused, InstanceGone, OutcomeOpen, Rejected, Throttled
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime import points
 from asyncflow.runtime.jobs.connection import Work
 from asyncflow.runtime.jobs.roles import Home
 from asyncflow.runtime.jobs.surroundings import Open
 from asyncflow.runtime.jobs.table import Row, Stage
+
+log = logging.getLogger("asyncflow.jobs")
 
 FIRST_MS, MOST_MS = 10_000, 600_000
 MOST_TRIES = 20
@@ -92,10 +95,14 @@ class Cancelling:
 
     def _cancel(self, row: Row, manager: ResourceManager) -> None:
         desk = self._desk
+        instance = desk.instance_of(row)
+        if instance is None:  # a call without it might be about a job of another instance
+            heapq.heappush(self._due, (desk.around.now_ms() + FIRST_MS, row))
+            return
         desk.tally.cancels += 1
         self._asked.add(row)
         self._tries[row] += 1
-        work = self._call(manager, desk.instance_of(row) or "", row.handle)
+        work = self._call(manager, instance, row.handle)
         timeout_s = manager.poll_timeout
         desk.connection.begin(Work("cancel", work, timeout_s, lambda _, error: self._settle(row, error)))
 
@@ -133,17 +140,25 @@ class Cancelling:
 
     def _cancel_stray(self, stray: _Stray, manager: ResourceManager) -> None:
         desk = self._desk
-        desk.tally.cancels += 1
         self._strays.remove(stray)
         stray.tries += 1
-        work = self._call(manager, desk.instance_of(stray.row) or "", stray.handle)
+        instance = desk.instance_of(stray.row)
+        if instance is None:
+            self._stray_settled(stray, OutcomeOpen("the handle of its instance is not known"))
+            return
+        desk.tally.cancels += 1
+        work = self._call(manager, instance, stray.handle)
         timeout_s = manager.poll_timeout
         desk.connection.begin(
             Work("cancel", work, timeout_s, lambda _, error: self._stray_settled(stray, error))
         )
 
     def _stray_settled(self, stray: _Stray, error: Exception | None) -> None:
-        if error is None or isinstance(error, Rejected | InstanceGone) or stray.tries >= MOST_TRIES:
+        if error is None or isinstance(error, Rejected | InstanceGone):
+            return
+        if stray.tries >= MOST_TRIES:
+            facts = {"resource": self._desk.name, "handle": stray.handle, "execution": stray.row.stream}
+            log.error("a job that is one too many could not be cancelled", extra=facts)
             return
         stray.due_ms = self._desk.around.now_ms() + min(MOST_MS, FIRST_MS << min(stray.tries, 10))
         self._strays.append(stray)

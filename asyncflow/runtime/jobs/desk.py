@@ -36,6 +36,7 @@ class Desk:
         cancelled: how many rows are to be cancelled.
         handles: who owns which handle; one handle is never two jobs'.
         is_stirred: whether it pumps in the next round of the loop.
+        undecided: rows that a person has to say something about, or had to.
         blocked: why nobody can be called though the connection would; "" where that is not so.
     """
 
@@ -44,6 +45,7 @@ class Desk:
         self.name, self.around = name, around
         self.stages: Counter[Stage] = Counter()
         self.handles: dict[str, Row] = {}
+        self.undecided: dict[Row, None] = {}
         self.tally = JobTally()
         self.connection = Connection(name, around.now_ms, around.rng, redact=around.preparing.redactor.text)
         self.connection.settled = self._settled
@@ -185,8 +187,13 @@ class Desk:
         """Nobody can tell: a person has to."""
         self.tally.stuck += 1
         self.resolving.drop(row)
-        move(row, Stage.STUCK)
+        self.await_decision(row)
         self.say(row, JobStuck(row.serial, reason))
+
+    def await_decision(self, row: Row) -> None:
+        """Nothing is asked for the row before a person has said what became of it."""
+        move(row, Stage.STUCK)
+        self.undecided[row] = None
 
     def owns(self, row: Row, handle: object) -> str:
         """The handle, if a job may have it; "" if it is no handle, or that of another open job."""
@@ -252,6 +259,7 @@ class Desk:
         """The end of a job is recorded: nothing is kept of it, but its handle for a second look."""
         self._disown(row)
         self.cancelled -= row.is_cancelled
+        self.undecided.pop(row, None)
         for part in self._parts:
             part.drop(row)
 
@@ -263,6 +271,7 @@ class Desk:
         seen: dict[Row, None] = dict.fromkeys(self.handles.values())
         seen.update(dict.fromkeys(self.submitting.rows()))
         seen.update(dict.fromkeys(self.resolving.inquiries))
+        seen.update(self.undecided)
         return (row for row in seen if row.instance == instance and row.stage < Stage.OVER)
 
     async def close(self) -> None:

@@ -6,13 +6,13 @@ heard of, and `decide/jobs` for what follows from it.
 
 from __future__ import annotations
 
-from asyncflow.errors import AsyncflowError
+from asyncflow.errors import AsyncflowError, PayloadUnavailable
 from asyncflow.model.job_inputs import JobOver
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import JobStatus
 from asyncflow.runtime.attempt_results import failure_of
 from asyncflow.runtime.jobs.roles import Home
-from asyncflow.runtime.jobs.table import Row
+from asyncflow.runtime.jobs.table import Row, Stage, move
 
 
 class Ends:
@@ -45,6 +45,12 @@ class Ends:
         """Report the end once what is too large of its output is stored."""
         try:
             output = await self._desk.around.preparing.stored(report.output, size)
+        except PayloadUnavailable as error:  # there is no room now: the service is asked again
+            self._desk.note(row, "output_not_stored", str(error)[:1_000])
+            if row.stage is Stage.ASKED:
+                move(row, Stage.WATCHED)
+                self._desk.polling.soon(row)
+            return
         except AsyncflowError as error:
             _, reason, _ = failure_of(error)
             self._desk.over(

@@ -21,6 +21,7 @@ _WORDS = frozenset(get_args(JobWord))
 _CONFIRMATIONS, _CONFIRMED_MS, _CONFIRM_MS = 3, 60_000, 30_000
 _PROGRESS_MS = 60_000  # between two records of the progress of one job
 _PROGRESS_BYTES = 4_096
+_MOST_WORDS = 20  # that are noted; a service may put a percentage into each
 _ENDS = _WORDS - {"running"}
 
 PutBack = Callable[[Sweep, Row, int], None]
@@ -107,7 +108,8 @@ class Hearing:
         if status.word in _ENDS:
             self._ends.ended(row, status)
             return
-        if status.word not in _WORDS and status.word not in self._words:
+        is_unknown = status.word not in _WORDS and status.word not in self._words
+        if is_unknown and len(self._words) < _MOST_WORDS:
             self._words.add(status.word)
             self._desk.note(row, "unknown_word", f"{status.word!r} is taken for running"[:1_000])
         if status.progress is not None:

@@ -87,15 +87,26 @@ class Polling:
     def _sweep(self, row: Row) -> Sweep:
         sweep = self._sweeps.get(row.instance)
         if sweep is None:
+            self._forget_idle()
             schedule = Schedule(*self._intervals(), self._desk.around.rng)
             sweep = self._sweeps[row.instance] = Sweep(row.instance, schedule)
         return sweep
+
+    def _forget_idle(self) -> None:
+        """Instances come and go: of those for which nobody waits now nothing is kept."""
+        known = self._sweeps.items()
+        self._sweeps = {name: each for name, each in known if each.polls or each.next_due() is not None}
 
     def _intervals(self) -> tuple[int, int]:
         settings = self._desk.around.pool.settings_of(self._desk.name)
         if settings is None:
             return 5_000, 60_000
         return int(settings.poll_first_s * 1000), int(settings.poll_max_s * 1000)
+
+    @property
+    def instances(self) -> list[str]:
+        """The instances of which anything is kept; "" is that of a resource without any."""
+        return list(self._sweeps)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -138,6 +149,7 @@ class Polling:
             return
         for row in rows:
             move(row, Stage.ASKED)
+        sweep.polls += 1
         desk.tally.poll_calls += 1
         desk.tally.polls += len(rows)
         handles = [row.handle for row in rows]
@@ -162,6 +174,10 @@ class Polling:
         if error is None and not isinstance(answer, Mapping):
             desk.connection.faults += 1
             error = ValueError("the poll gave no mapping")
+        if error is None and len(rows) > _SLICE:
+            desk.around.spawn(self._take_in_slices(sweep, rows, answer))
+            return
+        sweep.polls -= 1
         if isinstance(error, InstanceGone):
             self._wait_again(sweep, rows, is_fault=False)
             desk.instance_gone(sweep.instance, desk.connection.text(error))
@@ -170,10 +186,8 @@ class Polling:
             self._wait_again(sweep, rows, is_fault=False)
         elif error is not None:
             self._wait_again(sweep, rows, is_fault=True)
-        elif len(rows) <= _SLICE:
-            self.hearing.take_in(sweep, rows, answer)
         else:
-            desk.around.spawn(self._take_in_slices(sweep, rows, answer))
+            self.hearing.take_in(sweep, rows, answer)
 
     def _wait_again(self, sweep: Sweep, rows: Sequence[Row], *, is_fault: bool) -> None:
         """Nothing was heard: the jobs keep their state, and are asked for again later."""
@@ -200,3 +214,4 @@ class Polling:
         for start in range(0, len(rows), _SLICE):
             self.hearing.take_in(sweep, rows[start : start + _SLICE], answer)
             await breathe()
+        sweep.polls -= 1

@@ -98,14 +98,14 @@ class Schedule:
 
 
 class Sweep:
-    """The polls of one instance."""
+    """The polls of one instance; `polls` are those under way."""
 
-    __slots__ = ("instance", "is_woken", "not_before_ms", "schedule")
+    __slots__ = ("instance", "is_woken", "not_before_ms", "polls", "schedule")
 
     def __init__(self, instance: str, schedule: Schedule) -> None:
         """Nobody waits for a poll."""
         self.instance, self.schedule = instance, schedule
-        self.not_before_ms, self.is_woken = 0, False
+        self.not_before_ms, self.is_woken, self.polls = 0, False, 0
 
     def next_due(self) -> int | None:
         """When its next round begins."""

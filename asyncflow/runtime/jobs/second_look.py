@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
+from asyncflow.plugins.errors import InstanceGone
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Found, Job
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.jobs.connection import Work
@@ -19,6 +20,7 @@ MARGIN_MS = 10_000
 SKEW_MS = 600_000
 """How far the service's clock may lie from ours when jobs are listed since a moment."""
 _LATER_MS = 60_000
+_MOST_S = 86_400  # without a usable answer, where nothing is said of the resource any more
 
 
 def patience_ms(manager: ResourceManager) -> int:
@@ -34,7 +36,8 @@ def can_find(manager: ResourceManager) -> bool:
 class _Recheck(NamedTuple):
     """A second look at a job that was handed in again because it was not found.
 
-    `job` is None where an earlier process did so, until the manager is open.
+    `job` is None where an earlier process did so, until the manager is open. `good_ms` is since when the
+    service has given no usable answer.
     """
 
     due_ms: int
@@ -42,6 +45,7 @@ class _Recheck(NamedTuple):
     row: Row
     job: Job | None
     since_ms: int
+    good_ms: int
 
 
 class SecondLooks:
@@ -63,11 +67,12 @@ class SecondLooks:
 
     def look_once_more(self, row: Row, intent_ms: int) -> None:
         """See later whether its first delivery arrived after all; an earlier process may have made it."""
-        self._recheck(row, None, max(0, intent_ms - SKEW_MS), self._desk.around.now_ms())
+        now_ms = self._desk.around.now_ms()
+        self._put(_Recheck(now_ms, 0, row, None, max(0, intent_ms - SKEW_MS), now_ms))
 
-    def _recheck(self, row: Row, job: Job | None, since_ms: int, due_ms: int) -> None:
+    def _put(self, recheck: _Recheck) -> None:
         self._drawn += 1
-        heapq.heappush(self._rechecks, _Recheck(due_ms, self._drawn, row, job, since_ms))
+        heapq.heappush(self._rechecks, recheck._replace(number=self._drawn))
 
     def _look_again(self, recheck: _Recheck, manager: ResourceManager, now_ms: int) -> None:
         """The first delivery may have arrived after all."""
@@ -78,11 +83,12 @@ class SecondLooks:
             subject, instance = desk.subject(row), desk.instance_of(row)
             if subject is not None and instance is not None:
                 job = desk.around.preparing.named(subject.state, subject.job, instance=instance)
-                self._recheck(row, job, recheck.since_ms, now_ms + patience_ms(manager))
+                due_ms = now_ms + patience_ms(manager)
+                self._put(recheck._replace(due_ms=due_ms, job=job, good_ms=due_ms))
             elif subject is not None:
-                self._recheck(row, None, recheck.since_ms, now_ms + _LATER_MS)
+                self._put(recheck._replace(due_ms=now_ms + _LATER_MS))
         elif self._desk.resolving.is_unsure(row):
-            self._recheck(row, recheck.job, recheck.since_ms, now_ms + _LATER_MS)
+            self._put(recheck._replace(due_ms=now_ms + _LATER_MS, good_ms=now_ms + _LATER_MS))
         else:
             self._ask_again(recheck, recheck.job, manager)
 
@@ -92,13 +98,22 @@ class SecondLooks:
         def settle(answer: object, error: Exception | None) -> None:
             found = None if error is not None else matches(answer)
             if found is None:
-                self._recheck(row, job, recheck.since_ms, desk.around.now_ms() + _LATER_MS)
+                self._unheard(recheck, error)
             else:
                 self.cancel_others(row, [match for match in found if match.mark.startswith(job.token)])
 
         desk.tally.finds += 1
         work = Work("find", manager.find(job, recheck.since_ms), manager.poll_timeout, settle)
         desk.connection.begin(work)
+
+    def _unheard(self, recheck: _Recheck, error: Exception | None) -> None:
+        """Look once more later; not where nothing can be found any more, nor for ever."""
+        desk = self._desk
+        now_ms = desk.around.now_ms()
+        settings = desk.around.pool.settings_of(desk.name)
+        most_ms = (_MOST_S if settings is None else settings.poll_blackout_s) * 1_000
+        if not isinstance(error, InstanceGone) and now_ms - recheck.good_ms < most_ms:
+            self._put(recheck._replace(due_ms=now_ms + _LATER_MS))
 
     def cancel_others(self, row: Row, found: list[Found]) -> None:
         """Have all cancelled that are no job of ours but carry the token of this one."""
@@ -115,6 +130,18 @@ def matches(answer: object) -> list[Found] | None:
     if not isinstance(answer, list | tuple):
         return None
     for match in answer:
-        if not isinstance(match, Found) or not match.handle or len(match.handle) > MOST_HANDLE_CHARACTERS:
+        if not isinstance(match, Found) or not _is_sound(match):
             return None
     return list(answer)
+
+
+def _is_sound(match: Found) -> bool:
+    """Whether its members are of the types that they should be."""
+    handle: object = match.handle
+    texts: tuple[object, ...] = (handle, match.mark)
+    number: object = match.created_ms
+    return (
+        all(isinstance(text, str) for text in texts)
+        and 0 < len(match.handle) <= MOST_HANDLE_CHARACTERS
+        and isinstance(number, int | float)
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncflow.model.jobs import JobState
 from asyncflow.runtime.jobs.desk import Desk
-from asyncflow.runtime.jobs.table import Row, Stage, move
+from asyncflow.runtime.jobs.table import Row, Stage
 
 
 def take_up(desk: Desk, row: Row, job: JobState, *, is_recovered: bool) -> None:
@@ -16,7 +16,7 @@ def take_up(desk: Desk, row: Row, job: JobState, *, is_recovered: bool) -> None:
     if job.handle:
         desk.keep_handle(row, job.handle)
     if job.phase == "undecided":
-        move(row, Stage.STUCK)
+        desk.await_decision(row)
     elif job.phase == "submitted":
         desk.polling.take_up(row)
         if row.is_cancelled:
@@ -37,6 +37,7 @@ def follow(desk: Desk, row: Row, job: JobState) -> None:
         desk.stir()
     if row.stage is not Stage.STUCK or job.phase == "undecided":
         return
+    desk.undecided.pop(row, None)
     desk.forget_handle(row)
     take_up(desk, row, job, is_recovered=False)
 
