@@ -6,7 +6,6 @@ changes an execution. Read `store/maintenance` for the promises of each copy and
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +25,6 @@ __all__ = [
     "ExecutionFilter",
     "backup",
     "check",
-    "clone",
     "facts",
     "list_executions",
     "list_tasks",
@@ -127,13 +125,6 @@ def reading(path: str | Path) -> SqliteReader:
     if not Path(path).is_file():
         raise StoreError(f"there is no database {path}")
     return open_reader(path)
-
-
-async def clone(source: str | Path, destination: str | Path) -> str:
-    """A copy that is an installation of its own, and the id drawn for it; raises as `backup`."""
-    drawn = secrets.token_hex(16)
-    await maintenance.clone(source, destination, installation_id=drawn)
-    return drawn
 
 
 async def rebuild(path: str | Path) -> Rebuilt:

@@ -19,8 +19,10 @@ from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads
 
 if TYPE_CHECKING:
+    from asyncflow.app import cloning
     from asyncflow.app import database as files
 else:
+    cloning = Late("asyncflow.app.cloning")
     files = Late("asyncflow.app.database")
 
 _file = click.argument("file", type=FilePath())
@@ -57,9 +59,17 @@ def backup(file: Path, copy: Path) -> None:
 @_file
 @_copy
 def clone(file: Path, copy: Path) -> None:
-    """Write a copy that is another installation, to try things out on: its tokens are never the same."""
-    drawn = in_loop(partial(files.clone, file, copy))
-    click.echo(f"asyncflow: {copy}: installation {drawn}", err=True)
+    """Write a copy that is another installation, to try things out on.
+
+    It leaves alone what the original has outside: open jobs are held as NEEDS_DECISION, and so are the
+    instances of resources. `task decide` and `resource decide` say of one that the copy is to go on with it,
+    or without it.
+    """
+    made = in_loop(partial(cloning.clone, file, copy))
+    held = f"{made.jobs} jobs and {made.instances} instances of the original are held for a decision"
+    click.echo(f"asyncflow: {copy}: installation {made.installation_id}; {held}", err=True)
+    for execution in made.unreadable:
+        click.echo(f"asyncflow: {copy}: {execution} cannot be read and stays quarantined", err=True)
 
 
 @db.command()

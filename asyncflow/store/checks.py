@@ -86,6 +86,17 @@ def check_after_crash(db: sqlite3.Connection) -> None:
             raise StoreError(f"the database is damaged: {finding}; restore a backup")
 
 
+def check_whole(db: sqlite3.Connection) -> None:
+    """SQLite's full integrity check.
+
+    Raises:
+        StoreError: it found damage; the message carries its first finding.
+    """
+    finding = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if finding != "ok":
+        raise StoreError(f"the database is damaged: {finding}; restore a backup")
+
+
 def check_exists(database: Path) -> None:
     """Refuse a name under which there is no file.
 

@@ -6,10 +6,11 @@ the views needs the deciding core and is done above; `SqliteStore.clear_views` i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,13 @@ from asyncflow.store.connection import SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
 from asyncflow.store.reader import SqliteReader
 from asyncflow.store.records import StoreSettings
+
+Settle = Callable[[Path], Awaitable[None]]
+"""What is done to a clone before it has its name; nobody else has it open."""
+
+_READ_ALL = """
+UPDATE reader_cursor SET turn = (SELECT max(number) FROM turn)
+WHERE name <> 'views' AND EXISTS (SELECT 1 FROM turn)"""
 
 
 async def migrate(path: str | Path, *, wait_s: float = 0.0) -> list[int]:
@@ -37,22 +45,27 @@ async def migrate(path: str | Path, *, wait_s: float = 0.0) -> list[int]:
 async def backup(source: str | Path, destination: str | Path) -> None:
     """Copy a file, also while an engine writes to it, to a name that is still free.
 
-    The copy is of one instant, complete, and on disk on return; it appears under its name only then.
+    The copy is of one instant, complete, checked whole, and on disk on return; it appears under its name
+    only then.
 
     Raises:
         Conflict: the destination exists.
-        StoreError: the source cannot be read, or the copy not written.
+        StoreError: the source cannot be read or is damaged, or the copy not written.
     """
-    await _copy(source, destination, installation_id=None)
+    async with _copied(source, destination) as copy:
+        await asyncio.to_thread(_finish, copy, "")
 
 
-async def clone(source: str | Path, destination: str | Path, *, installation_id: str) -> None:
+async def clone(source: str | Path, destination: str | Path, *, installation_id: str, settle: Settle) -> None:
     """A copy that is another installation: its tokens never meet those of the original.
 
-    Use it to try things out on real data; a restore after a loss is a backup, with the old id.
-    Raises as `backup`.
+    `settle` is given the copy, of this release's schema, before it has its name. Use it to try things out on
+    real data; a restore after a loss is a backup, with the old id. Raises as `backup` and `settle`.
     """
-    await _copy(source, destination, installation_id=installation_id)
+    async with _copied(source, destination) as copy:
+        await asyncio.to_thread(_finish, copy, installation_id)
+        await settle(copy)
+        await asyncio.to_thread(_finish, copy, installation_id)
 
 
 async def vacuum(path: str | Path, *, wait_s: float = 0.0) -> int:
@@ -106,10 +119,20 @@ def _size(path: str | Path) -> int:
     return _existing(path).stat().st_size
 
 
-async def _copy(source: str | Path, destination: str | Path, *, installation_id: str | None) -> None:
-    file, copy = _existing(source), _free(destination)
-    async with SqlThread(target(file, read_only=True), _check_readable) as reader:
-        await reader.run(partial(_copy_file, destination=copy, installation_id=installation_id))
+@asynccontextmanager
+async def _copied(source: str | Path, destination: str | Path) -> AsyncIterator[Path]:
+    """A copy under a name of its own; it gets its real name when the context is left without an error."""
+    file, target_file = _existing(source), _free(destination)
+    copy = target_file.with_name(f".{target_file.name}.{os.getpid()}.partial")
+    try:
+        async with SqlThread(target(file, read_only=True), _check_readable) as reader:
+            await reader.run(partial(_copy_file, copy=copy))
+        yield copy
+        await asyncio.to_thread(_publish, copy, target_file)
+    except OSError as error:
+        raise StoreError(f"cannot write {target_file}: {error.strerror}") from error
+    finally:
+        _remove(copy)
 
 
 def _free(destination: str | Path) -> Path:
@@ -124,27 +147,35 @@ def _check_readable(db: sqlite3.Connection) -> None:
     schema.check_version(db, schema.migrations(), reading=True)
 
 
-def _copy_file(db: sqlite3.Connection, destination: Path, installation_id: str | None) -> None:
-    partial_file = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
+def _remove(copy: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
+        Path(f"{copy}{suffix}").unlink(missing_ok=True)
+
+
+def _copy_file(db: sqlite3.Connection, copy: Path) -> None:
+    os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as written:
+        # In one step: a copy in several begins anew whenever the engine commits between two.
+        db.backup(written)
+
+
+def _finish(copy: Path, installation_id: str) -> None:
+    """Make one whole, clean file of it; with an id, that of another installation whose readers begin here.
+
+    Raises:
+        StoreError: it is damaged, as the source then is; or it cannot be written.
+    """
     try:
-        os.close(os.open(partial_file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with contextlib.closing(sqlite3.connect(partial_file, isolation_level=None)) as copy:
-            # In one step: a copy in several begins anew whenever the engine commits between two.
-            db.backup(copy)
-            _finish_copy(copy, installation_id)
-        _publish(partial_file, destination)
-    except OSError as error:
-        raise StoreError(f"cannot write {destination}: {error.strerror}") from error
-    finally:
-        partial_file.unlink(missing_ok=True)
-
-
-def _finish_copy(copy: sqlite3.Connection, installation_id: str | None) -> None:
-    copy.execute("PRAGMA journal_mode = DELETE")  # one file, no log beside it; an engine sets WAL again
-    with transaction(copy):
-        copy.execute("UPDATE installation SET clean = 1")
-        if installation_id is not None:
-            copy.execute("UPDATE installation SET installation_id = ?", (installation_id,))
+        with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode = DELETE")  # no log beside it; an engine sets WAL again
+            checks.check_whole(db)
+            with transaction(db):
+                db.execute("UPDATE installation SET clean = 1")
+                if installation_id:
+                    db.execute("UPDATE installation SET installation_id = ?", (installation_id,))
+                    db.execute(_READ_ALL)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot write {copy}: {error}") from error
 
 
 def _publish(partial_file: Path, destination: Path) -> None:

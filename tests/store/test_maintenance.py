@@ -54,8 +54,21 @@ async def test_backup_goes_on_where_it_was_taken(tmp_path: Path) -> None:
 
 async def test_clone_is_another_installation(tmp_path: Path) -> None:
     await create(tmp_path / "flow.db")
-    await maintenance.clone(tmp_path / "flow.db", tmp_path / "copy.db", installation_id="clone")
+    settled: list[str] = []
 
+    async def settle(copy: Path) -> None:
+        settled.append(await installation(copy))
+        assert not (tmp_path / "copy.db").exists()
+
+    async with SqliteStore.open(tmp_path / "flow.db") as store:
+        await store.move_cursor("listener:x", 1)
+    await maintenance.clone(
+        tmp_path / "flow.db", tmp_path / "copy.db", installation_id="clone", settle=settle
+    )
+
+    async with SqliteReader.open(tmp_path / "copy.db") as reader:
+        assert (await reader.cursor("listener:x"), await reader.projected_turn()) == (3, 0)
+    assert settled == ["clone"]
     assert await installation(tmp_path / "copy.db") == "clone"
     assert await installation(tmp_path / "flow.db") == "original"
 
