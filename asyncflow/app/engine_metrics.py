@@ -67,6 +67,11 @@ class EngineMetrics:
     def _of_work(self, page: Page) -> None:
         engine = self._engine
         page.write("asyncflow_attempts_under_way", engine.attempts.count)
+        threads = engine.threads.statistics()
+        page.write("asyncflow_thread_calls", threads.busy, "busy")
+        page.write("asyncflow_thread_calls", threads.waiting, "waiting")
+        page.write("asyncflow_thread_calls", threads.abandoned, "hung")
+        page.write("asyncflow_thread_calls_given_up_total", threads.abandoned_total)
         page.write("asyncflow_attempts_admitted", engine.carry.waiting)
         page.write("asyncflow_tasks_without_function", len(engine.carry.admitting.unloaded))
         page.write_distribution("asyncflow_script_seconds", engine.attempts.script_seconds)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from asyncflow.app.journaling import Journaling
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
 from asyncflow.store.records import StoreFacts
 
 _BEHIND_TURNS = 5_000  # what a busy engine is behind by is projected in well under a second
 _STALL_SHOWN_MS = 60_000
+_HUNG_MS = 10_000  # a call that is told to stop may take a moment
 _NAMED = 20
 
 
@@ -32,11 +34,16 @@ class Finding:
 
 
 class Health:
-    """Looks at one engine and its database."""
+    """Looks at one engine and its database.
+
+    Attributes:
+        journaling: what writes journal files; None where there are none.
+    """
 
     def __init__(self, engine: Engine, facts: StoreFacts) -> None:
         """`facts` are those of the database when it was opened."""
         self.facts = facts
+        self.journaling: Journaling | None = None
         self._engine = engine
         self._stalls = 0
         self._stalled_ms: int | None = None
@@ -72,6 +79,8 @@ class Health:
             yield Finding("views", f"they cannot be written: {projection.trouble}")
         elif projection.is_behind and behind > _BEHIND_TURNS:
             yield Finding("views", f"they are {behind} turns behind")
+        if self.journaling is not None and self.journaling.trouble:
+            yield Finding("journal", f"files are behind: {self.journaling.trouble}")
 
     def _of_engine(self) -> Iterator[Finding]:
         engine = self._engine
@@ -87,6 +96,7 @@ class Health:
         engine = self._engine
         if engine.catalog.unreadable:
             yield Finding("definitions", f"cannot be read: {_listed(sorted(engine.catalog.unreadable))}")
+        yield from self._of_threads()
         missing = sorted(set(engine.carry.admitting.unloaded.values()))
         if missing:
             yield Finding("functions", f"tasks wait for functions that are not loaded: {_listed(missing)}")
@@ -96,6 +106,15 @@ class Health:
         quarantined = sorted(engine.turns.quarantined)
         if quarantined:
             yield Finding("executions", f"quarantined: {_listed(quarantined)}")
+
+    def _of_threads(self) -> Iterator[Finding]:
+        """Calls that nobody waits for any more and that do not end, each of which costs a thread."""
+        until_ms = self._engine.clock.now().elapsed_ms - _HUNG_MS
+        hung = [each.label for each in self._engine.threads.hung_calls() if each.since_ms <= until_ms]
+        threads = self._engine.threads.statistics()
+        if hung:
+            held = f"{threads.waiting} wait for a thread, as " if threads.stuck else ""
+            yield Finding("threads", f"{held}{len(hung)} calls were given up and do not end: {_listed(hung)}")
 
     def _resources(self) -> dict[str, list[str]]:
         """The resources that somebody has to see to, by the word for how they stand."""
@@ -107,6 +126,11 @@ class Health:
             "damaged": [name for name, state in states.items() if state.damage],
             "orphaned": [name for name, state in kept.orphans.items() if not state.damage],
             "broken": [name for name, keeper in kept.keepers.items() if keeper.is_broken],
+            "an instance has to be decided": [
+                name
+                for name, state in states.items()
+                if any(each.phase == "undecided" for each in state.instances.values())
+            ],
         }
 
 

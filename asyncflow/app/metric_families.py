@@ -55,6 +55,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("asyncflow_attempt_seconds", "histogram", "From the beginning of an attempt to its end.", _TASK),
     Family("asyncflow_queue_wait_seconds", "histogram", "From when a task was ready until it began.", _TASK),
     Family("asyncflow_attempts_under_way", "gauge", "Attempts and scripts at work in this process."),
+    Family("asyncflow_thread_calls", "gauge", "Calls in threads: busy, waiting, hung.", ("state",)),
+    Family("asyncflow_thread_calls_given_up_total", "counter", "Calls in threads that nobody waits for."),
     Family("asyncflow_attempts_admitted", "gauge", "Attempts admitted that have not begun."),
     Family("asyncflow_tasks_without_function", "gauge", "Tasks that wait for functions that are not loaded."),
     Family("asyncflow_script_seconds", "histogram", "How long scripts took, waits for room included."),

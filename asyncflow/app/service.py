@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from asyncflow.app.payloads import check_texts
 from asyncflow.app.starting import Starting, StartRequest
-from asyncflow.app.waits import explain
+from asyncflow.app.waits import explain, hung_calls
 from asyncflow.decide.waiting import wait_of_task, waits_for
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.ids import task_number
@@ -193,14 +193,15 @@ class Service(Starting):
         for entry in found:
             number = task_number(state.execution_id, str(entry.get("taskId", ""))) or 0
             explain(self.engine, state, entry, number)
-        return found
+        return [*found, *hung_calls(self.engine, state)]
 
     def waits_of_task(self, state: ExecutionState, number: int) -> list[JsonObject]:
-        """The same of one record, the jobs that outlived its attempts included."""
+        """The same of one record, jobs and calls that outlived its attempts included."""
         outlived = [job for job in state.jobs.values() if job.number == number]
         numbers = [number, *(-job.serial for job in outlived if job.serial != state.job_of.get(number))]
         found = (wait_of_task(state, each, self.engine.catalog.downtimes) for each in numbers)
         entries = [entry for entry in found if entry is not None]
         for entry in entries:
             explain(self.engine, state, entry, number)
-        return entries
+        ref = state.tasks[number].ref
+        return [*entries, *(each for each in hung_calls(self.engine, state) if each["task"] == ref)]

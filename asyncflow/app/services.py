@@ -98,6 +98,10 @@ class Services:
         self.streams.hurry()
         return await self.executions.engine.drain(timeout_s)
 
+    def unanswered(self) -> int:
+        """Jobs of which nobody knows yet whether their service has them."""
+        return sum(each["intent"] for each in self.executions.engine.jobs.counts().values())
+
     async def failed(self) -> StoreError:
         """Wait until the engine has stopped by itself, and say why; for ever, if all is well."""
         return await self.executions.engine.turns.failed()
@@ -127,11 +131,11 @@ async def open_services(
         listeners = Listeners(engine, opened, logbook)
         service = Service(engine)
         workers = Workers(engine, opened, logbook)
+        quarantine = Quarantine(engine, opened, opened)
         services = Services(
             executions=service,
             executing=Executing(service, opened),
             health=Health(engine, facts),
-        quarantine = Quarantine(engine, opened, opened)
             search=Search(engine, opened),
             logbook=logbook,
             keys=Keys(engine, logbook),
@@ -157,6 +161,6 @@ async def open_services(
         services.meters.watch.open()
         await services.schedules.open()
         await services.handlers.open()
-        async with listening(listeners), journaling(engine, opened, store):
+        async with listening(listeners), journaling(engine, opened, store) as services.health.journaling:
             with services.meters:
                 yield services

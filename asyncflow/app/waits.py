@@ -14,6 +14,7 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import SCHEDULED
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
+from asyncflow.runtime.log_context import Subject
 from asyncflow.runtime.worker_why import why_leased, why_offered
 
 _EXPLAINED = 3  # holders of which it is told what they wait for themselves
@@ -33,9 +34,38 @@ def explain(engine: Engine, state: ExecutionState, entry: JsonObject, number: in
         entry.update(why_leased(engine.carry.hand_out.roll, key))
     elif kind in ("job", "decision"):
         entry["now"] = engine.jobs.why(state.execution_id, _serial(entry)) or {}
+    elif entry.get("executor") == "thread" and (threads := engine.threads.statistics()).waiting:
+        entry["threads"] = {"size": threads.size, "waiting": threads.waiting, "hung": threads.abandoned}
     task = state.tasks.get(number)
     if task is not None:
         entry["sinceMs"] = task.scheduled_ms if task.status == SCHEDULED else task.started_ms
+
+
+def hung_calls(engine: Engine, state: ExecutionState) -> list[JsonObject]:
+    """Calls of an execution's attempts that were given up and do not end, each with the line it is at.
+
+    They hold up nothing of the execution, but a thread each, until they end by themselves.
+    """
+    return [
+        {
+            "kind": "hung_call",
+            "task": call.subject.task,
+            "taskId": task_id(state.execution_id, _number_of(state, call.subject)),
+            "attempt": call.subject.attempt,
+            "line": call.line,
+            "sinceMs": call.since_ms,
+        }
+        for call in engine.threads.hung_calls()
+        if call.subject is not None and call.subject.execution == state.execution_id
+    ]
+
+
+def _number_of(state: ExecutionState, of: Subject) -> int:
+    """The record of an attempt; 0 where a reset has taken it away."""
+    task = state.by_ref.get(of.task)
+    while task is not None and task.retry_count + 1 != of.attempt:
+        task = state.tasks.get(task.retry_of)
+    return 0 if task is None else task.number
 
 
 def _serial(entry: JsonObject) -> int:

@@ -224,7 +224,15 @@ def _report(entry: JsonObject) -> str:
 
 
 def _attempt(entry: JsonObject) -> str:
-    return f"attempt {entry.get('attempt')}, which runs here ({entry.get('executor')})"
+    threads = _inner(entry, "threads")
+    hung = f", as {threads['hung']} calls that were given up hold one each" if threads.get("hung") else ""
+    full = f"; {threads['waiting']} wait for one of {threads.get('size')} threads{hung}" if threads else ""
+    return f"attempt {entry.get('attempt')}, which runs here ({entry.get('executor')}){full}"
+
+
+def _hung_call(entry: JsonObject) -> str:
+    at = f", at {entry['line']}" if entry.get("line") else ""
+    return f"nothing: its attempt {entry.get('attempt')} was given up, and its call holds a thread{at}"
 
 
 def _time(entry: JsonObject) -> str:
@@ -267,6 +275,7 @@ PHRASES: Mapping[str, Callable[[JsonObject], str]] = {
     "worker": _worker,
     "report": _report,
     "attempt": _attempt,
+    "hung_call": _hung_call,
     "time": _time,
     "members": _members,
     "child": _child,

@@ -148,8 +148,11 @@ class Engine:
         await self.payloads.open()
         self.watchdog = await stack.enter_async_context(Watchdog())
         self.outbound = await stack.enter_async_context(OutboundClient(AddressPolicy(settings.http_allow)))
+        self.threads = await stack.enter_async_context(
+            ThreadExecutor(now_ms=lambda: self.clock.now().elapsed_ms)
+        )
         bodies = Bodies(
-            await stack.enter_async_context(ThreadExecutor()),
+            self.threads,
             await stack.enter_async_context(ProcessExecutor(output_limit=self.payloads.most_bytes)),
             self.outbound,
             settings.commands,

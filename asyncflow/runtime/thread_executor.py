@@ -19,6 +19,8 @@ from types import FrameType, TracebackType
 from typing import NamedTuple, Self
 
 from asyncflow.errors import ConfigurationError, ShuttingDown, TaskFailed
+from asyncflow.runtime.clock import stopwatch_s
+from asyncflow.runtime.log_context import Subject, subject
 
 Call = Callable[[], object]
 
@@ -47,20 +49,29 @@ class ThreadStatistics(NamedTuple):
 
 
 class HungCall(NamedTuple):
-    """A call that was given up and still runs: what it is, and the line it is at (empty if unknown)."""
+    """A call that was given up and still runs.
+
+    Attributes:
+        line: the line of code it is at; "" if unknown.
+        subject: the attempt that it was of, if it was one's.
+        since_ms: when it was given up, by the clock of the executor.
+    """
 
     label: str
     line: str
+    subject: Subject | None
+    since_ms: int
 
 
 class _Job:
     """One call on its way: what to run, in which context, and who waits for it."""
 
-    __slots__ = ("_ticket", "answer", "call", "context", "error", "label", "thread", "value")
+    __slots__ = ("_ticket", "answer", "call", "context", "error", "given_up_ms", "label", "thread", "value")
 
     def __init__(self, call: Call, label: str, answer: asyncio.Future[object]) -> None:
         self.call, self.label, self.answer = call, label, answer
         self.context: Context = copy_context()
+        self.given_up_ms = 0
         self.thread: Thread | None = None
         self.value: object = None
         self.error: BaseException | None = None
@@ -113,16 +124,24 @@ class ThreadExecutor:
     methods belong to the loop that entered it.
     """
 
-    def __init__(self, size: int | None = None, *, replacements: int | None = None) -> None:
+    def __init__(
+        self,
+        size: int | None = None,
+        *,
+        replacements: int | None = None,
+        now_ms: Callable[[], int] = lambda: round(stopwatch_s() * 1_000),
+    ) -> None:
         """A pool without threads.
 
         Args:
             size: threads at most that serve at once; by default four per core, 32 at most.
             replacements: threads held by given-up calls that may be replaced, at once; by default `size`.
+            now_ms: the clock that calls are given up by.
 
         Raises:
             ConfigurationError: `size` is below one, or `replacements` below nought.
         """
+        self._now_ms = now_ms
         self._size = min(32, 4 * (os.cpu_count() or 1)) if size is None else size
         self._spare = self._size if replacements is None else replacements
         if self._size < 1 or self._spare < 0:
@@ -212,12 +231,14 @@ class ThreadExecutor:
 
     def hung_calls(self) -> tuple[HungCall, ...]:
         """The calls that were given up and still run, each with the line of code it is at."""
+        if not self._abandoned:
+            return ()
         frames = sys._current_frames()  # noqa: SLF001  # documented, in spite of its name
         found = []
         for job in self._abandoned:
             frame = None if job.thread is None else frames.get(job.thread.ident or 0)
             line = "" if frame is None else _place(frame)
-            found.append(HungCall(job.label, line))
+            found.append(HungCall(job.label, line, job.context.get(subject), job.given_up_ms))
         return tuple(found)
 
     def _serving(self) -> int:
@@ -242,6 +263,7 @@ class ThreadExecutor:
         if job.claim():
             job.call = bool  # never called; it lets go of the arguments while the job lies in the queue
         else:
+            job.given_up_ms = self._now_ms()
             self._abandoned.add(job)
             self._abandoned_total += 1
             self._grow()

@@ -42,6 +42,9 @@ class Clusters:
     closed: list[object] = field(default_factory=list)
 
     async def open(self, manager: object) -> None:
+        if self.faults_of_open:
+            self.faults_of_open -= 1
+            raise OutcomeOpen("nobody answers")
         self.opened.append(manager)
         if self.opening is not None:
             await self.opening.wait()
@@ -74,9 +77,6 @@ class ClusterBench(Bench):
 
         class ClusterManager(base):  # type: ignore[valid-type, misc]  # of the tier that the bench has
             async def open(self) -> None:
-                if clusters.faults_of_open:
-                    clusters.faults_of_open -= 1
-                    raise OutcomeOpen("nobody answers")
                 await clusters.open(self)
 
             async def close(self) -> None:
