@@ -19,12 +19,14 @@ from asyncflow.plugins.jobs import Found, Job, JobStatus, Tier
 from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.resources import PluginConfig, ResourceManager
 from asyncflow.runtime import points
-from asyncflow.testing.services import TASK_TYPE, AnyInput
+from asyncflow.testing.services import AnyInput
+from tests.crash.job_workflows import job_type
 
 SUBMIT_MOMENTS = ("submit_half_sent", "submit_sent")
 FIND_MOMENTS = ("find_sent", "find_answered")
 POLL_MOMENTS = ("poll_sent",)
 CANCEL_MOMENTS = ("cancel_half_sent", "cancel_sent")
+WIRE_MOMENTS = (*SUBMIT_MOMENTS, *POLL_MOMENTS, *CANCEL_MOMENTS)
 
 
 async def ask(port: int, what: str, **given: object) -> object:
@@ -60,7 +62,7 @@ class TokenManager(ResourceManager):
 
     Config = PortConfig
     config: PortConfig
-    tasks: ClassVar[Mapping[str, type[BaseModel]]] = {TASK_TYPE: AnyInput}
+    tasks: ClassVar[Mapping[str, type[BaseModel]]] = {job_type("token"): AnyInput}
     tier: ClassVar[Tier] = "token"
     submit_timeout: ClassVar[float] = 8.0
 
@@ -81,15 +83,24 @@ class TokenManager(ResourceManager):
         await ask(self.config.port, "cancel", handle=handle)
 
 
-class NoneManager(TokenManager):
-    """Of a service that knows nothing again and cannot be searched."""
+class OnceManager(TokenManager):
+    """Of a service that knows nothing again and cannot be searched; nothing is done twice there."""
 
+    tasks: ClassVar[Mapping[str, type[BaseModel]]] = {job_type("once"): AnyInput}
+    tier: ClassVar[Tier] = "none"
+
+
+class AgainManager(TokenManager):
+    """Of such a service where doing it twice is better than not at all."""
+
+    tasks: ClassVar[Mapping[str, type[BaseModel]]] = {job_type("again"): AnyInput}
     tier: ClassVar[Tier] = "none"
 
 
 class TagManager(TokenManager):
     """Of a service that can be searched, some time later."""
 
+    tasks: ClassVar[Mapping[str, type[BaseModel]]] = {job_type("tag"): AnyInput}
     tier: ClassVar[Tier] = "tag"
     listing_lag: ClassVar[float] = 2.0
 
@@ -103,21 +114,21 @@ class TagManager(TokenManager):
 TIERS: Mapping[str, type[ResourceManager]] = {
     "token": TokenManager,
     "tag": TagManager,
-    "once": NoneManager,
-    "again": NoneManager,
+    "once": OnceManager,
+    "again": AgainManager,
 }
 """What is promised, and by which plugin: at most once and at least once are the author's choice."""
 
 
-def registry(tier: str) -> Registry:
-    """The plugin of a chain."""
-    return Registry.built_in().with_classes(resources={"outside": TIERS[tier]})
+def registry() -> Registry:
+    """The plugins, each named as its tier."""
+    return Registry.built_in().with_classes(resources=TIERS)
 
 
 def resource(tier: str, port: int) -> ResourceSettings:
-    """The resource that the jobs of a chain go to."""
+    """The resource that the jobs of a tier go to."""
     return ResourceSettings(
-        "outside",
+        tier,
         config={"port": port},
         poll_first_s=2.0,
         poll_max_s=6.0,

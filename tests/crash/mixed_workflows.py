@@ -1,25 +1,15 @@
-"""Workflows of every shape for the kill tests, and functions that log each call to a file."""
+"""Workflows of every shape for the kill tests, and functions that log each call to a file.
+
+Their outputs follow from their input alone, so that a run with kills can be compared with one without.
+Workflows whose tasks are jobs only are in `job_workflows`; which go together in a load is said in `loads`.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import asyncflow as af
 from asyncflow.model.values import JsonObject
-
-KINDS = ("chain", "fan", "loop", "parent", "timer")
-_LOG: list[int] = []
-
-
-def log_to(path: Path) -> None:
-    """Append to this file from here on; a line survives SIGKILL as soon as it is written."""
-    _LOG[:] = [os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)]
-
-
-def write(*words: object) -> None:
-    if _LOG:
-        os.write(_LOG[0], (" ".join(str(word) for word in words) + "\n").encode())
+from tests.crash.job_workflows import job
+from tests.crash.shared_log import write
 
 
 @af.task(retries=0)
@@ -42,11 +32,41 @@ def in_thread(ctx: af.TaskContext, n: int) -> JsonObject:
     return {"n": n + 100}
 
 
-FUNCTIONS = (double, flaky, in_thread)
+@af.task(retries=0)
+async def step(ctx: af.TaskContext, n: int) -> JsonObject:
+    write("call", ctx.execution_id, ctx.number)
+    return {"n": n + 1}
+
+
+@af.task(retries=0)
+async def keep(ctx: af.TaskContext, n: str) -> JsonObject:
+    write("call", ctx.execution_id, ctx.number)
+    return {"n": len(n), "said": n}
+
+
+FUNCTIONS = (double, flaky, in_thread, step, keep)
 
 
 def simple(name: str, ref: str, n: object) -> JsonObject:
+    """A task that calls a function."""
     return {"name": name, "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {"n": n}}
+
+
+def task(kind: str, ref: str, **more: object) -> JsonObject:
+    """A task of another type."""
+    return {"name": ref, "taskReferenceName": ref, "type": kind, **more}
+
+
+def again(delay_s: int) -> JsonObject:
+    """A task that succeeds at the third time."""
+    policy = {"name": "flaky", "retryCount": 3, "retryDelaySeconds": delay_s, "ownerEmail": "a@example.org"}
+    return {**simple("flaky", "again", "${first.output.n}"), "taskDefinition": policy}
+
+
+def child(ref: str, name: str) -> JsonObject:
+    """A task that is an execution of another workflow."""
+    given = {"n": "${workflow.input.n}"}
+    return task("SUB_WORKFLOW", ref, subWorkflowParam={"name": name, "version": 1}, inputParameters=given)
 
 
 def workflow(name: str, tasks: list[JsonObject], output: JsonObject) -> JsonObject:
@@ -60,20 +80,11 @@ def workflow(name: str, tasks: list[JsonObject], output: JsonObject) -> JsonObje
     }
 
 
-RETRIED: JsonObject = {
-    **simple("flaky", "again", "${first.output.n}"),
-    "taskDefinition": {
-        "name": "flaky",
-        "retryCount": 3,
-        "retryDelaySeconds": 0,
-        "ownerEmail": "a@example.org",
-    },
-}
 CHAIN = workflow(
     "chain",
     [
         simple("double", "first", "${workflow.input.n}"),
-        RETRIED,
+        again(0),
         simple("in_thread", "last", "${again.output.n}"),
     ],
     {"n": "${last.output.n}", "attempt": "${again.output.attempt}"},
@@ -123,29 +134,69 @@ LOOP = workflow(
 )
 PARENT = workflow(
     "parent",
-    [
-        {
-            "name": "child",
-            "taskReferenceName": "child",
-            "type": "SUB_WORKFLOW",
-            "subWorkflowParam": {"name": "chain", "version": 1},
-            "inputParameters": {"n": "${workflow.input.n}"},
-        },
-        simple("double", "after", "${child.output.n}"),
-    ],
+    [child("child", "chain"), simple("double", "after", "${child.output.n}")],
     {"n": "${after.output.n}"},
 )
 TIMER = workflow(
     "timer",
     [
-        {
-            "name": "wait",
-            "taskReferenceName": "wait",
-            "type": "WAIT",
-            "inputParameters": {"duration": "1 seconds"},
-        },
+        task("WAIT", "wait", inputParameters={"duration": "3 seconds"}),
         simple("double", "after", "${workflow.input.n}"),
     ],
     {"n": "${after.output.n}"},
 )
-WORKFLOWS = (CHAIN, FAN, LOOP, PARENT, TIMER)
+BACKOFF = workflow(
+    "backoff",
+    [simple("double", "first", "${workflow.input.n}"), again(2)],
+    {"n": "${again.output.n}", "attempt": "${again.output.attempt}"},
+)
+SIGNAL = workflow(
+    "signal",
+    [task("WAIT", "hold"), simple("double", "after", "${hold.output.n}")],
+    {"n": "${after.output.n}", "said": "${hold.output}"},
+)
+SECRET = workflow(
+    "secret",
+    [simple("keep", "keep", "${workflow.secrets.canary}"), job("token", "sent", n="${keep.output.n}")],
+    {"n": "${keep.output.n}", "sent": "${sent.output}"},
+)
+BLEND = workflow(
+    "blend",
+    [
+        task(
+            "FORK_JOIN",
+            "fork",
+            forkTasks=[
+                [job("token", "left"), simple("double", "leftmost", "${left.output.n}")],
+                [simple("double", "first", "${workflow.input.n}"), job("tag", "right")],
+                [task("WAIT", "pause", inputParameters={"duration": "2 seconds"})],
+                [child("down", "job_tag")],
+            ],
+        ),
+        task("JOIN", "join", joinOn=["leftmost", "right", "pause", "down"]),
+        simple("double", "after", "${leftmost.output.n}"),
+    ],
+    {"n": "${after.output.n}", "joined": "${join.output}"},
+)
+ROUNDS = workflow(
+    "rounds",
+    [
+        task(
+            "DO_WHILE",
+            "rounds",
+            inputParameters={"most": 3},
+            loopCondition="$.rounds['iteration'] < $.most",
+            loopOver=[job("tag", "outside"), simple("double", "inside", "${outside.output.n}")],
+        )
+    ],
+    {"iterations": "${rounds.output.iteration}", "n": "${inside.output.n}"},
+)
+TICK = workflow("tick", [simple("step", "once", 1)], {"n": "${once.output.n}"})
+STEPS = workflow(
+    "steps",
+    [
+        simple("step", f"s{place}", f"${{s{place - 1}.output.n}}" if place else "${workflow.input.n}")
+        for place in range(5)
+    ],
+    {"n": "${s4.output.n}"},
+)
