@@ -14,6 +14,7 @@ from pathlib import Path
 from asyncflow.app.journaling import journaling
 from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
+from asyncflow.app.logbook_sweep import sweeping
 from asyncflow.app.service import Service
 from asyncflow.errors import StoreError
 from asyncflow.runtime.attempts import LocalFunction
@@ -49,13 +50,21 @@ async def open_engine(
             chosen = replace(chosen, installation=facts.installation_id)
         if chosen.resource_folder is None and database != MEMORY:
             chosen = replace(chosen, resource_folder=_resource_folder(database))
+        if database != MEMORY:
+            chosen = replace(chosen, touched_file=_touched_file(database))
         async with Engine(opened, functions=functions, settings=chosen, clock=clock) as engine:
-            yield engine, opened
+            with sweeping(engine, opened):
+                yield engine, opened
 
 
 def _resource_folder(database: str | Path) -> Path:
     """The folder beside a database file that each of its resources has one in."""
     return Path(f"{Path(database).absolute()}.resources")
+
+
+def _touched_file(database: str | Path) -> Path:
+    """The file beside a database file that says what a process was at that died."""
+    return Path(f"{Path(database).absolute()}.touched")
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from asyncflow.plugins.registry import Registry
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.scripts.evaluator import ScriptSettings
+from asyncflow.store.log_records import KEPT, Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class EngineSettings:
     of more than `turn_log_bytes` are made into segments. Idempotency keys count for `idempotency_life_s`.
     Without a `registry` there are only the plugins that are built in. Services are given addresses below
     `callback_address` to call when a job has ended, with a proof under `callback_key`; see `jobs/callbacks`.
+    What the process is at is kept in `touched_file`, beside a database file; an execution that `crash_limit`
+    processes in a row were at when they died is set aside, none with 0.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -52,6 +55,9 @@ class EngineSettings:
     registry: Registry | None = None
     listeners: Mapping[str, ListenerSettings] = field(default_factory=dict)
     io: IoRule = NO_IO_RULE
+    logbook: Retention = KEPT
+    touched_file: Path | None = None
+    crash_limit: int = 3
     callback_address: str = ""
     callback_key: bytes = field(default=b"", repr=False)
 

@@ -88,6 +88,34 @@ class TaskIo(NamedTuple):
 LogRow = TaskLine | ResourceLine | AuditEntry | Firing | TaskIo
 
 
+class Retention(NamedTuple):
+    """How much is kept of the audit and of the firings of schedules; 0 means all. The newest one stays.
+
+    `audit_entries` of each kind of object, `firings` of each schedule.
+    """
+
+    audit_entries: int = 1_000_000
+    audit_days: int = 0
+    firings: int = 10_000
+    firing_days: int = 0
+
+
+KEPT = Retention()
+"""What is kept unless more or less is said."""
+
+
+class Surplus(NamedTuple):
+    """What is beyond that: of `audit` the entries of one kind, of `firing` those of one schedule.
+
+    Those up to the number, or time, `last` go, and those before `before_ms`.
+    """
+
+    of: str
+    key: str
+    last: int
+    before_ms: int
+
+
 class LogBound(NamedTuple):
     """How much the log of one task may hold; what comes after is cut, with a line that says so."""
 
@@ -100,6 +128,16 @@ class Logs(Protocol):
 
     async def write_logs(self, rows: Sequence[LogRow], bound: LogBound) -> None:
         """Store rows, all or none, durable at return; a firing replaces that of the same schedule and time.
+
+        Raises:
+            NotCommitted, OutcomeUnknown: as `Journal.append`.
+        """
+
+    async def find_surplus(self, kept: Retention, now_ms: int) -> list[Surplus]:
+        """What the audit and the firings hold beyond what is kept."""
+
+    async def trim(self, surplus: Surplus) -> int:
+        """Delete a small part of it, the oldest first, and say how many rows that were; 0 when none is left.
 
         Raises:
             NotCommitted, OutcomeUnknown: as `Journal.append`.

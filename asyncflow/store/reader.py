@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from asyncflow.model.turn import Recorded, Turn
-from asyncflow.store import audit, checks, logbook, reading, schema, texts, views, wal
+from asyncflow.store import audit, checks, logbook, logbook_trim, reading, schema, texts, views, wal
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target
-from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, TaskIo, TaskLine
+from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, Retention, Surplus, TaskIo, TaskLine
 from asyncflow.store.queries import Queries
 from asyncflow.store.records import (
     DEFAULT_SETTINGS,
@@ -210,6 +210,10 @@ class SqliteReader:
     async def find_io(self, conditions: Sequence[Where], page: Page) -> Found[TaskIo]:
         """What tasks told of their data; see `Logs.find_io`."""
         return await self._query(partial(logbook.IO.find, conditions=conditions, page=page))
+
+    async def find_surplus(self, kept: Retention, now_ms: int) -> list[Surplus]:
+        """What is beyond what is kept; see `Logs.find_surplus`."""
+        return await self._read(partial(logbook_trim.find_surplus, kept=kept, now_ms=now_ms))
 
     async def newest_pending_text(self) -> int:
         """The last change of a text that is not indexed; see `Views.newest_pending_text`."""

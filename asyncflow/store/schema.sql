@@ -236,10 +236,17 @@ CREATE TABLE audit (
 );
 -- "All that was done to this".
 CREATE INDEX audit_object ON audit (object_id, number);
+-- What was done to objects of a kind, and which entries of it are the oldest.
+CREATE INDEX audit_kind ON audit (object_kind, number);
 
--- Nobody alters or deletes an entry.
+-- Nobody alters an entry. Only the oldest of a kind go, when more are there than are kept; one always stays.
 CREATE TRIGGER audit_kept BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-CREATE TRIGGER audit_whole BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_whole BEFORE DELETE ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE object_kind = old.object_kind AND number < old.number)
+  OR NOT EXISTS (SELECT 1 FROM audit WHERE object_kind = old.object_kind AND number > old.number)
+BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only: but the oldest entries of a kind, none goes');
+END;
 
 -- When schedules fired, and what came of it. Writer: the scheduler.
 CREATE TABLE schedule_firing (

@@ -20,11 +20,12 @@ from typing import Self, TypeVar
 from asyncflow.errors import NotCommitted, StoreError
 from asyncflow.model.quarantine import Quarantined
 from asyncflow.model.turn import Turn
-from asyncflow.store import checks, logbook, quarantine, schema, texts, views, wal, writing
+from asyncflow.store import checks, logbook, logbook_trim, quarantine, schema, texts, views, wal, writing
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
-from asyncflow.store.log_records import LogBound, LogRow
+from asyncflow.store.log_records import LogBound, LogRow, Surplus
+from asyncflow.store.queries import Queries
 from asyncflow.store.reader import MEMORY, SqliteReader
 from asyncflow.store.records import DEFAULT_SETTINGS, Segment, StoreFacts, StoreSettings, ViewBatch
 
@@ -43,8 +44,7 @@ class SqliteStore(SqliteReader):
         settings: StoreSettings = DEFAULT_SETTINGS,
         codec: Codec | None = None,
     ) -> None:
-        super().__init__(path, codec=codec)
-        self._settings = settings
+        super().__init__(path, codec=codec, settings=settings)
         self._writer: SqlThread
         self._was_clean = True
         self._is_broken = False
@@ -72,7 +72,8 @@ class SqliteStore(SqliteReader):
         checks.check_sqlite_version()
         if self.path == MEMORY:
             self._writer = await stack.enter_async_context(SqlThread(MEMORY, self._prepare_writer))
-            self._reader = self._queries = self._writer  # memory is of one connection
+            self._reader = self._writer  # memory is of one connection
+            self._queries = Queries([self._writer], limit_s=self._settings.query_timeout_s)
             return
         path = Path(self.path)
         checks.check_place(path)
@@ -160,6 +161,10 @@ class SqliteStore(SqliteReader):
     async def write_logs(self, rows: Sequence[LogRow], bound: LogBound) -> None:
         """Store rows of the side tables; see `Logs.write_logs`."""
         await self._write(partial(logbook.write, rows=list(rows), bound=bound))
+
+    async def trim(self, surplus: Surplus) -> int:
+        """Delete a part of what is not kept; see `Logs.trim`."""
+        return await self._write(partial(logbook_trim.trim, surplus=surplus))
 
     async def move_cursor(self, name: str, turn: int) -> None:
         """Store that the reader of this name has dealt with all turns up to this one."""
