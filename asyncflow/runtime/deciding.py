@@ -27,6 +27,7 @@ from asyncflow.model.turn import Moment
 from asyncflow.runtime.closures import Closures
 from asyncflow.runtime.finding import Finding
 from asyncflow.runtime.inbox import Inbox, Then, Waiting
+from asyncflow.runtime.last_touched import DECIDING, NOWHERE, LastTouched
 from asyncflow.runtime.loading import Loading
 from asyncflow.runtime.messages import Messages, Sent, refused
 from asyncflow.runtime.open_turn import Answer, refuse
@@ -83,10 +84,11 @@ class Carrier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecidingSettings:
-    """What deciding is bounded by and what expressions see of the environment."""
+    """What deciding is bounded by, what expressions see of the environment, and who keeps what it is at."""
 
     limits: Limits = DEFAULT_LIMITS
     environment: Mapping[str, str] = field(default_factory=dict)
+    touched: LastTouched = NOWHERE
 
 
 class Deciding:
@@ -132,6 +134,7 @@ class Deciding:
             decided += 1
             try:
                 self._decide_one(waiting)
+                self._settings.touched.left()
             except BaseException as bug:
                 # The engine stops; whoever waits for just this input is in no queue any more.
                 refuse(waiting.answer, StoreError(f"the engine stopped: {type(bug).__name__}: {bug}"))
@@ -204,6 +207,7 @@ class Deciding:
     def _decide(self, state: ExecutionState, given: Input, *, is_asked: bool = False) -> list[Sent]:
         """One input on one state, and what admission adds to it; `is_asked`: somebody can be refused."""
         context = self._context()
+        self._settings.touched.at(DECIDING, state.execution_id)
         sent: list[Sent] = []
         inputs = [given]
         for each in inputs:  # which grows as more begins by it

@@ -36,6 +36,7 @@ from asyncflow.runtime.jobs import Jobs
 from asyncflow.runtime.jobs.callbacks import Callbacks
 from asyncflow.runtime.jobs.preparing import Preparing
 from asyncflow.runtime.jobs.seams import NoResources, ResourcePool
+from asyncflow.runtime.last_touched import LastTouched
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.log_writer import LogWriter
 from asyncflow.runtime.needs import implicit_resource, registered_limit
@@ -91,12 +92,13 @@ class Engine:
         self.registry = self.settings.registry or Registry.built_in()
         self.functions: dict[str, LocalFunction] = {**plugin_functions(self.registry), **(functions or {})}
         self.catalog = DefinitionCatalog({name: f.executor for name, f in self.functions.items()})
+        self.touched = LastTouched(self.settings.touched_file)
         self.turns = Turns(
             store,
             self.clock,
             self.catalog,
             load=self._load,
-            settings=DecidingSettings(self.settings.limits, self.settings.environment),
+            settings=DecidingSettings(self.settings.limits, self.settings.environment, self.touched),
             keep_ended=self.settings.keep_ended,
         )
         self.payloads = _payloads(self.settings)
@@ -146,6 +148,8 @@ class Engine:
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
         await self.payloads.open()
+        stack.callback(self.touched.close)
+        self.touched.open()
         self.watchdog = await stack.enter_async_context(Watchdog())
         self.outbound = await stack.enter_async_context(OutboundClient(AddressPolicy(settings.http_allow)))
         self.threads = await stack.enter_async_context(
@@ -159,6 +163,7 @@ class Engine:
             settings.limits,
             settings.installation,
             self.payloads,
+            self.touched,
         )
         self.scripts = await stack.enter_async_context(
             ScriptRunner(bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
@@ -241,7 +246,7 @@ class Engine:
     # --- recovery -----------------------------------------------------------------------------------
 
     async def _load(self, streams: Sequence[str]) -> dict[str, Loaded]:
-        loaded = await recovery.load_many(self._store, self.catalog, streams)
+        loaded = await recovery.load_many(self._store, self.catalog, streams, touched=self.touched)
         for state in loaded.values():
             if isinstance(state, ExecutionState):
                 self.turns.stored.add(state.graph.hash)

@@ -242,5 +242,6 @@ class Performing:
                 label=f"{begun.ref} of {begun.stream}",
                 on_cancel=None if context is None else context.mark_cancelled,
             )
-        work = cast("Coroutine[object, object, object]", function.function(**arguments))  # its executor says so
+        # Its executor says that it is async.
+        work = cast("Coroutine[object, object, object]", function.function(**arguments))
         return self._bodies.touched.stepwise(begun.stream, work)

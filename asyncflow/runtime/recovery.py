@@ -7,8 +7,9 @@ is taken up by `runtime/engine`, attempts of this process are declared interrupt
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.evolve import evolve, new_state
@@ -19,6 +20,7 @@ from asyncflow.model.resource_events import RESOURCE_STREAMS
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.runtime.clock import breathe
+from asyncflow.runtime.last_touched import NOWHERE, READING, LastTouched
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.stored_definitions import Known, chunks, fold_catalog, know_definitions
 from asyncflow.store.journal import Journal
@@ -115,8 +117,17 @@ class _Slices:
             await breathe()
 
 
-async def recover(journal: Journal, catalog: DefinitionCatalog, held: Container[str] = ()) -> Recovered:
+async def recover(
+    journal: Journal,
+    catalog: DefinitionCatalog,
+    held: Container[str] = (),
+    *,
+    touched: LastTouched = NOWHERE,
+) -> Recovered:
     """Fold everything that goes on, and what the views have not seen; nothing of what is held.
+
+    Args:
+        touched: is told whose history is folded.
 
     Raises:
         StoreError: the journal is damaged or of a newer version.
@@ -138,10 +149,10 @@ async def recover(journal: Journal, catalog: DefinitionCatalog, held: Container[
     if not recent or recent[0].seq > 1:
         recent = (await journal.read_streams([CATALOG_STREAM]))[CATALOG_STREAM]
     await fold_catalog(journal, catalog, recent)
-    partial = [s for s in gathered.incomplete if s in histories]
+    torn = [s for s in gathered.incomplete if s in histories]
     is_over = {CATALOG_STREAM, *(s for s in gathered.over if s not in histories)}
     still_open = [s for s in position.open_streams if s not in is_over and s not in held]
-    wanted = dict.fromkeys([*partial, *still_open])
+    wanted = dict.fromkeys([*torn, *still_open])
     for chunk in chunks(list(wanted)):
         for stream, older in (await _read(journal, chunk, found, segments_only=True)).items():
             histories[stream] = _joined(older, histories.get(stream, []))
@@ -152,19 +163,27 @@ async def recover(journal: Journal, catalog: DefinitionCatalog, held: Container[
     for stream, history in histories.items():
         if not history or stream in found.quarantined or (stream not in gathered.behind and _ended(history)):
             continue
-        await _take_in(found, stream, history, known=known, is_behind=stream in gathered.behind)
+        state = await _take_in(found, stream, partial(fold, stream, history, known, touched=touched))
+        if state is not None:
+            _sort_in(found, state, is_behind=stream in gathered.behind)
         await slices.after(len(history) + 10)
         history.clear()
     return found
 
 
-async def _take_in(found: Recovered, stream: str, history: History, *, known: Known, is_behind: bool) -> None:
+async def _take_in(
+    found: Recovered, stream: str, folded: Callable[[], Awaitable[ExecutionState]]
+) -> ExecutionState | None:
     """Fold one execution; one that cannot be folded does not keep the others from starting."""
     try:
-        state = await fold(stream, history, known)
+        return await folded()
     except Exception as fault:  # noqa: BLE001 - whatever is wrong with it is wrong with it alone
         found.quarantined[stream] = f"{type(fault).__name__}: {fault}"
-        return
+        return None
+
+
+def _sort_in(found: Recovered, state: ExecutionState, *, is_behind: bool) -> None:
+    stream = state.execution_id
     if not state.is_ended or state.wanted:
         found.states[stream] = state
     if is_behind:
@@ -219,7 +238,7 @@ async def load(journal: Journal, catalog: DefinitionCatalog, stream: str) -> Exe
 
 
 async def load_many(
-    journal: Journal, catalog: DefinitionCatalog, streams: Sequence[str]
+    journal: Journal, catalog: DefinitionCatalog, streams: Sequence[str], *, touched: LastTouched = NOWHERE
 ) -> dict[str, Loaded]:
     """Executions from the journal; for one that is not there, or cannot be read, the error.
 
@@ -231,7 +250,7 @@ async def load_many(
     except StoreError as error:
         if len(streams) == 1:
             return {streams[0]: error}
-        one_by_one = [await load_many(journal, catalog, [stream]) for stream in streams]
+        one_by_one = [await load_many(journal, catalog, [stream], touched=touched) for stream in streams]
         return {stream: loaded for found in one_by_one for stream, loaded in found.items()}
     found: dict[str, Loaded] = {}
     for stream, history in histories.items():
@@ -239,7 +258,7 @@ async def load_many(
             found[stream] = NotFound("execution", stream)
             continue
         try:
-            state = found[stream] = await fold(stream, history, known)
+            state = found[stream] = await fold(stream, history, known, touched=touched)
         except AsyncflowError as error:
             found[stream] = error
         except Exception as fault:  # noqa: BLE001 - as at the start: it concerns this one alone
@@ -251,8 +270,10 @@ async def load_many(
     return found
 
 
-async def fold(stream: str, history: Sequence[Recorded], known: Known) -> ExecutionState:
-    """The state that a whole history makes.
+async def fold(
+    stream: str, history: Sequence[Recorded], known: Known, *, touched: LastTouched = NOWHERE
+) -> ExecutionState:
+    """The state that a whole history makes; `touched` is told that it is being read.
 
     Raises:
         StoreError: the history does not begin with its start, or a definition that it needs is not stored.
@@ -263,10 +284,14 @@ async def fold(stream: str, history: Sequence[Recorded], known: Known) -> Execut
     if first.definition not in known.graphs:
         raise StoreError(f"stream {stream}: its definition {first.definition} is missing or damaged")
     state = new_state(stream, known.catalog.graphs, first.definition)
+    touched.at(READING, stream)
     for count, recorded in enumerate(history):
         evolve(state, recorded.event, recorded.at_ms)
         if count % _SLICE == _SLICE - 1:
+            touched.left()
             await breathe()
+            touched.at(READING, stream)
+    touched.left()
     if state.seq != history[-1].seq:
         raise StoreError(f"stream {stream}: {len(history)} events up to {history[-1].seq}, some are missing")
     for message in state.outbox:

@@ -21,6 +21,7 @@ from asyncflow.runtime.code_changes import CodeChanges
 from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.crash_guard import CrashGuard
 from asyncflow.runtime.downtime import record_start
+from asyncflow.runtime.engine_settings import EngineSettings
 from asyncflow.runtime.last_touched import DECIDING, LastTouched
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.resources import Resources
@@ -41,6 +42,7 @@ class Engine(resource_wiring.Engine, Protocol):
 
     compaction: Compaction
     projection: Projection
+    settings: EngineSettings
     touched: LastTouched
     kept_resources: Resources | None
     code_changes: CodeChanges | None
