@@ -14,6 +14,7 @@ from pathlib import Path
 from asyncflow.app.journaling import journaling
 from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
+from asyncflow.app.logbook_sweep import sweeping
 from asyncflow.app.service import Service
 from asyncflow.errors import StoreError
 from asyncflow.runtime.attempts import LocalFunction
@@ -52,7 +53,8 @@ async def open_engine(
         if database != MEMORY:
             chosen = replace(chosen, touched_file=_touched_file(database))
         async with Engine(opened, functions=functions, settings=chosen, clock=clock) as engine:
-            yield engine, opened
+            with sweeping(engine, opened):
+                yield engine, opened
 
 
 def _resource_folder(database: str | Path) -> Path:

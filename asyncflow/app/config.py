@@ -25,6 +25,7 @@ from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.engine import EngineSettings
 from asyncflow.runtime.scripts.evaluator import ScriptSettings
+from asyncflow.store.log_records import Retention
 from asyncflow.store.records import StoreSettings
 
 log = logging.getLogger("asyncflow.config")
@@ -194,6 +195,21 @@ class IoSection(Section):
         return IoRule(self.unusual_factor, self.runs, self.least_runs)
 
 
+class LogbookSection(Section):
+    """How much is kept of the audit, and of the times at which schedules were due; 0 means all."""
+
+    audit_entries: int = Field(default=1_000_000, ge=0, le=1_000_000_000)
+    """Of each kind of object: executions, keys, what event handlers did, what listeners did not take."""
+    audit_days: int = Field(default=0, ge=0, le=36_500)
+    firings: int = Field(default=10_000, ge=0, le=1_000_000_000)
+    """Of each schedule."""
+    firing_days: int = Field(default=0, ge=0, le=36_500)
+
+    def retention(self) -> Retention:
+        """The same as the engine takes it."""
+        return Retention(self.audit_entries, self.audit_days, self.firings, self.firing_days)
+
+
 class PluginsSection(Section):
     """What is installed and shall not be used."""
 
@@ -215,6 +231,7 @@ class Config(Section):
     commands: CommandsSection = CommandsSection()
     workers: WorkersSection = WorkersSection()
     io: IoSection = IoSection()
+    logbook: LogbookSection = LogbookSection()
     secrets: dict[str, SecretSection] = {}
     environment: dict[str, str] = {}
     """What `${workflow.env.NAME}` shows to every definition."""
@@ -261,6 +278,7 @@ class Config(Section):
             hand_out=self.workers.hand_out(),
             io=self.io.rule(),
             crash_limit=self.server.crash_limit,
+            logbook=self.logbook.retention(),
         )
 
     def store_settings(self) -> StoreSettings:

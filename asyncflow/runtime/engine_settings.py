@@ -19,6 +19,7 @@ from asyncflow.plugins.registry import Registry
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.demand import HandOutSettings
 from asyncflow.runtime.scripts.evaluator import ScriptSettings
+from asyncflow.store.log_records import KEPT, Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class EngineSettings:
     registry: Registry | None = None
     listeners: Mapping[str, ListenerSettings] = field(default_factory=dict)
     io: IoRule = NO_IO_RULE
+    logbook: Retention = KEPT
     touched_file: Path | None = None
     crash_limit: int = 3
     callback_address: str = ""
