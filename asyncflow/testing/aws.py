@@ -1,7 +1,7 @@
-"""An AWS endpoint on a socket of this machine: EMR over its JSON protocol, with faults on demand.
+"""Endpoints of AWS on a socket of this machine: EMR over its JSON protocol, with faults on demand.
 
 For tests, examples and benchmarks; it checks no signature. What the service does is in
-`testing/emr_service`, what can go wrong in `testing/faults`.
+`testing/emr_service`, what can go wrong in `testing/faults`; EMR Serverless is `testing/emr_serverless`.
 """
 
 from __future__ import annotations
@@ -43,21 +43,28 @@ _REFUSALS: dict[str, AwsRefusal] = {
 }
 
 
-class AwsEndpoint:
-    """Serves an `Emr` while it is open; an async context manager. `url` is for `endpoint_url` settings."""
+class AwsSocket:
+    """A service of AWS while it is open, with faults: an async context manager with a `url`."""
 
-    def __init__(self, emr: Emr) -> None:
+    def __init__(self) -> None:
         """Nothing is opened yet."""
-        self.emr = emr
         self.faults = FaultPlan()
         self.url = ""
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
 
+    def asked(self, request: web.Request, body: JsonObject) -> tuple[str, JsonObject]:
+        """The operation that a request is for, and what is given to it."""
+        raise NotImplementedError
+
+    def perform(self, operation: str, given: JsonObject) -> JsonObject:
+        """The answer to an operation; raises AwsRefusal."""
+        raise NotImplementedError
+
     async def __aenter__(self) -> Self:
         """Listen on a free port of the loopback address."""
         app = web.Application()
-        app.router.add_post("/", self._answer)
+        app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -74,8 +81,7 @@ class AwsEndpoint:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        given = json.loads(await request.read() or b"{}")
+        operation, given = self.asked(request, json.loads(await request.read() or b"{}"))
         fault = self.faults.take(operation)
         if fault in _REFUSALS:
             return _refused(_REFUSALS[fault])
@@ -85,14 +91,31 @@ class AwsEndpoint:
             await self._closing.wait()
             return _cut(request)
         try:
-            answer = self.emr.perform(operation, given)
+            answer = self.perform(operation, given)
         except AwsRefusal as refusal:
-            return _refused(refusal)
+            return _cut(request) if fault == "cut_after" else _refused(refusal)
         if fault == "cut_after":
             return _cut(request)
         if fault == "garbage":
             return web.Response(text="<html>It works!</html>", content_type="text/html")
         return _json(answer, 200)
+
+
+class AwsEndpoint(AwsSocket):
+    """Serves an `Emr`."""
+
+    def __init__(self, emr: Emr) -> None:
+        """Nothing is opened yet."""
+        super().__init__()
+        self.emr = emr
+
+    def asked(self, request: web.Request, body: JsonObject) -> tuple[str, JsonObject]:
+        """EMR names its operations in a header."""
+        return request.headers.get("X-Amz-Target", "").rpartition(".")[2], body
+
+    def perform(self, operation: str, given: JsonObject) -> JsonObject:
+        """See `Emr.perform`."""
+        return self.emr.perform(operation, given)
 
     # --- as `testing/faults.FakeService` --------------------------------------------------------------
 
@@ -119,7 +142,9 @@ class AwsEndpoint:
 
 
 def _refused(refusal: AwsRefusal) -> web.Response:
-    return _json({"__type": refusal.code, "message": refusal.message}, refusal.status)
+    answer = _json({"__type": refusal.code, "message": refusal.message}, refusal.status)
+    answer.headers["x-amzn-ErrorType"] = refusal.code  # where the protocol of a service looks for it
+    return answer
 
 
 def _json(answer: JsonObject, status: int) -> web.Response:
