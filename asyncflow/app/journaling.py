@@ -8,10 +8,9 @@ are written is in `store/journal_folder`, how one is taken up again in `app/reco
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +34,8 @@ _SYNC_S = 1.0
 _SYNC_ITEMS = 1_000
 _AGAIN_S = 1.0
 _GRACE_S = 30.0
-_MOST_KNOWN = 10_000  # files and streams known at once
+_MOST_KNOWN = 20_000  # files and streams known at once
+_MOST_BEHIND = 100_000  # turns that the database keeps for files that cannot be written
 _NO_STATE = (RESOURCE_STREAMS, MESSAGES)
 
 
@@ -64,10 +64,16 @@ class Journaling:
     """
 
     def __init__(self, engine: Engine, store: FeedStore, folder: JournalFolder, *, must: bool) -> None:
-        """Write nothing yet. With `must` the engine stops when a file cannot be written."""
+        """Write nothing yet.
+
+        With `must` what a turn holds is in the files before anybody learns of it, or anything follows from
+        it, and the engine stops when a file cannot be written.
+        """
         self.trouble = ""
         self._engine, self._store, self._folder, self._must = engine, store, folder, must
-        self._feed: TurnFeed[Entry] = TurnFeed(engine, store, Reader(CURSOR, _entries, from_now=True))
+        self._feed: TurnFeed[Entry] = TurnFeed(
+            engine, store, Reader(CURSOR, _entries, from_now=True, max_lag=_MOST_BEHIND)
+        )
         self._feed.missed = self._missed
         self._files: dict[str, WrittenFile] = {}
         self._roots: dict[str, str] = {}
@@ -77,6 +83,7 @@ class Journaling:
         self._synced_s = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._closing, self._ended = asyncio.Event(), asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
 
     @staticmethod
     def _missed(first: int, last: int) -> None:
@@ -93,6 +100,8 @@ class Journaling:
             StoreError: the journal cannot be read.
         """
         await self._feed.begin()
+        if self._must:
+            self._engine.turns.commits.also = self._before_release
         self._engine.supervisor.start("journal files", self._run)
 
     async def close(self) -> None:
@@ -101,6 +110,7 @@ class Journaling:
         Raises:
             StoreError: it could not be written.
         """
+        self.trouble = ""  # once more, whatever it was
         self._closing.set()
         self._feed.nudge()
         has_ended = await comes_within(self._ended, _GRACE_S)
@@ -132,7 +142,8 @@ class Journaling:
     async def _some(self) -> None:
         try:
             self._taken += await self._feed.take()
-            await self._write_all()
+            async with self._one_at_a_time:
+                await self._write_all()
             if self._unsynced and self._is_time():
                 await self._sync()
             self.trouble = ""
@@ -142,14 +153,32 @@ class Journaling:
             await self._failed(error)
 
     async def _failed(self, error: OSError | AsyncflowError) -> None:
+        failure = self._told(error)
+        if self._must:
+            self._engine.turns.fail(failure)
+            raise ShuttingDown("a journal file cannot be written") from error
+        log.error("journal file not written", extra={"reason": str(failure)})
+        if not self._closing.is_set():
+            await pause(_AGAIN_S)
+        self._feed.nudge()
+
+    def _told(self, error: OSError | AsyncflowError) -> StoreError:
         said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         self.trouble = f"journal file in {self._folder.path}: {said}"
-        if self._must:
-            self._engine.turns.fail(StoreError(self.trouble))
-            raise ShuttingDown("a journal file cannot be written") from error
-        log.error("journal file not written", extra={"reason": said})
-        await pause(_AGAIN_S)
-        self._feed.nudge()
+        return StoreError(self.trouble)
+
+    async def _before_release(self, turn: Turn) -> None:
+        """Write what a turn holds; it comes once more by the feed, and is then left out.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        try:
+            async with self._one_at_a_time:
+                for root, entries in (await self._by_file(_entries(turn, is_repeat=False))).items():
+                    await self._write(root, entries)
+        except (OSError, AsyncflowError) as error:
+            raise self._told(error) from error
 
     def _is_time(self) -> bool:
         """Whether to sync now; if not, it will be looked at again."""
@@ -166,7 +195,8 @@ class Journaling:
     async def _sync(self) -> None:
         """Make durable what was written, then store how far it has come."""
         for name in sorted(self._dirty):
-            await asyncio.to_thread(self._folder.sync, name)
+            with suppress(FileNotFoundError):  # somebody removed it: it is written anew when more comes
+                await asyncio.to_thread(self._folder.sync, name)
         self._dirty.clear()
         for entry in self._unsynced:
             self._feed.finished(entry)
@@ -181,21 +211,47 @@ class Journaling:
     # --- into files -----------------------------------------------------------------------------------
 
     async def _write_all(self) -> None:
-        """Write what was taken, file by file; each file gets its entries in their order."""
-        by_file: dict[str, list[Entry]] = {}
-        for entry in self._taken:
-            root = await self._root_of(entry.stream, entry.events[0].event)
-            by_file.setdefault(root, []).append(entry)
+        """Write what was taken, file by file; each file gets its entries in their order.
+
+        Raises:
+            OSError, AsyncflowError: of the first file that could not be written; the others were, and what
+                is left of this one comes again.
+        """
+        by_file = await self._by_file(self._taken)
+        self._taken, first = [], None
         for root, entries in by_file.items():
-            if root:
+            try:
                 await self._write(root, entries)
-        self._unsynced += self._taken
-        self._taken = []
+            except (OSError, AsyncflowError) as error:
+                first = first or error
+                self._taken += entries
+            else:
+                self._unsynced += entries
+        if first is not None:
+            raise first
+
+    async def _by_file(self, entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in entries:
+            root = await self._root_of(entry.stream, entry.events[0].event)
+            found.setdefault(root, []).append(entry)
+        return found
 
     async def _write(self, root: str, entries: Sequence[Entry]) -> None:
-        file = self._files.get(root) or await self._open(root)
-        if file is None:
+        if not root:
             return
+        try:
+            if root in self._files:
+                await self._append(entries, self._files[root])
+                return
+        except (OSError, AsyncflowError):
+            del self._files[root]  # it was removed, or somebody else wrote into it: look anew
+        file = await self._open(root)
+        if file is not None:
+            await self._append(entries, file)
+            self._files[root] = file
+
+    async def _append(self, entries: Sequence[Entry], file: WrittenFile) -> None:
         parts: list[Part] = []
         ends = dict(file.ends)
         for _, stream, events in entries:
@@ -224,10 +280,9 @@ class Journaling:
         first = await self._first(root)
         if first is None:
             return None
-        heading = heading_of(root, first, self._engine.settings.installation)
+        heading = Heading.of(root, first, self._engine.settings.installation)
         definitions = await self._store.read_definitions([*named_definitions([first])])
         file = await asyncio.to_thread(self._folder.open_file, heading, definitions)
-        self._files[root] = file
         self._dirty.add(file.name)
         return file
 
@@ -254,13 +309,6 @@ class Journaling:
         async for page in self._store.read_events(stream):
             return page[0]
         return None
-
-
-def heading_of(root: str, first: Recorded, installation: str) -> Heading:
-    """What the file of an execution begins with, by its first event."""
-    name = first.event.name if isinstance(first.event, ev.ExecutionStarted) else ""
-    day = dt.datetime.fromtimestamp(first.at_ms / 1000, dt.UTC).date()
-    return Heading(root, name, day.isoformat(), installation)
 
 
 def open_folder(path: Path) -> JournalFolder:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asyncflow.app.database import reading
-from asyncflow.app.journaling import heading_of, open_folder
+from asyncflow.app.journaling import open_folder
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.errors import Conflict, NotFound, StoreError, StoreLocked
 from asyncflow.model import events as ev
@@ -294,7 +294,7 @@ async def export(database: Path, execution_id: str, folder: Path) -> Path:
         if history[0].event.parent_id:
             raise Conflict(f"{execution_id} is a sub-workflow: export {history[0].event.parent_id}")
         parts = await _parts(reader, execution_id, history)
-        heading = heading_of(execution_id, history[0], (await reader.facts()).installation_id)
+        heading = Heading.of(execution_id, history[0], (await reader.facts()).installation_id)
     return await asyncio.to_thread(_write_file, folder, heading, parts)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from asyncflow.errors import NotCommitted, OutcomeUnknown, StoreError
 from asyncflow.model.turn import Turn
@@ -21,7 +21,7 @@ from asyncflow.store.journal import Journal
 log = logging.getLogger("asyncflow.commits")
 
 AGAIN_S = 5.0
-"""Between attempts to write a turn for which there was no room."""
+"""Between attempts to write a turn for which there was no room; who waits is told after the second."""
 
 Released = Callable[[OpenTurn, Turn], None]
 
@@ -34,7 +34,10 @@ class Commits:
         under_way: the turn that is being committed.
         failure: why nothing is committed any more; it never changes back.
         trouble: why the turn under way waits (`storage_full`, `storage_busy`), or empty.
+        stuck: told when the turn under way finds no room again; whoever waits need not wait on.
         seconds: how long commits took, waits for room included.
+        also: awaited with each turn that is durable, before anything of it is released; what it raises stops
+            the engine. None where nothing has to be done.
     """
 
     def __init__(self, journal: Journal, *, again_s: float = AGAIN_S) -> None:
@@ -43,7 +46,9 @@ class Commits:
         self.under_way: OpenTurn | None = None
         self.failure: StoreError | None = None
         self.trouble = ""
+        self.stuck: Callable[[NotCommitted], None] = lambda _: None
         self.seconds = Distribution()
+        self.also: Callable[[Turn], Awaitable[None]] | None = None
         self._journal, self._again_s = journal, again_s
         self._handed = asyncio.Event()
         self._closing = asyncio.Event()
@@ -70,6 +75,8 @@ class Commits:
             began_s = stopwatch_s()
             try:
                 await self._append(record)
+                if self.also is not None:
+                    await self.also(record)
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be released
                 return self.fail(error)
             self.seconds.observe(stopwatch_s() - began_s)
@@ -91,6 +98,9 @@ class Commits:
             except NotCommitted as error:
                 if self._closing.is_set():
                     raise
+                if self.trouble:
+                    why = f"not written yet, and tried again and again: look before you ask anew ({error})"
+                    self.stuck(NotCommitted(why, code=error.code))
                 self.trouble = error.code
                 facts = {"turn": record.number, "reason": str(error)}
                 log.error("turn not committed, trying again", extra=facts)  # noqa: TRY400 - no bug of ours

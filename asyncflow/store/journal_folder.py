@@ -7,18 +7,25 @@ place until `sync` has returned. What the lines mean is in `journal_lines`.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import logging
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from asyncflow.errors import StoreError
+from asyncflow.model.events import ExecutionStarted
 from asyncflow.model.turn import Recorded
 from asyncflow.store.journal_lines import FORMAT, JournalFile, encode_events, encode_line, read_journal_from
 
+log = logging.getLogger("asyncflow.journal")
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_NAMED = re.compile(r".*\.(?P<id>[^.]+)\.log")
 _NAME = 60  # characters of the workflow's name that the name of a file keeps
 _PRIVATE = 0o600
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,6 +39,13 @@ class Heading(NamedTuple):
     name: str
     date: str
     installation: str
+
+    @classmethod
+    def of(cls, root: str, first: Recorded, installation: str) -> Heading:
+        """That of an execution, by its first event."""
+        name = first.event.name if isinstance(first.event, ExecutionStarted) else ""
+        day = dt.datetime.fromtimestamp(first.at_ms / 1000, dt.UTC).date()
+        return cls(root, name, day.isoformat(), installation)
 
 
 class Part(NamedTuple):
@@ -82,7 +96,12 @@ class JournalFolder:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
         self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._adopted: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        """By execution, of what is there; read once, as a folder may have very many."""
+        for name in os.listdir(self._folder):  # noqa: PTH208 - pathlib lists no open folder
+            found = _NAMED.fullmatch(name)
+            if found is not None:
+                self._names[found["id"]] = name
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -92,24 +111,23 @@ class JournalFolder:
 
     def adopt(self, execution_id: str, name: str) -> None:
         """The file of an execution has this name, whatever its name should be."""
-        self._adopted[execution_id] = name
+        self._names[execution_id] = name
 
     def open_file(self, heading: Heading, definitions: Mapping[str, str]) -> WrittenFile:
         """The file of an execution: the one that is there, without its torn end, or a new one with its head.
 
+        One that is damaged, or of another execution, is given another name and written anew.
+
         Raises:
-            StoreError: the one that is there is damaged, or of another execution.
             OSError: it cannot be read or written.
         """
-        name = self._name_of(heading.execution_id)
-        if name:
-            with self._opened(name, _READ) as descriptor, open(descriptor, "rb", closefd=False) as file:
-                found = read_journal_from(file, self.path / name)
-            if found.execution_id != heading.execution_id:
-                raise StoreError(f"{name}: it is of execution {found.execution_id}")
+        name = self._names.get(heading.execution_id, file_name(heading))
+        found = self._found(name, heading.execution_id)
+        if found is not None:
             self._cut(name, found.size)
+            self._names[heading.execution_id] = name
             return WrittenFile.of(found)
-        written = WrittenFile(file_name(heading))
+        written = WrittenFile(name)
         head = {
             "format": FORMAT,
             "execution": heading.execution_id,
@@ -121,14 +139,27 @@ class JournalFolder:
             self._put(written, file, encode_line(1, head))
         written.lines = 1
         written.definitions.update(definitions)
+        self._names[heading.execution_id] = name
         os.fsync(self._folder)
         return written
 
-    def _name_of(self, execution_id: str) -> str:
-        adopted = self._adopted.get(execution_id)
-        end = f".{execution_id}.log"
-        names = os.listdir(self._folder)  # noqa: PTH208 - pathlib lists no open folder
-        return adopted or next((name for name in names if name.endswith(end)), "")
+    def _found(self, name: str, execution_id: str) -> JournalFile | None:
+        """What the file of this name holds; None where there is none, or none of use."""
+        try:
+            with self._opened(name, _READ) as descriptor, open(descriptor, "rb", closefd=False) as file:
+                found = read_journal_from(file, self.path / name)
+        except FileNotFoundError:
+            return None
+        except StoreError as damage:
+            reason = str(damage)
+        else:
+            if found.execution_id == execution_id:
+                return found
+            reason = f"it is of execution {found.execution_id}"
+        aside = f"{name}.damaged-{secrets.token_hex(4)}"
+        os.rename(name, aside, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        log.warning("journal file set aside and written anew", extra={"file": aside, "reason": reason})
+        return None
 
     def append(self, written: WrittenFile, parts: Sequence[Part]) -> None:
         """Write events at the end of a file; those that it holds are left out.
