@@ -7,6 +7,7 @@ The rules, which the property tests hold:
 - Nothing is destroyed but out of `draining`, with nobody on it, and after the service itself was asked in
   that state. Work of others found there opens an idle one again, and holds up the end of any other.
 - The exception is one that the service said is gone or going: who is on it is told, and it is destroyed.
+- Of what was asked for twice a double is looked for until none can come any more, also when it is gone.
 - `destroying` has no way back: whoever comes then waits for another instance.
 - Instances are created one per intent, and a further one only when all that there are, or will be, are full.
 

@@ -78,9 +78,7 @@ def _kind(instance: Instance, terms: Terms) -> CallKind | None:
             return None
         case "destroying" if not instance.ended_ms:
             return "destroy"
-        case "active" if instance.looked_ms and instance.next_ms >= instance.looked_ms:
-            return "find"
-    return "check"
+    return "find" if instance.looked_ms and instance.next_ms >= instance.looked_ms else "check"
 
 
 def _must_search(instance: Instance, terms: Terms) -> bool:
@@ -140,6 +138,8 @@ def found(
         first: list[ResourceEvent] = [ev.InstanceCreated(number, matches[0].handle, adopted=True)]
         return first + [ev.InstanceDoubled(number, each.handle) for each in matches[1:] if each.is_open]
     if now_ms >= instance.sent_ms + quiet_ms(terms):
+        if instance.is_refused:
+            return [_refused(state, instance, instance.error, now_ms)]
         return [ev.InstanceAskedAgain(number, "it was not found")]
     instance.next_ms = min(now_ms + 5_000, instance.sent_ms + quiet_ms(terms))
     return []
@@ -155,7 +155,7 @@ def checked(
     instance.facts = {**status.facts, "word": status.raw or status.word}
     _ask_later(instance, terms, now_ms)
     if status.word == "gone":
-        return _gone(instance, status, terms, now_ms)
+        return _gone(state, instance, status, terms=terms, now_ms=now_ms)
     if instance.phase == "destroying":
         if now_ms >= instance.ended_ms + AGAIN_MS:
             instance.ended_ms = 0
@@ -172,11 +172,15 @@ def checked(
     return []
 
 
-def _gone(instance: Instance, status: Standing, terms: Terms, now_ms: int) -> list[ResourceEvent]:
+def _gone(
+    state: ResourceState, instance: Instance, status: Standing, *, terms: Terms, now_ms: int
+) -> list[ResourceEvent]:
     if instance.phase == "created" and now_ms < instance.since_ms + terms.listing_lag_ms:
         return []  # not listed yet
     is_lost = instance.cause == LOST
     reason = instance.reason if is_lost else status.reason or "the service does not know it"
+    if instance.looked_ms:  # it is kept in mind until its double has been looked for, and takes no place
+        return lost(state, instance.number, reason)
     return [ev.InstanceGone(instance.number, reason, is_lost or instance.phase != "destroying")]
 
 
@@ -199,8 +203,8 @@ def _ask_later(instance: Instance, terms: Terms, now_ms: int) -> None:
     waited = now_ms - instance.since_ms
     soon = min(last, max(first, waited // 2))
     instance.next_ms = now_ms + (last if instance.phase == "active" else soon)
-    if instance.looked_ms and instance.phase == "active":
-        instance.next_ms = max(now_ms, instance.looked_ms)
+    if instance.looked_ms:
+        instance.next_ms = min(instance.next_ms, max(now_ms, instance.looked_ms))
 
 
 def destroyed(state: ResourceState, number: int, *, terms: Terms, now_ms: int) -> list[ResourceEvent]:
@@ -231,9 +235,10 @@ def failed(
     instance = state.instances.get(call.number)
     if instance is None or call.kind == "destroy_double":
         return []
-    if call.kind == "create" and failure.kind == "refused" and not instance.is_unsure:
-        tries = state.tries + 1
-        return [ev.InstanceRefused(call.number, failure.reason, tries, now_ms + creation_delay_ms(tries))]
+    if call.kind == "create" and failure.kind == "refused":
+        instance.is_refused = instance.was_resent and terms.can_find  # an earlier delivery may be there
+        if not (instance.is_unsure or instance.is_refused):
+            return [_refused(state, instance, failure.reason, now_ms)]
     instance.tries += 1
     pause = min(MOST_PAUSE_MS, 1_000 << min(instance.tries, 6))
     if failure.kind == "credentials":
@@ -246,6 +251,11 @@ def failed(
     if failure.reason != instance.error:
         events.append(ev.InstanceTroubled(call.number, failure.reason))
     return events
+
+
+def _refused(state: ResourceState, instance: Instance, reason: str, now_ms: int) -> ResourceEvent:
+    tries = state.tries + 1
+    return ev.InstanceRefused(instance.number, reason, tries, now_ms + creation_delay_ms(tries))
 
 
 def _unsure(instance: Instance, failure: Failed, terms: Terms) -> list[ResourceEvent]:

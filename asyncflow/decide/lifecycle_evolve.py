@@ -73,7 +73,7 @@ def _evolve_doubles(state: ResourceState, event: ev.InstanceDoubled | ev.DoubleD
 def _evolve(state: ResourceState, instance: Instance, event: ResourceEvent, at_ms: int) -> None:
     match event:
         case ev.InstanceAskedAgain():
-            instance.was_resent, instance.is_unsure = True, False
+            instance.was_resent, instance.is_unsure, instance.is_refused = True, False, False
             _enter(instance, "asked", at_ms)
         case ev.InstanceCreated(_, handle):
             instance.handle = handle

@@ -31,6 +31,7 @@ class Instance:
         looked_ms: when a search for doubles is due, 0 for none (of this process).
         is_free: the service was asked while it was draining, and has no work on it (of this process).
         is_unsure: nobody knows whether its creation was done (of this process).
+        is_refused: when it was asked for again the service refused, for certain (of this process).
         change: rises with its phase and with what is reserved, so that an answer to an older question shows.
         ended_ms: when the service last took the order to destroy it; 0 for never (of this process).
         tries: calls in a row that failed (of this process).
@@ -56,6 +57,7 @@ class Instance:
     looked_ms: int = 0
     is_free: bool = False
     is_unsure: bool = False
+    is_refused: bool = False
     change: int = 0
     ended_ms: int = 0
     tries: int = 0

@@ -16,8 +16,8 @@ from asyncflow.decide import lifecycle, lifecycle_calls
 from asyncflow.decide.admission import Admission
 from asyncflow.decide.lifecycle import Terms
 from asyncflow.decide.lifecycle_calls import Call, Failed, Listed, Standing
-from asyncflow.decide.lifecycle_evolve import evolve_resource
-from asyncflow.model.resource_events import ResourceEvent
+from asyncflow.decide.lifecycle_evolve import LOST, evolve_resource
+from asyncflow.model.resource_events import DoubleDestroyed, ResourceEvent
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import ResourceState
 from asyncflow.model.resources import AttemptKey, Grant, Need, ResourceLimit, Waiter
@@ -56,6 +56,8 @@ class Cluster:
     late: list[tuple[Call, int, str]] = field(default_factory=list)  # asked, and not answered yet
     count: int = 0
     is_quiet: bool = False
+    on_its_way: list[tuple[str, int]] = field(default_factory=list)  # orders carried out late, and until when
+    delivered: set[str] = field(default_factory=set)
 
     # --- what the runtime does ----------------------------------------------------------------
 
@@ -63,11 +65,12 @@ class Cluster:
         for event in events:
             number = getattr(event, "number", 0)
             gone = [key for key, at in self.jobs.items() if at == number]
+            is_lost = getattr(event, "cause", "") == LOST  # they go on elsewhere
             if type(event).__name__ == "InstanceDestroying":
-                assert not gone, "destroyed under a job"
+                assert is_lost or not gone, "destroyed under a job"
             evolve_resource(self.state, event, self.now)
             self.journal.append((event, self.now))
-            if type(event).__name__ in {"InstanceGone", "InstanceRefused"}:
+            if is_lost or type(event).__name__ in {"InstanceGone", "InstanceRefused"}:
                 self.gate()
                 for key in gone:
                     self.end(key)
@@ -134,14 +137,16 @@ class Cluster:
         for call in list(lifecycle_calls.wanted_calls(self.state, self.terms)):
             if call.due_ms > self.now or (call.number, call.handle) in busy:
                 continue
-            instance = self.state.instances[call.number]
-            if call.kind == "create":
+            instance = self.state.instances.get(call.number)
+            assert instance is not None or call.kind == "destroy_double", call
+            token, change = ("", 0) if instance is None else (instance.token, instance.change)
+            if instance is not None and call.kind == "create":
                 instance.sent_ms = self.now
-            said = self.asked(call, instance.token)
+            said = self.asked(call, token)
             if self.draw.random() < 0.3 and not self.is_quiet:
-                self.late.append((call, instance.change, said))
+                self.late.append((call, change, said))
             else:
-                self.answer(call, instance.change, said)
+                self.answer(call, change, said)
 
     def asked(self, call: Call, token: str) -> str:
         """What the service does, at once; and what it will say."""
@@ -156,16 +161,22 @@ class Cluster:
                     return known[0]
                 handle = f"h{len(self.outside)}"
                 if fault < 0.25:
+                    if self.terms.tier == "tag":  # it lands before the second look, as is promised of it
+                        self.on_its_way.append((token, self.now + 2 * lifecycle_calls.quiet_ms(self.terms)))
                     return "open"
-                assert not any(each.token == token for each in self.outside.values()), "created twice"
+                is_there = any(each.token == token for each in self.outside.values())
+                assert token in self.delivered or not is_there, "created twice"
                 self.outside[handle] = Outside(token, free_since=self.now)
                 return "open" if fault < 0.35 else handle
             case "find":
                 return "open" if fault < 0.2 else "listed"
             case "destroy" | "destroy_double":
                 assert there is not None
-                if call.number in self.state.instances:
-                    assert not self.state.instances[call.number].reserved
+                kept = self.state.instances.get(call.number)
+                if kept is not None and call.kind == "destroy":
+                    assert not kept.reserved
+                elif kept is not None:
+                    assert kept.handle != call.handle, "the one that is kept is destroyed as its double"
                 there.asked_to_end = True
                 return "open" if fault < 0.2 else "taken"
         assert there is not None
@@ -194,12 +205,20 @@ class Cluster:
             self.record(
                 lifecycle_calls.checked(state, number, Standing(said), terms=terms, now_ms=now, change=change)
             )
+        elif call.kind == "destroy_double":
+            self.record([DoubleDestroyed(number, call.handle)])
         else:
             lifecycle_calls.destroyed(state, number, terms=terms, now_ms=now)
         self.stir()
 
     def service(self) -> None:
         """The service goes on: instances become ready or end; others come, go, and end them."""
+        for token, until in self.on_its_way[:]:
+            if self.is_quiet or self.draw.random() < 0.3 or self.now >= until:
+                self.on_its_way.remove((token, until))
+                if not self.is_quiet and self.now < until:
+                    self.delivered.add(token)
+                    self.outside[f"h{len(self.outside)}"] = Outside(token, free_since=self.now)
         for there in self.outside.values():
             fate = self.draw.random()
             if there.asked_to_end:

@@ -135,3 +135,52 @@ def test_of_several_on_an_instance_that_is_not_known_the_others_stay() -> None:
 
     assert list(places.settle(state)) == []
     assert state.instances[7].reserved == 2
+
+
+async def test_double_is_found_and_destroyed_when_the_first_has_ended_long_before(tmp_path: Path) -> None:
+    """Tier tag: the first order was carried out late, when what the second one made was given back."""
+    bench = _bench(tmp_path, idle_after_s=1)
+    bench.tier = "tag"
+    bench.clusters.drowned = 1
+    async with bench.engine() as service:
+        state = await bench.end(service, await bench.start(service, WORKFLOW))
+        clusters = bench.clusters
+        await bench.clock.run(lambda: clusters.destroyed == ["j-1"], seconds=3_600)
+        clusters.tokens["j-late"], clusters.stands["j-late"] = clusters.created[0], "ready"
+        await bench.clock.run(lambda: not _instances(service), seconds=3_600)
+
+    assert state.status == COMPLETED
+    assert clusters.destroyed == ["j-1", "j-late"]
+
+
+async def test_order_that_is_refused_the_second_time_may_have_been_taken_the_first(tmp_path: Path) -> None:
+    """Tier tag: it is looked for before another one is asked for, and found."""
+    bench = _bench(tmp_path)
+    bench.tier = "tag"
+    bench.clusters.drowned = 1
+    async with bench.engine() as service:
+        clusters, counts = bench.clusters, _keeper(service).counts
+        execution = await bench.start(service, WORKFLOW)
+        await bench.clock.run(lambda: not clusters.drowned, seconds=3_600)
+        clusters.refusals, token = 1, _instances(service)[0].token
+        await bench.clock.run(lambda: not clusters.refusals, seconds=3_600)
+        clusters.tokens["j-late"], clusters.stands["j-late"] = token, "ready"
+        state = await bench.end(service, execution)
+
+    assert (state.status, counts["InstanceAskedAgain"], counts["InstanceRefused"]) == (COMPLETED, 1, 0)
+    assert (clusters.created, clusters.submitted) == ([], [("j-late", "ready")])
+
+
+async def test_order_that_is_refused_and_found_nowhere_makes_room_for_another(tmp_path: Path) -> None:
+    bench = _bench(tmp_path)
+    bench.tier = "tag"
+    bench.clusters.drowned = 1
+    async with bench.engine() as service:
+        clusters, counts = bench.clusters, _keeper(service).counts
+        execution = await bench.start(service, WORKFLOW)
+        await bench.clock.run(lambda: not clusters.drowned, seconds=3_600)
+        clusters.refusals = 1
+        state = await bench.end(service, execution)
+
+    assert (state.status, counts["InstanceAskedAgain"], counts["InstanceRefused"]) == (COMPLETED, 1, 1)
+    assert len(clusters.created) == 1
