@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from asyncflow.app.listener_config import ListenerSection, check_listener
 from asyncflow.app.resource_config import ResourceSection, check_resource
 from asyncflow.errors import ConfigurationError
+from asyncflow.model.extension import OnStop
 from asyncflow.model.io_rule import IoRule
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.plugins.registry import Registry
@@ -61,6 +62,8 @@ class ServerSection(Section):
     """Audit what workers say of their tasks too."""
     drain_timeout_s: float = Field(default=10.0, ge=0, le=3_600)
     """How long a stop waits for attempts under way."""
+    on_stop: OnStop = "continue"
+    """What a stop does to executions of workflows that do not say it themselves: nothing, or pause them."""
     crash_limit: int = Field(default=3, ge=0, le=1_000)
     """Processes in a row that may die while they are at one execution before it is set aside; 0 means any."""
     connections: Count = 20_000
@@ -278,6 +281,7 @@ class Config(Section):
             hand_out=self.workers.hand_out(),
             io=self.io.rule(),
             crash_limit=self.server.crash_limit,
+            on_stop=self.server.on_stop,
             logbook=self.logbook.retention(),
         )
 

@@ -195,8 +195,8 @@ _EXECUTIONS: dict[type, Rule] = {
     ),
     ev.SlotAwaited: _one("execution", "execution.waiting", "It waits for a limit of executions.", "resource"),
     ev.SlotTaken: _one("execution", "execution.admitted", "It waits for that no longer."),
-    ev.ExecutionPaused: _one("execution", "execution.paused", "Nothing new is scheduled.", "reason"),
-    ev.ExecutionResumed: _one("execution", "execution.resumed", "It goes on."),
+    ev.ExecutionPaused: _one("execution", "execution.paused", "Nothing new is scheduled.", "reason", "by_stop"),
+    ev.ExecutionResumed: _one("execution", "execution.resumed", "It goes on.", "by_start"),
     ev.ExecutionEnded: Rule(
         "execution",
         {

@@ -29,6 +29,7 @@ _LOST = {
     "reassign": "not kept: the next attempt goes to any worker",
     "pinWorkerVersion": "not kept: Conductor gives tasks to workers of any version",
     "maxInFlightPerWorker": "not kept: a worker takes what it asks for",
+    "onStop": "not kept: a stop of Conductor pauses nothing",
     "durationMs": "the wait is rounded up to whole seconds",
 }
 _EMBEDDED = (

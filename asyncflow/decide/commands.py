@@ -88,14 +88,16 @@ def pause(step: Step, command: inputs.PauseExecution) -> None:
     if step.state.is_ended:
         raise Refused(f"execution {step.state.execution_id} is {step.state.status}: it cannot be paused")
     if step.state.status != PAUSED:
-        step.emit(ev.ExecutionPaused(command.reason))
+        step.emit(ev.ExecutionPaused(command.reason, command.by_stop))
 
 
 def resume(step: Step, command: inputs.ResumeExecution) -> None:
     """Schedule what was held back, in this same step."""
+    if command.by_start and not step.state.paused_by_stop:
+        return  # somebody resumed or ended it, or it is a user who paused it
     if step.state.status != PAUSED:
         raise Refused(f"execution {step.state.execution_id} is {step.state.status}, not PAUSED")
-    step.emit(ev.ExecutionResumed())
+    step.emit(ev.ExecutionResumed(command.by_start))
     take_up(step)
 
 

@@ -107,6 +107,7 @@ def _slot_taken(state: ExecutionState, event: ev.SlotTaken, at_ms: int) -> None:
 
 def _execution_paused(state: ExecutionState, event: ev.ExecutionPaused, at_ms: int) -> None:
     _move(state, PAUSED)
+    state.paused_by_stop = event.by_stop
     _refresh_waiting(state)
 
 
@@ -120,12 +121,15 @@ def _refresh_waiting(state: ExecutionState) -> None:
 
 def _execution_resumed(state: ExecutionState, event: ev.ExecutionResumed, at_ms: int) -> None:
     _move(state, RUNNING)
-    state.retried_ms = at_ms
+    state.paused_by_stop = False
+    if not event.by_start:
+        state.retried_ms = at_ms
     _refresh_waiting(state)
 
 
 def _execution_ended(state: ExecutionState, event: ev.ExecutionEnded, at_ms: int) -> None:
     _move(state, event.status)
+    state.paused_by_stop = False
     state.reason = event.reason
     state.output = event.output
     state.ended_ms = at_ms

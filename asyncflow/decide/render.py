@@ -69,11 +69,14 @@ def render_execution(
 def _ours_of_all(state: ExecutionState) -> JsonObject:
     """What Conductor has no field for; `routing` is the rule that chose the version.
 
-    `openJobs`: so many have still to come to an end outside, perhaps after the execution.
+    `openJobs`: so many have still to come to an end outside, perhaps after the execution. `pausedByStop`: the
+    next start of the engine resumes it.
     """
     body: JsonObject = {"epoch": state.epoch, "events": state.seq, "definition": state.graph.hash}
     if state.jobs:
         body["openJobs"] = len(state.jobs)
+    if state.paused_by_stop:
+        body["pausedByStop"] = True
     return {**body, "routing": state.routing} if state.routing else body
 
 

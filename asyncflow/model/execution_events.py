@@ -37,13 +37,22 @@ class ExecutionStarted(NamedTuple):
 
 
 class ExecutionPaused(NamedTuple):
-    """No follow-ups are scheduled until it is resumed; what was started goes on."""
+    """No follow-ups are scheduled until it is resumed; what was started goes on.
+
+    `by_stop`: the engine was stopped, and the next start resumes it.
+    """
 
     reason: str = ""
+    by_stop: bool = False
 
 
 class ExecutionResumed(NamedTuple):
-    """Scheduling goes on, and the clock of the workflow timeout starts anew."""
+    """Scheduling goes on, and the clock of the workflow timeout starts anew, unless a start did it.
+
+    `by_start`: it was a stop of the engine that had paused it.
+    """
+
+    by_start: bool = False
 
 
 class ExecutionEnded(NamedTuple):

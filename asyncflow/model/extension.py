@@ -16,6 +16,10 @@ Executor = Literal["loop", "thread", "process", "remote"]
 """Where the attempts of a run task are made."""
 
 
+OnStop = Literal["continue", "pause"]
+"""What a stop of the engine does to executions that go on."""
+
+
 Reassignment = Literal["any", "same_host", "not_last"]
 """Which worker is asked first for another attempt: any, one on the host of the last, any but the last."""
 
@@ -88,9 +92,12 @@ class WorkflowExtension(Shape):
         priority: 0 to 99 or an expression, for tasks that name none.
         fail_if_failed_weight_above: failed tasks do not fail the execution until their weights exceed this.
         pin_worker_version: as on a task, for all tasks of the definition.
+        on_stop: whether a stop of the engine pauses executions until the next start; None means what the
+            engine is configured to.
     """
 
     resources: Annotated[list[ResourceUse], FIRST_FAULT] = Field(default_factory=list)
     priority: IntegerOrText | None = None
     fail_if_failed_weight_above: Number | None = None
     pin_worker_version: Flag = False
+    on_stop: OnStop | None = None

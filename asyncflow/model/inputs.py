@@ -49,13 +49,16 @@ class StartExecution(NamedTuple):
 
 
 class PauseExecution(NamedTuple):
-    """Schedule no follow-ups until it is resumed."""
+    """Schedule no follow-ups until it is resumed; `by_stop` marks that the engine is being stopped."""
 
     reason: str = ""
+    by_stop: bool = False
 
 
 class ResumeExecution(NamedTuple):
-    """Go on scheduling."""
+    """Go on scheduling; `by_start` marks that an engine starts, which resumes what a stop paused."""
+
+    by_start: bool = False
 
 
 class TerminateExecution(NamedTuple):

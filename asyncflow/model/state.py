@@ -191,6 +191,7 @@ class ExecutionState:
     updated_ms: int = 0
     ended_ms: int = 0
     retried_ms: int = 0
+    paused_by_stop: bool = False
     reason: str | None = None
     failed_number: int = 0
     failed_refs: dict[str, None] = NO_ENTRIES

@@ -13,6 +13,9 @@ import logging
 from asyncflow.decide.catalog import DefinitionCatalog, evolve_catalog
 from asyncflow.errors import StoreError
 from asyncflow.model.events import EngineStarted, EngineStopped
+from asyncflow.model.extension import OnStop
+from asyncflow.model.inputs import PauseExecution
+from asyncflow.model.statuses import RUNNING
 from asyncflow.model.turn import Moment, StreamEvents, Turn
 from asyncflow.runtime.recovery import CATALOG_STREAM
 from asyncflow.runtime.turns import Turns
@@ -31,6 +34,18 @@ def record_start(turns: Turns, catalog: DefinitionCatalog, *, down_from_ms: int)
         event = EngineStarted(down_from_ms, now_ms)
         evolve_catalog(catalog, event, {})
         _ = turns.record_catalog([event], CATALOG_STREAM)
+
+
+def pause_for_stop(turns: Turns, on_stop: OnStop) -> None:
+    """Have paused what a stop is to pause; to be decided before anything else is turned away.
+
+    The next start resumes just these, see `runtime/taking_up`. One that somebody paused stays as it is.
+    """
+    for state in turns.states.values():
+        ours = state.graph.definition.extension
+        chosen = on_stop if ours is None or ours.on_stop is None else ours.on_stop
+        if chosen == "pause" and state.status == RUNNING:
+            turns.report(state.execution_id, PauseExecution("the engine was stopped", by_stop=True))
 
 
 async def record_stop(journal: Journal, turns: Turns, catalog: DefinitionCatalog, *, now: Moment) -> None:

@@ -30,7 +30,7 @@ from asyncflow.runtime.clock import Clock, SystemClock
 from asyncflow.runtime.code_changes import CodeChanges
 from asyncflow.runtime.compaction import Compaction
 from asyncflow.runtime.deciding import DecidingSettings
-from asyncflow.runtime.downtime import record_stop
+from asyncflow.runtime.downtime import pause_for_stop, record_stop
 from asyncflow.runtime.engine_settings import EngineSettings, bounded_scripts
 from asyncflow.runtime.jobs import Jobs
 from asyncflow.runtime.jobs.callbacks import Callbacks
@@ -155,20 +155,11 @@ class Engine:
         self.threads = await stack.enter_async_context(
             ThreadExecutor(now_ms=lambda: self.clock.now().elapsed_ms)
         )
-        bodies = Bodies(
-            self.threads,
-            await stack.enter_async_context(ProcessExecutor(output_limit=self.payloads.most_bytes)),
-            self.outbound,
-            settings.commands,
-            settings.limits,
-            settings.installation,
-            self.payloads,
-            self.touched,
-        )
+        processes = await stack.enter_async_context(ProcessExecutor(output_limit=self.payloads.most_bytes))
         self.scripts = await stack.enter_async_context(
             ScriptRunner(bounded_scripts(settings), hydrate=self.payloads.hydrate_text)
         )
-        performing = Performing(self.functions, bodies, secrets=settings.secrets)
+        performing = Performing(self.functions, _bodies(self, processes), secrets=settings.secrets)
         self.attempts = Attempts(
             self.turns.report,
             performing=performing,
@@ -227,6 +218,7 @@ class Engine:
             await self.kept_resources.close()
         await self.attempts.close()
         await self.compaction.close()
+        pause_for_stop(self.turns, self.settings.on_stop)
         await self.turns.close()
         if self.turns.failure is None:
             await record_stop(self._store, self.turns, self.catalog, now=self.clock.now())
@@ -333,6 +325,20 @@ def _payloads(settings: EngineSettings) -> Payloads:
     folder = settings.payload_folder
     stored = None if folder is None else PayloadFolder(folder, installation=settings.installation)
     return Payloads(stored, settings.limits)
+
+
+def _bodies(engine: Engine, processes: ProcessExecutor) -> Bodies:
+    settings = engine.settings
+    return Bodies(
+        engine.threads,
+        processes,
+        engine.outbound,
+        settings.commands,
+        settings.limits,
+        settings.installation,
+        engine.payloads,
+        engine.touched,
+    )
 
 
 def _preparing(settings: EngineSettings, payloads: Payloads) -> Preparing:

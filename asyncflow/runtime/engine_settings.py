@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asyncflow.model.extension import OnStop
 from asyncflow.model.io_rule import NO_IO_RULE, IoRule
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resource_settings import ResourceSettings
@@ -35,7 +36,8 @@ class EngineSettings:
     Without a `registry` there are only the plugins that are built in. Services are given addresses below
     `callback_address` to call when a job has ended, with a proof under `callback_key`; see `jobs/callbacks`.
     What the process is at is kept in `touched_file`, beside a database file; an execution that `crash_limit`
-    processes in a row were at when they died is set aside, none with 0.
+    processes in a row were at when they died is set aside, none with 0. `on_stop` is what a stop does to
+    executions whose definition does not say it.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -58,6 +60,7 @@ class EngineSettings:
     logbook: Retention = KEPT
     touched_file: Path | None = None
     crash_limit: int = 3
+    on_stop: OnStop = "continue"
     callback_address: str = ""
     callback_key: bytes = field(default=b"", repr=False)
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from asyncflow.decide.recovering import asks_for_recovery
 from asyncflow.decide.wanted import attempt_start
 from asyncflow.model.effects import RunAttempt
-from asyncflow.model.inputs import AttemptInterrupted, Evaluate, RecoverTasks
+from asyncflow.model.inputs import AttemptInterrupted, Evaluate, RecoverTasks, ResumeExecution
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime import recovery, resource_wiring
@@ -105,6 +105,8 @@ def _set_limits(engine: Engine) -> None:
 def take_up(engine: Engine, state: ExecutionState) -> None:
     """Go on with an execution that was folded: attempts of a process that is gone are interrupted."""
     engine.carry.restore(state)
+    if state.paused_by_stop:
+        engine.turns.report(state.execution_id, ResumeExecution(by_start=True))
     if asks_for_recovery(state):
         engine.turns.report(state.execution_id, RecoverTasks())
     for number, effects in state.wanted.items():

@@ -93,6 +93,7 @@ _EXTENSION = {
     "reassign": "reassign",
     "pin_worker_version": "pinWorkerVersion",
     "fail_if_failed_weight_above": "failIfFailedWeightAbove",
+    "on_stop": "onStop",
 }
 
 

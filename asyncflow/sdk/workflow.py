@@ -29,7 +29,8 @@ class WorkflowOptions(TypedDict, total=False):
     expected input keys, `input_template` fills in missing ones. `failure_workflow` is started when this
     one fails. `rate_limit` is a key, how many executions of it run at once, and what happens to others.
     `resources` are held while an execution is open. With `pin_worker_version` all tasks of an execution
-    go to workers of one code version, the one that first took one of them.
+    go to workers of one code version, the one that first took one of them. With `on_stop="pause"` a
+    stop of the engine pauses executions until its next start.
     """
 
     description: str
@@ -56,6 +57,7 @@ class WorkflowOptions(TypedDict, total=False):
     priority: int
     fail_if_failed_weight_above: float
     pin_worker_version: bool
+    on_stop: Literal["continue", "pause"]
     extra: Mapping[str, object]
 
 

@@ -54,7 +54,7 @@ def test_given_definition_is_not_changed() -> None:
     "key",
     [
         *("resources", "priority", "weight", "executor", "executeWhenRecovering", "novel"),
-        *("reassign", "pinWorkerVersion", "maxInFlightPerWorker"),
+        *("reassign", "pinWorkerVersion", "maxInFlightPerWorker", "onStop"),
     ],
 )
 def test_what_cannot_move_is_named_with_its_tasks(key: str) -> None:

@@ -89,6 +89,7 @@ WORKFLOW: list[tuple[WorkflowOptions, Json]] = [
     ({"priority": 7}, {"asyncflow": {"priority": 7}}),
     ({"fail_if_failed_weight_above": 2}, {"asyncflow": {"failIfFailedWeightAbove": 2}}),
     ({"pin_worker_version": True}, {"asyncflow": {"pinWorkerVersion": True}}),
+    ({"on_stop": "pause"}, {"asyncflow": {"onStop": "pause"}}),
     ({"extra": AS_THEY_ARE[model.WorkflowDefinition]}, AS_THEY_ARE[model.WorkflowDefinition]),
     ({"extra": {"unknown": 1, "asyncflow": {"more": 2}}}, {"unknown": 1, "asyncflow": {"more": 2}}),
 ]
