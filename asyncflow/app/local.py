@@ -38,6 +38,7 @@ class LocalOptions:
         resources: weights that may be held at once, by resource.
         payloads: the folder for inputs and outputs over the limit; None refuses them.
         journal: the folder of journal files; None writes none.
+        lock_wait_s: seconds to wait for another process to let go of the file.
         journal_names: names of journal files that have another name than the rule says, by execution.
     """
 
@@ -49,6 +50,7 @@ class LocalOptions:
     payloads: Path | None = None
     journal: Path | None = None
     journal_names: Mapping[str, str] = field(default_factory=dict)
+    lock_wait_s: float = 0.0
 
     def settings(self) -> EngineSettings:
         """The engine's settings that say the same.
@@ -86,6 +88,7 @@ async def open_local(
         settings=options.settings(),
         store=StoreSettings(
             durability=options.durability,
+            takeover_wait_s=options.lock_wait_s,
             journal=options.journal,
             journal_must=True,
             journal_names=options.journal_names,

@@ -1,4 +1,4 @@
-"""How files are named on the command line: the type of the options and arguments that take one.
+"""How files are named on the command line: the type of what takes one, and how long to wait for one.
 
 It opens nothing; `loading` reads files, `app/database` those of an engine.
 """
@@ -25,3 +25,11 @@ class FilePath(click.Path):
         if not os.fspath(value):
             self.fail("the name of a file is empty", param, ctx)
         return super().convert(value, param, ctx)
+
+
+lock_wait_option = click.option(
+    "--lock-wait",
+    type=click.FloatRange(0, 3_600),
+    metavar="SECONDS",
+    help="How long to wait for another process to let go of the database file.",
+)

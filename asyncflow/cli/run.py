@@ -17,7 +17,7 @@ from asyncflow.cli.journal import journal_option
 from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option, write_facts, write_json
-from asyncflow.cli.paths import FilePath
+from asyncflow.cli.paths import FilePath, lock_wait_option
 from asyncflow.cli.payloads import payloads_option
 from asyncflow.cli.progress import Mode, progress_option
 from asyncflow.errors import DefinitionError, Violation
@@ -98,6 +98,7 @@ _MOST_NAMED = 10
     metavar="NAME=LIMIT",
     help="How much of a resource may be held at once.",
 )
+@lock_wait_option
 @payloads_option
 @journal_option
 @progress_option
@@ -117,6 +118,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     resources: tuple[str, ...],
     payloads: Path | None,
     journal: Path | None,
+    lock_wait: float | None,
     progress: str,
     output: Format,
     anew: bool,
@@ -141,6 +143,7 @@ def run(  # noqa: PLR0913 - one parameter per option
             resources=parse_resources(resources),
             payloads=payloads,
             journal=journal,
+            lock_wait_s=lock_wait or 0.0,
         ),
         database=database,
         anew=anew,

@@ -32,7 +32,7 @@ from asyncflow.cli.journal import journal_option
 from asyncflow.cli.last_resort import SLOW_S
 from asyncflow.cli.loading import Bundle, read_bundle
 from asyncflow.cli.loop import Stop, in_loop, with_signals
-from asyncflow.cli.paths import FilePath
+from asyncflow.cli.paths import FilePath, lock_wait_option
 from asyncflow.cli.payloads import payloads_option
 from asyncflow.errors import ConfigurationError
 from asyncflow.http.server import HttpLimits, HttpServer, HttpSettings, is_loopback
@@ -88,6 +88,7 @@ _STARTING_S = 4.0  # for a start that is told to stop: it leaves what it was at 
     show_default=True,
     help="From which level on there are any.",
 )
+@lock_wait_option
 @payloads_option
 @journal_option
 def serve(  # noqa: PLR0913 - one parameter per option
@@ -100,6 +101,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
     http_allow: tuple[str, ...],
     payloads: Path | None,
     journal: Path | None,
+    lock_wait: float | None,
     insecure_no_auth: bool | None,
     log_format: Format,
     log_level: str,
@@ -115,6 +117,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
         "store.db": database,
         "store.payloads": payloads,
         "store.journal": journal,
+        "store.takeover_wait_s": lock_wait,
         "server.host": host,
         "server.port": port,
         "server.insecure_no_auth": insecure_no_auth,

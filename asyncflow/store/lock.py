@@ -10,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 
 from asyncflow.errors import StoreError, StoreLocked
+
+log = logging.getLogger("asyncflow.store")
 
 _RETRY_S = 0.05
 
@@ -54,12 +58,16 @@ async def process_lock(database: Path, *, wait_s: float = 0.0) -> AsyncIterator[
     """Holds the lock of the database file until it is left.
 
     Raises:
-        StoreLocked: another holder kept it for `wait_s` seconds; the message names its pid and host.
+        StoreLocked: another holder kept it for `wait_s` seconds; the message names its pid and host, and
+            since when it has the file.
     """
     held = _open(database.with_name(database.name + ".lock"))
     try:
-        if not await _acquire(held, wait_s):
-            raise StoreLocked(f"{database} is in use by {_holder(held)}: stop it, or use another file")
+        if not _try_lock(held):
+            if wait_s:
+                log.info("%s is in use by %s: waiting up to %g s", database, _holder(held), wait_s)
+            if not await _acquire(held, wait_s):
+                raise StoreLocked(f"{database} is in use by {_holder(held)}: stop it, or use another file")
         _write_holder(held)
         yield
     finally:
@@ -101,5 +109,6 @@ def _write_holder(held: _Held) -> None:
 def _holder(held: _Held) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         holder = json.loads(os.pread(held.descriptor, 4096, 0))
-        return f"process {holder['pid']} on {holder['host']}"
+        since = datetime.fromtimestamp(os.fstat(held.descriptor).st_mtime, UTC)  # it wrote its name then
+        return f"process {holder['pid']} on {holder['host']} since {since:%Y-%m-%d %H:%M:%S} UTC"
     return "another process"
