@@ -77,6 +77,7 @@ def start(step: Step, command: inputs.StartExecution) -> None:
             command.request_hash,
             command.slots,
             command.routing,
+            command.holds,
         )
     )
     if not await_slot(step, begins=True):

@@ -81,6 +81,7 @@ def _execution_started(state: ExecutionState, event: ev.ExecutionStarted, at_ms:
     state.created_by, state.trigger = event.created_by, event.trigger
     state.idempotency_key, state.request_hash = event.idempotency_key, event.request_hash
     state.slots = tuple(event.slots or ())
+    state.inherited = event.holds or ()
     state.routing = event.routing
     state.created_ms = at_ms
     refresh_execution(state)

@@ -35,7 +35,7 @@ def _run_again(state: ExecutionState) -> None:
     check_transition(EXECUTION_REOPENINGS, state.status, RUNNING, what=f"execution {state.execution_id}")
     state.status = RUNNING
     state.slot = ""  # given back by the end; another is asked for
-    state.slot_needs = ()
+    state.slot_needs = state.inherited = ()
 
 
 def execution_restarted(state: ExecutionState, event: ev.ExecutionRestarted, at_ms: int) -> None:

@@ -325,6 +325,8 @@ def child_started(state: ExecutionState, event: ev.ChildStarted, at_ms: int) -> 
     _move(task, IN_PROGRESS)
     task.started_ms = task.updated_ms = at_ms
     task.output = {"subWorkflowId": event.child_id}
+    for serial in event.under or ():
+        state.holds[serial].users[task.number] = None
     state.changed[event.number] = None
     refresh(state, task)
 

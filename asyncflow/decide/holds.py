@@ -26,22 +26,34 @@ _COVERED = {"exclusive": ("exclusive", "shared", None), "shared": ("shared", Non
 # Whoever waits for its turn at another resource while it holds one may be waited for by somebody who has
 # that one: that is what holding over several tasks means, and `why` names both.
 #
+# A child has what its parent holds when it is started, and so have its own children: else it would wait for
+# its parent, which waits for it. The task that stands for it uses the hold as an attempt does, so that
+# nothing is given back while the child is open.
+#
 # A hold ends with its last task, not with its use. If that task is never reached, it ends with the
-# execution. One that is opened again holds nothing: tasks then take what they name for themselves.
+# execution. One that is opened again holds and inherits nothing: tasks then take what they name for
+# themselves.
 
 
 class Taken(NamedTuple):
-    """What of a grant stays with the attempt, which holds it brings, and which ones it begins under."""
+    """What of a grant stays with the attempt, which holds it brings, and which ones it begins under.
+
+    `fence` is the highest of what it begins under, its parents' holds included.
+    """
 
     grants: list[Row] | None
     holds: list[Row] | None = None
     under: list[int] | None = None
+    fence: int = 0
 
 
 def take(state: ExecutionState, task: TaskState, grants: list[Row] | None) -> Taken:
     """Divide what an attempt was granted between it and the execution."""
     rows = _rows(state, task)
-    under = [hold.serial for hold in state.holds.values() if any(covers(hold, row) for row in rows if row)]
+    named = [row for row in rows if row]
+    over = [hold for hold in state.holds.values() if any(covers(hold, row) for row in named)]
+    above = [grant[4] for grant in state.inherited if any(_has(grant, row) for row in named)]
+    fences = [hold.fence for hold in over] + [fence for fence in above if isinstance(fence, int)]
     rest, holds = list(grants or ()), list[Row]()
     for row, hold in zip(rows, _spans(task.node), strict=True):
         span = None if hold is None else span_of(hold)
@@ -55,7 +67,8 @@ def take(state: ExecutionState, task: TaskState, grants: list[Row] | None) -> Ta
             holds.append([last, suffix, *given[:4]])
             if given[4:]:  # the instance stays with the attempt
                 rest.append([given[0], 0, None, "", *given[4:]])
-    return Taken(rest if grants is not None else None, holds or None, under or None)
+    under = [hold.serial for hold in over]
+    return Taken(rest if grants is not None else None, holds or None, under or None, max(fences, default=0))
 
 
 def rest_of(state: ExecutionState, hold: HoldState) -> list[Row]:
@@ -68,10 +81,13 @@ def rest_of(state: ExecutionState, hold: HoldState) -> list[Row]:
 
 def covers(hold: HoldState, row: Row) -> bool:
     """Whether who needs this `[resource, weight, mode, key]` has it by the hold."""
-    resource, weight, mode, key = hold.grant
+    return not hold.is_over and _has(hold.grant, row)
+
+
+def _has(grant: Row, row: Row) -> bool:
+    resource, weight, mode, key = grant[:4]
     return (
-        not hold.is_over
-        and (row[0], row[3]) == (resource, key)
+        (row[0], row[3]) == (resource, key)
         and row[2] in _COVERED.get(mode if isinstance(mode, str) else None, ())
         and isinstance(row[1], int)
         and isinstance(weight, int)
@@ -80,12 +96,25 @@ def covers(hold: HoldState, row: Row) -> bool:
 
 
 def is_covered(state: ExecutionState, row: Row) -> bool:
-    """Whether the execution holds it, so that an attempt need not ask for it."""
-    return any(covers(hold, row) for hold in state.holds.values())
+    """Whether the execution holds it, or one above it, so that an attempt need not ask for it."""
+    return any(covers(hold, row) for hold in state.holds.values()) or any(
+        _has(grant, row) for grant in state.inherited
+    )
+
+
+def in_force(state: ExecutionState) -> list[int] | None:
+    """The serial numbers of the holds that somebody may begin under; None for none."""
+    return [hold.serial for hold in state.holds.values() if not hold.is_over] or None
+
+
+def passed_down(state: ExecutionState) -> list[Row] | None:
+    """What a child that is started now has by the holds above it, with their fences; None for nothing."""
+    own = [[*hold.grant[:4], hold.fence] for hold in state.holds.values() if not hold.is_over]
+    return [*state.inherited, *own] or None
 
 
 def execution_rows(state: ExecutionState) -> list[Row]:
-    """What the definition has the whole execution hold, with its expressions resolved.
+    """What the definition has the whole execution hold beyond what those above it do, expressions resolved.
 
     Raises:
         InvalidInput: something comes to nothing usable; the message names it.
@@ -101,7 +130,8 @@ def execution_rows(state: ExecutionState) -> list[Row]:
         uses = state.graph.definition.extension
         if uses is not None and uses.resources[index].key is not None and not row[3]:
             raise InvalidInput("gives no text", field=f"{where}.key")
-        rows.append(row)
+        if not any(_has(grant, row) for grant in state.inherited):
+            rows.append(row)
     return rows
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from asyncflow.decide.ending import end_execution
 from asyncflow.decide.flow import complete, fail
 from asyncflow.decide.gather import input_of
+from asyncflow.decide.holds import in_force, passed_down
 from asyncflow.decide.java_text import java_text
 from asyncflow.decide.step import MAX_DEPTH, Begin, Step
 from asyncflow.errors import DefinitionError
@@ -50,7 +51,7 @@ def begin_child(step: Step, task: TaskState) -> None:
         epoch=task.epoch,
     )
     domains = task.input.get("subWorkflowTaskToDomain")
-    step.emit(ChildStarted(task.number, identity))
+    step.emit(ChildStarted(task.number, identity, in_force(state)))
     step.send(
         identity,
         StartExecution(
@@ -63,6 +64,7 @@ def begin_child(step: Step, task: TaskState) -> None:
             task.number,
             state.depth + 1,
             slots=[*state.slots, state.slot] if state.slot else list(state.slots) or None,
+            holds=passed_down(state),
         ),
         graph=graph,
     )

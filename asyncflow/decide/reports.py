@@ -66,14 +66,14 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
     version = report.version if is_pinned(state, task) else ""
     if version and state.worker_version not in {"", version}:
         return  # another task of the execution was taken by other code meanwhile
-    grants, holds, under = report.grants, None, None
+    grants, holds, under, fence = report.grants, None, None, 0
     if "resources" in task.node.extra:
-        grants, holds, under = take(state, task, grants)
+        grants, holds, under, fence = take(state, task, grants)
     started = ev.AttemptStarted(
         report.number,
         report.worker_id,
         grants,
-        report.fence,
+        max(report.fence, fence),
         report.input_bytes,
         version,
         report.resource,

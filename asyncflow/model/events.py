@@ -208,10 +208,14 @@ class TaskSkipped(NamedTuple):
 
 
 class ChildStarted(NamedTuple):
-    """A SUB_WORKFLOW task has its execution, started in the same commit."""
+    """A SUB_WORKFLOW task has its execution, started in the same commit.
+
+    `under` are the serial numbers of what the execution holds, for the child as well until the task is over.
+    """
 
     number: int
     child_id: str
+    under: list[int] | None = None
 
 
 class TaskReset(NamedTuple):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from asyncflow.model.values import JsonObject
+from asyncflow.model.values import JsonObject, JsonValue
 
 
 class ExecutionStarted(NamedTuple):
     """An execution was accepted; `definition` is the content hash it is bound to.
 
-    `slots` are the limits of executions whose slots those above it hold, for it as well. `routing` says
-    which rule chose the version, empty where the start named it or there was none.
+    `slots` are the limits of executions whose slots those above it hold, for it as well, and `holds` what
+    they hold of resources, as `[resource, weight, mode, key, fence]`. `routing` says which rule chose the
+    version, empty where the start named it or there was none.
     """
 
     definition: str
@@ -34,6 +35,7 @@ class ExecutionStarted(NamedTuple):
     request_hash: str = ""
     slots: list[str] | None = None
     routing: str = ""
+    holds: list[list[JsonValue]] | None = None
 
 
 class ExecutionPaused(NamedTuple):

@@ -27,8 +27,8 @@ class HoldState:
         grant: a `[resource, weight, mode, key]` row.
         until: the plain reference name of the task whose end ends it; "" for the end of the execution.
         suffix: what the loops around both tasks append to that name.
-        users: attempts under it, by record number, and jobs, by minus their serial number. It is not
-            given back before they are over.
+        users: attempts and children under it, by record number, and jobs, by minus their serial number. It is
+            not given back before they are over.
         is_over: nobody begins under it any more.
     """
 

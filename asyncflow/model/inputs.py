@@ -28,8 +28,9 @@ class StartExecution(NamedTuple):
 
     `parent_number` is the task record of the parent that waits for it; `depth` counts the
     executions above it. `idempotency_key` is the caller's, with the hash of the request it came with.
-    `slots` are what the executions above it hold, so that none waits for one that waits for it. `routing`
-    says which rule chose the version.
+    `slots` are what the executions above it hold, so that none waits for one that waits for it; `holds` what
+    they hold of resources, as `[resource, weight, mode, key, fence]`. `routing` says which rule chose the
+    version.
     """
 
     definition: str
@@ -46,6 +47,7 @@ class StartExecution(NamedTuple):
     request_hash: str = ""
     slots: list[str] | None = None
     routing: str = ""
+    holds: list[list[JsonValue]] | None = None
 
 
 class PauseExecution(NamedTuple):

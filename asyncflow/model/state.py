@@ -160,9 +160,10 @@ class ExecutionState:
     those whose end is not recorded, by serial number; `job_of` finds the one of an open record, and
     `past_jobs` has the last of each record that came to its end, found by serial number with `past_of`;
     `given_up` finds the last open one of a record that is not of it any more. `holds` are grants that span
-    several tasks; `slot_needs` are those of the whole execution, and `holds_round` counts how often holds
-    changed. `memo` is there from a smart rerun to the next success. `recovering` are the records that are
-    performed again before anything else goes on, in order, each with the output that it had.
+    several tasks, `inherited` those of the executions above it; `slot_needs` are of the whole execution,
+    and `holds_round` counts how often holds changed. `memo` is there from a smart rerun to the next success.
+    `recovering` are the records that are performed again before anything else goes on, in order, each with
+    the output that it had.
     """
 
     execution_id: str
@@ -231,6 +232,7 @@ class ExecutionState:
     next_hold: int = 1
     holds_round: int = 0
     slot_needs: Sequence[list[JsonValue]] = ()
+    inherited: Sequence[list[JsonValue]] = ()
     memo: Memo | None = None
     recovering: dict[int, JsonObject | None] = NO_ENTRIES
     wanted: dict[int, tuple[Effect, ...]] = field(default_factory=dict)

@@ -43,7 +43,8 @@ def needs_of(state: ExecutionState, task: TaskState, *, is_limited: bool) -> tup
     for index, entry in enumerate(resolved if isinstance(resolved, list) else ()):
         if isinstance(entry, Mapping):
             need = _need(entry, f"asyncflow.resources[{index}]", has_key=_has_key(task.node, index))
-            needs.append(_beyond_holds(state, need) if state.holds else need)
+            is_beyond = bool(state.holds or state.inherited)
+            needs.append(_beyond_holds(state, need) if is_beyond else need)
     return tuple(needs)
 
 
