@@ -72,7 +72,7 @@ class ImportOptions:
         return hyperflow.HyperflowOptions(
             executables=converted.parse_executable_map(self.maps),
             workdir=self.workdir,
-            variables=_variables(self.variables),
+            variables=parse_variables(self.variables),
             function="command" if self.function is None else self.function,
             execute=self.execute,
             simulate=self.simulate,
@@ -186,7 +186,12 @@ def _text(file: str) -> str:
         raise CommandFailed(f"{file}: not UTF-8 at byte {error.start}") from error
 
 
-def _variables(entries: tuple[str, ...]) -> dict[str, str]:
+def parse_variables(entries: tuple[str, ...]) -> dict[str, str]:
+    """The values of template variables, by name.
+
+    Raises:
+        CommandFailed: one has no name or no value.
+    """
     variables: dict[str, str] = {}
     for entry in entries:
         key, sign, value = entry.partition("=")
