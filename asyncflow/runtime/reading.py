@@ -76,7 +76,7 @@ class Reading:
         with Watch(self._turns, stream, watch):
             state = await self.state(stream)
             if state.is_ended:
-                await self._turns.settled(stream)
+                await self._turns.settled(stream, patient=True)
                 return state
             return await self._turns.unless_failed(done, stream)
 
@@ -90,7 +90,7 @@ class Reading:
         """
         news = _News(self._turns, stream)
         with Watch(self._turns, stream, news.add):
-            await self._turns.settled(stream)
+            await self._turns.settled(stream, patient=True)
             history = (await self._journal.read_streams([stream]))[stream]
             if not history:
                 raise NotFound("execution", stream)
@@ -108,7 +108,7 @@ class Reading:
         """Whether the execution has ended, durably: whoever watches it has been told of its end."""
         if not (await self.state(stream)).is_ended:
             return False
-        await self._turns.settled(stream)
+        await self._turns.settled(stream, patient=True)
         return True
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.errors import AsyncflowError
+from asyncflow.errors import AsyncflowError, NotCommitted
 from asyncflow.model.events import Event, WorkflowRegistered
 from asyncflow.model.graph import Graph
 from asyncflow.model.limits import Limits
@@ -18,7 +18,7 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Moment
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.commits import Commits
-from asyncflow.runtime.open_turn import Answer, OpenTurn
+from asyncflow.runtime.open_turn import Answer, OpenTurn, refuse
 
 log = logging.getLogger("asyncflow.turns")
 
@@ -40,6 +40,7 @@ class Recording:
         self.stored: set[str] = set()
         self._commits, self._clock, self._catalog = commits, clock, catalog
         self._tenth = limits.history_events // 10
+        self._stuck: asyncio.Future[NotCommitted] = asyncio.get_running_loop().create_future()
 
     def moment(self) -> Moment:
         """The moment of the turn that is open, which is now if it holds nothing yet."""
@@ -100,15 +101,21 @@ class Recording:
 
     # --- until it is durable ----------------------------------------------------------------------
 
-    async def settled(self, stream: str) -> None:
+    async def settled(self, stream: str, *, patient: bool = False) -> None:
         """Wait until everything that the state of this execution shows now is durable.
 
         Raises:
-            StoreError: the engine stopped first.
+            StoreError: the engine stopped first; or, unless `patient`, nothing can be written for a while.
         """
         for turn in self._turns():
-            if stream in turn.entries:
-                await asyncio.shield(turn.done)
+            if stream not in turn.entries:
+                continue
+            if not patient:
+                stuck = self._stuck
+                await asyncio.wait((turn.done, stuck), return_when=asyncio.FIRST_COMPLETED)
+                if not turn.done.done():
+                    raise stuck.result()
+            await asyncio.shield(turn.done)
 
     def is_unsettled(self, stream: str) -> bool:
         """Whether the state of this execution shows something that is not durable yet."""
@@ -123,6 +130,15 @@ class Recording:
         """None of it becomes durable, or nobody knows."""
         for turn in self._turns():
             turn.refuse(error)
+
+    def disappoint(self, refusal: NotCommitted) -> None:
+        """There is no room for it, and nobody knows until when: who waits is told, and it is tried on."""
+        for turn in self._turns():
+            for answer, _ in turn.answers:
+                refuse(answer, refusal)
+            turn.answers.clear()
+        stuck, self._stuck = self._stuck, asyncio.get_running_loop().create_future()
+        stuck.set_result(refusal)
 
     def _turns(self) -> tuple[OpenTurn, ...]:
         """The older first."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.errors import AsyncflowError, OutcomeUnknown, ShuttingDown, StoreError
+from asyncflow.errors import AsyncflowError, NotCommitted, OutcomeUnknown, ShuttingDown, StoreError
 from asyncflow.model.events import Event
 from asyncflow.model.inputs import Input
 from asyncflow.model.state import ExecutionState
@@ -64,7 +65,7 @@ class Turns:
         self.commits = Commits(journal)
         self.inbox = Inbox(self.commits, catalog)
         self._recording = Recording(self.commits, clock, catalog, settings.limits)
-        self.loading = Loading(load, self.settled)
+        self.loading = Loading(load, partial(self.settled, patient=True))
         self.watchers: dict[str, list[Watcher]] = {}
         self.under_way: Callable[[], bool] = lambda: False
         self.committed: Callable[[OpenTurn], None] = lambda _: None
@@ -79,6 +80,7 @@ class Turns:
             recording=self._recording,
             settings=settings,
         )
+        self.commits.stuck = self._stuck
         self._wake = self.inbox.wake
         self._failed = asyncio.Event()
         self._to_decide = 0  # of the inbox, once closing
@@ -113,13 +115,13 @@ class Turns:
         """Return if the engine goes on; see `Inbox.check_running`."""
         self.inbox.check_running()
 
-    async def settled(self, stream: str) -> None:
+    async def settled(self, stream: str, *, patient: bool = False) -> None:
         """Wait until everything that the state of this execution shows now is durable.
 
         Raises:
-            StoreError: the engine stopped first.
+            StoreError: the engine stopped first; or, unless `patient`, nothing can be written for a while.
         """
-        await self._recording.settled(stream)
+        await self._recording.settled(stream, patient=patient)
 
     def is_unsettled(self, stream: str) -> bool:
         """Whether the state of this execution shows something that is not durable yet."""
@@ -269,6 +271,11 @@ class Turns:
         self._failed.set()
         self._at_rest.set()
         self._wake.set()
+
+    def _stuck(self, refusal: NotCommitted) -> None:
+        """There is no room, and who waits is not to wait for that: what is decided is tried again alone."""
+        self._recording.disappoint(refusal)
+        self._deciding.closures.refuse(refusal)
 
     def _refuse_waiting(self, error: AsyncflowError) -> None:
         """Tell all who wait for something that will not come any more."""

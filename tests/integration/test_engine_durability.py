@@ -140,7 +140,9 @@ async def test_full_disk_refuses_what_is_new_and_heals_by_itself(tmp_path: Path)
             await service.start(StartRequest(definition=WAITS))
         with pytest.raises(NotCommitted):
             await service.register_workflow(workflow("more", [waiting()]))
-        await signalled
+        with pytest.raises(NotCommitted, match="look before you ask anew"):
+            await signalled
+        await until(lambda: not turns.commits.trouble)
 
         assert refused.value.code == "storage_full"
         assert not turns.commits.trouble
