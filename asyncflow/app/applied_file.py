@@ -13,8 +13,9 @@ from pathlib import Path
 from anyio.to_thread import run_sync as to_thread
 from pydantic_core import from_json
 
-from asyncflow.app.applying import Key, Kind
+from asyncflow.app.applying import Key, Kind, listener_settings_of
 from asyncflow.app.database import reading
+from asyncflow.app.listener_config import DOCUMENT as LISTENER
 from asyncflow.app.routing import KIND as ROUTING
 from asyncflow.decide.catalog import DefinitionCatalog, evolve_catalog
 from asyncflow.ids import content_hash
@@ -27,7 +28,12 @@ from asyncflow.runtime.recovery import CATALOG_STREAM
 from asyncflow.store.sqlite import SqliteReader, SqliteStore
 
 _BY = "apply"
-_DOCUMENTS: dict[Kind, str] = {"schedule": "schedule", "event handler": "event_handler", "routing": ROUTING}
+_DOCUMENTS: dict[Kind, str] = {
+    "schedule": "schedule",
+    "event handler": "event_handler",
+    "routing": ROUTING,
+    "listener": LISTENER,
+}
 
 
 class FilePlace:
@@ -49,7 +55,8 @@ class FilePlace:
         for name, versions in catalog.workflows.items():
             found |= {Key("workflow", name, version): to_json(each) for version, each in versions.items()}
         for kind, documents in _DOCUMENTS.items():
-            found |= {Key(kind, name): body for name, body in catalog.documents.get(documents, {}).items()}
+            stored = catalog.documents.get(documents, {})
+            found |= {Key(kind, name): _entry(kind, name, body) for name, body in stored.items()}
         return found
 
     async def put(self, key: Key, body: JsonObject) -> None:
@@ -64,7 +71,8 @@ class FilePlace:
             task = to_json(parse_task_definition(body))
             self._events.append(ev.TaskRegistered(key.name, task, _BY, self._at_ms))
         else:
-            self._events.append(ev.DocumentSaved(_DOCUMENTS[key.kind], key.name, body, _BY, self._at_ms))
+            kept = listener_settings_of(body) if key.kind == "listener" else body
+            self._events.append(ev.DocumentSaved(_DOCUMENTS[key.kind], key.name, kept, _BY, self._at_ms))
 
     async def delete(self, key: Key) -> None:
         """Have an object deleted."""
@@ -87,6 +95,11 @@ class FilePlace:
         entry = StreamEvents(CATALOG_STREAM, self._catalog.seq + 1, self._events)
         moment = Moment(position.elapsed_ms, self._at_ms)
         await journal.append(Turn(position.last_turn + 1, moment, [entry], self._definitions))
+
+
+def _entry(kind: Kind, name: str, body: JsonObject) -> JsonObject:
+    """A document as a file has it; that of a listener is its settings alone."""
+    return {"name": name, "listener": body} if kind == "listener" else body
 
 
 @asynccontextmanager

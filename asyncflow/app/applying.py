@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from asyncflow.app.event_definitions import parse_handler
+from asyncflow.app.listener_config import parse_listener, shown_listener
 from asyncflow.app.routing_rules import parse_rules
 from asyncflow.app.schedule_definitions import parse_schedule
-from asyncflow.errors import AsyncflowError, DefinitionError, InvalidInput, Violation
+from asyncflow.errors import AsyncflowError, ConfigurationError, DefinitionError, InvalidInput, Violation
 from asyncflow.model.definition import parse_task_definition, parse_workflow
 from asyncflow.model.definition import to_json as definition_json
 from asyncflow.model.limits import DEFAULT_LIMITS
 from asyncflow.model.validation import validate_task_definition, validate_workflow
 from asyncflow.model.values import JsonObject, JsonValue
 
-Kind = Literal["task", "workflow", "routing", "schedule", "event handler"]
-KINDS: tuple[Kind, ...] = ("task", "workflow", "routing", "schedule", "event handler")
+Kind = Literal["task", "workflow", "routing", "schedule", "event handler", "listener"]
+KINDS: tuple[Kind, ...] = ("task", "workflow", "routing", "schedule", "event handler", "listener")
 """In the order in which they are stored: what is named comes before what names it."""
 
 Action = Literal["create", "change", "delete"]
@@ -123,6 +124,8 @@ def kind_of(entry: Mapping[str, object]) -> Kind:
         return "schedule"
     if "actions" in entry and "event" in entry:
         return "event handler"
+    if "listener" in entry:
+        return "listener"
     return "routing" if "rules" in entry else "task"
 
 
@@ -147,6 +150,22 @@ def _check_task(body: JsonObject) -> None:
     _raise(validate_task_definition(parse_task_definition(body)))
 
 
+def listener_settings_of(body: JsonObject) -> JsonObject:
+    """What is said of a listener, in `{"name": …, "listener": {…}}`.
+
+    Raises:
+        InvalidInput: it does not fit, as far as can be seen without the plugin.
+    """
+    said = body.get("listener")
+    if not isinstance(said, dict) or body.keys() - {"name", "listener"}:
+        raise InvalidInput("an object is expected, and a name beside it", field="listener")
+    try:
+        parse_listener(said, str(body.get("name")))
+    except ConfigurationError as error:
+        raise InvalidInput(str(error), field="listener") from error
+    return said
+
+
 def _raise(violations: Sequence[Violation]) -> None:
     if violations:
         raise DefinitionError(list(violations))
@@ -158,6 +177,7 @@ _CHECKS: Mapping[Kind, Callable[[JsonObject], object]] = {
     "schedule": lambda body: parse_schedule(body, limits=DEFAULT_LIMITS),
     "event handler": lambda body: parse_handler(body, limits=DEFAULT_LIMITS),
     "routing": parse_rules,
+    "listener": listener_settings_of,
 }
 
 
@@ -194,6 +214,8 @@ def meant(kind: Kind, body: JsonObject) -> JsonObject:
     if kind == "task":
         return definition_json(parse_task_definition(given))
     said_of_it = {name: value for name, value in given.items() if value not in (None, "")}
+    if kind == "listener":
+        return shown_listener(parse_listener(listener_settings_of(given), str(given.get("name"))))
     if kind == "routing":
         return {"rules": said_of_it.get("rules", []), "default": said_of_it.get("default")}
     return {**(_SCHEDULE if kind == "schedule" else _HANDLER), **said_of_it}

@@ -45,18 +45,19 @@ class Told(NamedTuple):
 
 
 class Telling:
-    """Tells of the events of one engine.
-
-    Attributes:
-        wanted: the names that anybody wants; nothing is made of others.
-    """
+    """Tells of the events of one engine."""
 
     def __init__(self, engine: Engine) -> None:
         """Tell nobody yet."""
-        self.wanted: frozenset[str] = frozenset()
+        self._wanted: frozenset[str] = frozenset()
         self._engine = engine
         self._newest: tuple[int, list[Told]] = (0, [])
         self._loaded: ExecutionState | None = None
+
+    def want(self, names: frozenset[str]) -> None:
+        """From now on somebody wants these names; nothing is made of others."""
+        self._wanted = names
+        self._newest = (0, [])
 
     def of_turn(self, turn: Turn) -> list[Told]:
         """What a turn that is durable tells; the readers of the newest one share it.
@@ -75,7 +76,7 @@ class Telling:
         for stream, first_seq, events in turn.entries:
             for offset, event in enumerate(events):
                 rule = RULES.get(type(event))
-                if rule is None or not names_of(rule, event) & self.wanted:
+                if rule is None or not names_of(rule, event) & self._wanted:
                     continue
                 source = Source(stream, first_seq + offset, at_ms, event)
                 if rule.scope not in _OF_EXECUTIONS:
@@ -86,7 +87,7 @@ class Telling:
                     yield Told(turn.number, None, source)
                 else:
                     for told in _of_execution(rule, source, state):
-                        if told.name in self.wanted:
+                        if told.name in self._wanted:
                             yield Told(turn.number, told)
 
     async def resolved(self, told: Told) -> list[CommittedEvent]:
@@ -97,11 +98,17 @@ class Telling:
         """
         if told.event is not None:
             return [told.event]
-        source = told.source
-        assert source is not None  # one of the two is there
-        rule = RULES[type(source.event)]
-        state = await self._state(execution_of(source))
-        return [each for each in _of_execution(rule, source, state) if each.name in self.wanted]
+        assert told.source is not None  # one of the two is there
+        return await self.of_source(told.source)
+
+    async def of_source(self, source: Source) -> list[CommittedEvent]:
+        """All that is told of an event that stands there, whoever wants it; raises as `resolved`."""
+        rule = RULES.get(type(source.event))
+        if rule is None:
+            return []
+        if rule.scope not in _OF_EXECUTIONS:
+            return [*_plain(rule, source)]
+        return [*_of_execution(rule, source, await self._state(execution_of(source)))]
 
     async def _state(self, execution_id: str) -> ExecutionState | None:
         state = self._engine.turns.states.get(execution_id)
@@ -121,6 +128,15 @@ def names_of(rule: Rule, event: ev.Event) -> AbstractSet[str]:
     """All names under which something of this event is told."""
     name = rule.name_of(event)
     return {name, LEASED} if type(event) is ev.AttemptStarted and event.grants else {name}
+
+
+def is_wanted(told: Told, names: AbstractSet[str]) -> bool:
+    """Whether anything of this is told under one of these names, as far as can be seen without loading."""
+    if told.event is not None:
+        return told.event.name in names
+    return told.source is not None and bool(
+        names_of(RULES[type(told.source.event)], told.source.event) & names
+    )
 
 
 def name_of(event: ev.Event) -> str:

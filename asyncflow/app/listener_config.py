@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from asyncflow.app.event_names import names_heard
-from asyncflow.app.resource_config import Duration
+from asyncflow.app.resource_config import Duration, shown_config
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.listening import ListenerSettings, Start
 from asyncflow.plugins.registry import Registry
-from asyncflow.plugins.settings import read_config
+from asyncflow.plugins.settings import faults_of, read_config
+
+DOCUMENT = "listener"
+"""The kind of the documents that listeners are stored as: what a request said of them."""
 
 
 class ListenerSection(BaseModel):
@@ -39,6 +42,8 @@ class ListenerSection(BaseModel):
     retry_max: Duration = 300.0
     max_lag: int = Field(default=1_000_000, ge=0)
     """Turns that the journal keeps for it at most; 0 for any number."""
+    keep: int = Field(default=0, ge=0, le=10_000_000)
+    """Turns that it was told of and that the journal keeps besides, so that they can be told again."""
 
     @property
     def config(self) -> JsonObject:
@@ -57,7 +62,51 @@ class ListenerSection(BaseModel):
             retry_first_s=self.retry_first,
             retry_max_s=self.retry_max,
             max_lag=self.max_lag,
+            keep=self.keep,
         )
+
+
+def parse_listener(body: JsonObject, name: str) -> ListenerSection:
+    """The settings in a JSON object, as a document gives them.
+
+    Raises:
+        ConfigurationError: something does not fit; every key is named, and no value shown.
+    """
+    try:
+        return ListenerSection.model_validate(body)
+    except ValidationError as error:
+        place = f"listeners.{name}"
+        raise ConfigurationError("; ".join(faults_of(error, place=place, model=ListenerSection))) from None
+
+
+def check_stored(section: ListenerSection, name: str, registry: Registry) -> None:
+    """Return if such settings may come with a request, and be kept in the journal.
+
+    Raises:
+        ConfigurationError: one is for the configuration file alone, or a secret stands in it as it is.
+    """
+    kind = registry.listeners.get(section.type or name)
+    if kind is None:
+        return
+    reserved = sorted(kind.Config.of_the_machine & section.config.keys())
+    if reserved:
+        raise ConfigurationError(f"listeners.{name}.{reserved[0]}: only the configuration file may say this")
+    shown = shown_config(section.config)
+    assert isinstance(shown, dict)
+    hidden = sorted(key for key, value in section.config.items() if shown[key] != value)
+    if hidden:
+        raise ConfigurationError(
+            f"listeners.{name}.{hidden[0]}: it is kept in the journal: name a secret, as ${{secret:NAME}}"
+        )
+
+
+def shown_listener(section: ListenerSection) -> JsonObject:
+    """All settings, as they may be shown."""
+    own = section.model_dump(mode="json", by_alias=False, include={*ListenerSection.model_fields})
+    own["from"] = own.pop("start")
+    config = shown_config(section.config)
+    assert isinstance(config, dict)
+    return {**own, **config}
 
 
 def check_listener(

@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from asyncflow.app.event_rules import GAP
-from asyncflow.app.event_telling import Telling, Told
+from asyncflow.app.event_telling import Telling, Told, is_wanted
 from asyncflow.app.logbook import AuditEntry, Logbook
 from asyncflow.app.turn_feed import FeedStore, Reader, TurnFeed
 from asyncflow.errors import ShuttingDown, StoreError
 from asyncflow.model.turn import Turn
+from asyncflow.model.values import JsonObject
 from asyncflow.plugins.listeners import CommittedEvent, Listener
 from asyncflow.plugins.listening import ListenerSettings
 from asyncflow.runtime.clock import comes_within, pause, stopwatch_s
@@ -32,10 +33,14 @@ CURSOR = "listener:"
 SKIPPED = "listener_event"
 """The kind of object of the audit's entries about events that were passed over; its id is the event's."""
 
+RETOLD = "listener_retold"
+"""The same of entries about such events that were told later after all."""
+
 _SAVED_EVERY_S = 0.25
 _AGAIN_S = 1.0  # after the store took nothing
 _GRACE_S = 2.0  # for the event it has, at the end
 _REASON = 1_500  # characters
+_NAME = 200  # characters of what the audit names something by
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +80,54 @@ class Listening:
                 f"{CURSOR}{post.name}",
                 self._wanted,
                 max_lag=settings.max_lag,
+                keep=settings.keep,
                 from_now=settings.start == "now",
             ),
         )
         self.feed.missed = self._missed
-        self._gaps: deque[CommittedEvent] = deque()
         self._taken: deque[Told] = deque()
+        self._one_at_a_time = asyncio.Lock()
+        self._limit: asyncio.Timeout | None = None
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
         self._saved_s = 0.0
         self._alarm: asyncio.TimerHandle | None = None
 
     def _wanted(self, turn: Turn, is_repeat: bool) -> Sequence[Told]:  # noqa: ARG002, FBT001 - as a reader is called
-        names = self.post.names
-        return [
-            told for told in self._telling.of_turn(turn) if told.event is None or told.event.name in names
-        ]
+        return [told for told in self._telling.of_turn(turn) if is_wanted(told, self.post.names)]
 
-    def _missed(self, first: int, last: int) -> None:
+    def _missed(self, first: int, last: int) -> Sequence[Told]:
         """Turns are gone that it has not read."""
         name = self.post.name
         self.counts["gaps"] += 1
         self.counts["missed_turns"] += last - first + 1
         log.warning("listener fell behind", extra={"listener": name, "from_turn": first, "to_turn": last})
-        if GAP in self.post.names:
-            now_ms = self._engine.clock.now().wall_ms
-            data = {"fromTurn": first, "toTurn": last, "turns": last - first + 1}
-            self._gaps.append(CommittedEvent(f"gap:{name}:{first}-{last}", GAP, now_ms, name, dict(data)))
+        if GAP not in self.post.names:
+            return ()
+        now_ms = self._engine.clock.now().wall_ms
+        data: JsonObject = {"fromTurn": first, "toTurn": last, "turns": last - first + 1}
+        return [Told(first, CommittedEvent(f"gap:{name}:{first}-{last}", GAP, now_ms, name, data))]
 
     # --- while it goes on -------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Tell it, for ever; ends after `close`, and cancelled by the engine's end."""
+    def start(self) -> None:
+        """Have it told, until `close`, or the engine's end."""
+        self._engine.supervisor.start(f"listener {self.post.name}", self._run, fatal=lambda _: None)
+
+    async def _run(self) -> None:
         try:
-            await self._open()
             while not self._closing.is_set():
-                await self._some()
+                try:
+                    await self._open()
+                    while not self._closing.is_set():
+                        await self._some()
+                except Exception:
+                    # A bug of ours, which another attempt may not meet: what it has not taken is told again.
+                    log.exception("listener broke off", extra={"listener": self.post.name})
+                    self._engine.supervisor.faults[f"listener {self.post.name}"] += 1
+                    await comes_within(self._closing, _AGAIN_S)
         finally:
             self._ended.set()
-        await asyncio.Event().wait()  # supervised: it would be begun again
 
     async def _open(self) -> None:
         """Open it, however often that fails."""
@@ -129,8 +143,6 @@ class Listening:
     async def _some(self) -> None:
         """What there is now, or wait."""
         try:
-            while self._gaps and await self._tell(self._gaps[0]):
-                self._gaps.popleft()
             while self._taken and await self._tell_all(self._taken[0]):
                 self.feed.finished(self._taken.popleft())
                 await self._save_sometimes()
@@ -156,26 +168,33 @@ class Listening:
         delay_s = settings.retry_first_s
         self.tries = 0
         while not self._closing.is_set():
-            self.trouble = await self._attempt(self.post.listener.on_event(event))
+            self.trouble = await self.tell_once(event)
             if not self.trouble:
-                self.counts["told"] += 1
                 self.tries = 0
                 return True
             if self._closing.is_set():
                 break
             self.tries += 1
             if self.tries > settings.retries:
-                await self._skip(event)
-                return True
+                return await self._skip(event)
             self.counts["retried"] += 1
             await comes_within(self._closing, delay_s)
             delay_s = min(2 * delay_s, settings.retry_max_s)
         return False
 
+    async def tell_once(self, event: CommittedEvent) -> str:
+        """Tell it one event, never two at once, and say what went wrong, "" for nothing."""
+        async with self._one_at_a_time:
+            said = await self._attempt(self.post.listener.on_event(event))
+        if not said:
+            self.counts["told"] += 1
+        return said
+
     async def _attempt(self, work: Awaitable[object]) -> str:
         """Have it do something, and say what went wrong, "" for nothing."""
         try:
             async with asyncio.timeout(self.post.settings.timeout_s) as limit:
+                self._limit = limit
                 await work
         except TimeoutError:
             return f"no answer in {self.post.settings.timeout_s:g} s" if limit.expired() else "TimeoutError"
@@ -188,29 +207,34 @@ class Listening:
             raise
         except BaseException as error:  # noqa: BLE001 - code of strangers: also sys.exit() stops nobody
             return self._engine.logs.redactor.text(f"{type(error).__name__}: {error}")[:_REASON]
+        finally:
+            self._limit = None
         return ""
 
-    async def _skip(self, event: CommittedEvent) -> None:
-        """Pass over an event that it does not take, for good, and write that down."""
+    async def _skip(self, event: CommittedEvent) -> bool:
+        """Pass over an event that it does not take, for good; False if that could not be written down."""
         name = self.post.name
         log.error("event skipped", extra={"listener": name, "event_id": event.id, "reason": self.trouble})
         now_ms = self._engine.clock.now().wall_ms
-        said = f"{event.name} {event.id} was skipped after {self.tries} tries: {self.trouble}"
-        execution, task = (str(event.data.get(key, "")) for key in ("executionId", "taskId"))
-        self._engine.logs.put(ResourceLine(caller_of(name), now_ms, said, "ERROR", execution, task))
-        entry = AuditEntry(now_ms, caller_of(name), "", event.name, SKIPPED, event.id, self.trouble, "failed")
+        entry = AuditEntry(
+            now_ms, caller_of(name), "", event.name, SKIPPED, audited(event.id), self.trouble, "failed"
+        )
         while not self._closing.is_set():
             try:
                 await self._logbook.audit(entry)
             except ShuttingDown:
-                break
+                return False
             except StoreError as error:
                 log.warning("skipped event not written", extra={"listener": name, "reason": str(error)})
                 await comes_within(self._closing, _AGAIN_S)
             else:
-                break
-        self.counts["skipped"] += 1
-        self.tries = 0
+                said = f"{event.name} {event.id} was skipped after {self.tries} tries: {self.trouble}"
+                execution, task = (str(event.data.get(key, "")) for key in ("executionId", "taskId"))
+                self._engine.logs.put(ResourceLine(caller_of(name), now_ms, said, "ERROR", execution, task))
+                self.counts["skipped"] += 1
+                self.tries = 0
+                return True
+        return False
 
     async def _save_sometimes(self) -> None:
         """Store its place, not for each event; after a while without any, too."""
@@ -231,7 +255,9 @@ class Listening:
         """Let it take the event it has, for a time, store its place and close it; the rest is told later."""
         self._closing.set()
         self.feed.nudge()
-        await comes_within(self._ended, _GRACE_S)
+        if not await comes_within(self._ended, _GRACE_S) and self._limit is not None:
+            self._limit.reschedule(0.0)  # its time is up; what it has not taken is told again
+            await comes_within(self._ended, _GRACE_S)
         if self._alarm is not None:
             self._alarm.cancel()
         try:
@@ -244,8 +270,14 @@ class Listening:
             said = await self._attempt(self.post.listener.close())
             if said:
                 log.warning("listener not closed", extra={"listener": self.post.name, "reason": said})
+        self.feed.end()
 
 
 def caller_of(listener: str) -> str:
     """Under which name what became of a listener's events stands in the audit."""
-    return f"listener:{listener}"
+    return audited(f"listener:{listener}")
+
+
+def audited(name: str) -> str:
+    """What names something, as long as the audit takes it."""
+    return name[:_NAME]

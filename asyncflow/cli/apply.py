@@ -34,7 +34,8 @@ else:
     sdk = Late("asyncflow.sdk.client")
 
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
-_BUNDLED = ("workflows", "tasks", "schedules", "eventHandlers", "routing")
+_BUNDLED = ("workflows", "tasks", "schedules", "eventHandlers", "routing", "listeners")
+_LISTENERS = ("asyncflow", "listeners")
 _MARKS = {"create": ("+", "green"), "change": ("~", "yellow"), "delete": ("-", "red")}
 
 
@@ -64,10 +65,11 @@ class _FolderPath(FilePath):
 def apply(
     *, folder: Path, check: bool, prune: bool, database: Path | None, server: str, output: Format
 ) -> int:
-    """Store the workflows, task definitions, schedules, event handlers and routing rules in a folder.
+    """Store workflows, task definitions, schedules, event handlers, routing rules and listeners of a folder.
 
     Shows what differs, by field; what is there already is left alone, so that doing it again does nothing.
-    A file that is wrong refuses all. Rules of routing are {"name": …, "rules": […], "default": …}.
+    A file that is wrong refuses all. Rules of routing are {"name": …, "rules": […], "default": …}, listeners
+    {"name": …, "listener": {…}}; those of the server's configuration file are left alone.
     """
     if database is not None and server:
         raise CommandFailed("say either --db or --server")
@@ -174,6 +176,9 @@ class ServerPlace:
         found |= {
             applying.Key("routing", str(each["name"])): each for each in self._listed("asyncflow", "routing")
         }
+        for name in self._listeners():
+            settings = as_object(self._client.get(sdk.path_of("api", *_LISTENERS, name)).json).get("settings")
+            found[applying.Key("listener", name)] = {"name": name, "listener": as_object(settings)}
         schedules = self._listed("scheduler", "schedules")
         found |= {applying.Key("schedule", str(each["name"])): each for each in schedules}
         handlers = self._listed("event")
@@ -191,6 +196,9 @@ class ServerPlace:
             self._client.send("POST", sdk.path_of("api", "metadata", "taskdefs"), body=[body])
         elif key.kind == "routing":
             self._client.send("PUT", sdk.path_of("api", "asyncflow", "routing", key.name), body=body)
+        elif key.kind == "listener":
+            said_of_it = applying.listener_settings_of(body)
+            self._client.send("PUT", sdk.path_of("api", *_LISTENERS, key.name), body=said_of_it)
         elif key.kind == "schedule":
             self._client.send("POST", sdk.path_of("api", "scheduler", "schedules"), body=body)
         else:
@@ -205,8 +213,20 @@ class ServerPlace:
             "routing": ("asyncflow", "routing", key.name),
             "schedule": ("scheduler", "schedules", key.name),
             "event handler": ("event", key.name),
+            "listener": (*_LISTENERS, key.name),
         }[key.kind]
         self._client.send("DELETE", sdk.path_of("api", *parts))
+
+    def _listeners(self) -> list[str]:
+        """Names of those that are not of the server's configuration; none where it is no asyncflow's."""
+        try:
+            answer = self._client.get(sdk.path_of("api", *_LISTENERS))
+        except ServerRefused as error:
+            if error.status != 404:
+                raise
+            return []
+        rows = as_rows(as_object(answer.json), "listeners")
+        return [str(each["name"]) for each in rows if each.get("source") == "document"]
 
     def _listed(self, *parts: str) -> list[JsonObject]:
         return as_rows(self._client.get(sdk.path_of("api", *parts)).json)

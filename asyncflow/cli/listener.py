@@ -1,14 +1,28 @@
 """`asyncflow listener`: who is told of a server's events, how far each is, and what it did not take.
 
-Listeners are configured in `[listeners.NAME]`; nothing is changed here.
+Listeners of the configuration file are changed there; others are made, changed and deleted here, from files
+with the keys of `[listeners.NAME]`.
 """
 
 from __future__ import annotations
 
 import click
 
-from asyncflow.cli.output import Format, format_option, write_json, write_rows
-from asyncflow.cli.remote import as_object, as_rows, fetch, server_option, tell_of_more, when
+from asyncflow.cli.exits import DONE, USAGE, CommandFailed
+from asyncflow.cli.output import Format, cell, format_option, write_facts, write_json, write_rows
+from asyncflow.cli.remote import (
+    as_object,
+    as_rows,
+    ask,
+    fetch,
+    objects_of,
+    said,
+    send,
+    server_option,
+    tell_of_more,
+    when,
+    yes_option,
+)
 
 _LISTED = {
     "name": "LISTENER",
@@ -20,13 +34,20 @@ _LISTED = {
     "gaps": "GAPS",
     "reason": "REASON",
 }
-_SKIPPED = {"time": "TIME (UTC)", "name": "EVENT", "id": "ID", "reason": "REASON"}
+_SKIPPED = {"time": "TIME (UTC)", "name": "EVENT", "id": "ID", "reason": "REASON", "later": "TOLD (UTC)"}
 _EVENTS = {"name": "EVENT", "subject": "ABOUT", "about": "SAYS"}
 
 
-@click.group(short_help="Look at who is told of events.")
+_name = click.argument("name")
+
+
+def _path(name: str, *more: str) -> tuple[str, ...]:
+    return ("api", "asyncflow", "listeners", name, *more)
+
+
+@click.group(short_help="Look at who is told of events; make, change, tell again.")
 def listener() -> None:
-    """Look at listeners, and at the events that they are told of."""
+    """Look at listeners and the events that they are told of; make and change them, tell them again."""
 
 
 @listener.command(name="list")
@@ -39,7 +60,81 @@ def list_(*, server: str, output: Format) -> None:
 
 
 @listener.command()
-@click.argument("name")
+@_name
+@server_option
+@format_option
+def get(*, name: str, server: str, output: Format) -> None:
+    """Show one listener with its settings."""
+    found = as_object(fetch(server, *_path(name)))
+    if output == "table":
+        write_facts(found.items())
+    else:
+        write_json(found, lines=output == "jsonl")
+
+
+@listener.command()
+@_name
+@click.argument("file", metavar="FILE")
+@server_option
+def apply(*, name: str, file: str, server: str) -> None:
+    """Make a listener as FILE says, or change it; `-` is stdin. Keys are those of [listeners.NAME]."""
+    bodies = objects_of([file])
+    if len(bodies) != 1:
+        raise CommandFailed(f"{file}: one object is expected, got {len(bodies)}")
+    found = as_object(send(server, "PUT", *_path(name), body=bodies[0]).json)
+    said(f"{name} is as {file} says, and told from turn {found.get('turn')} on")
+
+
+@listener.command()
+@_name
+@yes_option
+@server_option
+def delete(*, name: str, yes: bool, server: str) -> None:
+    """Delete a listener, and where it was."""
+    ask(f"delete {name}?", is_sure=yes)
+    send(server, "DELETE", *_path(name))
+    said(f"{name} is deleted")
+
+
+@listener.command()
+@_name
+@click.option("--turn", type=click.IntRange(1), metavar="NUMBER", help="From this turn on.")
+@click.option("--event", default="", metavar="ID", help="From the turn of this event on.")
+@yes_option
+@server_option
+def rewind(*, name: str, turn: int | None, event: str, yes: bool, server: str) -> None:
+    """Tell a listener everything again, from a turn or from an event on."""
+    if bool(event) == (turn is not None):
+        raise CommandFailed("say either --turn or --event")
+    ask(f"tell {name} everything again from {event or turn} on?", is_sure=yes)
+    body: dict[str, object] = {"event": event} if event else {"turn": turn}
+    found = as_object(send(server, "POST", *_path(name, "rewind"), body=body).json)
+    said(f"{name} is {found.get('lagTurns')} turns behind, and told again")
+
+
+@listener.command()
+@_name
+@click.argument("events", metavar="[EVENT_ID]...", nargs=-1)
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="At most this many."
+)
+@server_option
+def retell(*, name: str, events: tuple[str, ...], limit: int, server: str) -> int:
+    """Tell a listener once more what it skipped: these events, or the oldest that it was not told since."""
+    body: dict[str, object] = {"events": list(events)} if events else {}
+    found = as_object(send(server, "POST", *_path(name, "skipped"), body=body, count=limit).json)
+    gone, failed = found.get("gone"), found.get("failed")
+    said(f"{name} was told {found.get('told')}, {found.get('left')} are left")
+    for each in gone if isinstance(gone, list) else []:
+        said(f"gone with its execution: {cell(each)}")
+    if failed is None:
+        return DONE
+    said(f"not taken: {cell(as_object(failed).get('id'))}: {cell(as_object(failed).get('reason'))}")
+    return USAGE
+
+
+@listener.command()
+@_name
 @click.option(
     "--limit", type=click.IntRange(1, 5_000), default=50, show_default=True, help="At most this many."
 )
@@ -48,11 +143,13 @@ def list_(*, server: str, output: Format) -> None:
 @format_option
 def skipped(*, name: str, limit: int, offset: int, server: str, output: Format) -> None:
     """List events that a listener did not take after all retries; newest first."""
-    path = ("api", "asyncflow", "listeners", name, "skipped")
-    found = fetch(server, *path, start=offset, count=limit)
+    found = fetch(server, *_path(name, "skipped"), start=offset, count=limit)
     rows = as_rows(found)
     if output == "table":
-        rows = [{**row, "time": when(row.get("at"))} for row in rows]
+        rows = [
+            {**row, "time": when(row.get("at")), "later": when(row["toldAt"]) if "toldAt" in row else ""}
+            for row in rows
+        ]
     write_rows(rows, _SKIPPED, output)
     tell_of_more(found, offset + len(rows), what="events")
 

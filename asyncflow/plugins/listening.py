@@ -27,6 +27,7 @@ class ListenerSettings:
         retries: how often one event is told again; then it is passed over.
         retry_first_s, retry_max_s: the first delay, doubled each time, and the longest.
         max_lag: turns that the journal keeps for it at most; 0 for any number.
+        keep: turns that it was told of and that the journal keeps besides, so that they can be told again.
         made: the listener itself, where a program made one.
     """
 
@@ -39,4 +40,5 @@ class ListenerSettings:
     retry_first_s: float = 1.0
     retry_max_s: float = 300.0
     max_lag: int = 1_000_000
+    keep: int = 0
     made: Listener | None = None

@@ -7,7 +7,7 @@ runs on the engine's loop and must not block it; what a call may raise is in `pl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +22,14 @@ CONTRACT_VERSION = 1
 
 
 class PluginConfig(BaseModel):
-    """Settings of a plugin: its section without the engine's own keys. Unknown ones are refused."""
+    """Settings of a plugin: its section without the engine's own keys. Unknown ones are refused.
+
+    Attributes:
+        of_the_machine: those that reach past what an API key may, such as a folder or an address inside: they
+            are taken from the configuration file and the environment, and from no request.
+    """
+
+    of_the_machine: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -178,6 +185,19 @@ class ResourceManager:
         """
         raise NotImplementedError
 
+    @classmethod
+    def parts(cls, given: JsonObject) -> Iterable[str]:
+        """Of what parts of the resource a job takes one besides the whole, such as the domains of a mail.
+
+        Each is limited by itself where `per_part` is configured, over all workflows and restarts. Called when
+        the task is ready, whether or not the manager is open; must not block.
+
+        Args:
+            given: the input before secrets and stored values are put in; it may not fit the model.
+        """
+        del given
+        return ()
+
     # --- what tasks that run here may use ---------------------------------------------------------
 
     def client(self, instance: str) -> object:
@@ -194,3 +214,8 @@ def takes_jobs(kind: type[ResourceManager]) -> bool:
 def has_instances(kind: type[ResourceManager]) -> bool:
     """Whether managers of this class create and destroy something."""
     return kind.create is not ResourceManager.create
+
+
+def has_parts(kind: type[ResourceManager]) -> bool:
+    """Whether jobs of managers of this class say which parts of the resource they take."""
+    return kind.parts.__func__ is not ResourceManager.parts.__func__  # type: ignore[attr-defined]  # bound to the class

@@ -21,6 +21,8 @@ from asyncflow.plugins.resources import PluginConfig
 class LogConfig(PluginConfig):
     """Settings of a log of events; without a file, lines go to stderr."""
 
+    of_the_machine: ClassVar[frozenset[str]] = frozenset({"folder", "file"})
+
     folder: Path | None = None
     """Where the files are; it is made if need be."""
     file: str = ""

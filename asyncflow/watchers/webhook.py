@@ -30,7 +30,9 @@ _OK = range(200, 300)
 class WebhookConfig(PluginConfig):
     """Settings of a webhook."""
 
-    url: str
+    of_the_machine: ClassVar[frozenset[str]] = frozenset({"allow"})
+
+    url: str = Field(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")
     secret: SecretStr = SecretStr("")
     """Signs what is sent; `${secret:NAME}` names one of `[secrets]`. Unsigned without."""
     allow: tuple[str, ...] = ()

@@ -24,6 +24,10 @@ HANDLER: Json = {
     "actions": [{"action": "start_workflow", "start_workflow": {"name": "apply_me"}}],
 }
 ROUTING: Json = {"name": "apply_me", "rules": [{"version": 2, "percentage": 10}], "default": 1}
+LISTENER: Json = {
+    "name": "ops",
+    "listener": {"type": "webhook", "url": "https://example.com/x", "timeout": "5s", "patterns": ["task.*"]},
+}
 OBJECTS = [
     {"action": "create", "kind": "task", "name": "do", "version": 0, "fields": []},
     {"action": "create", "kind": "workflow", "name": "apply_me", "version": 1, "fields": []},
@@ -31,6 +35,7 @@ OBJECTS = [
     {"action": "create", "kind": "routing", "name": "apply_me", "version": 0, "fields": []},
     {"action": "create", "kind": "schedule", "name": "nightly", "version": 0, "fields": []},
     {"action": "create", "kind": "event handler", "name": "on_order", "version": 0, "fields": []},
+    {"action": "create", "kind": "listener", "name": "ops", "version": 0, "fields": []},
 ]
 
 
@@ -48,6 +53,7 @@ def folder(tmp_path: Path) -> Path:
     write(made / "more" / "bundle.json", {"workflows": [version(2)], "schedules": [SCHEDULE]})
     (made / "more" / "handler.yaml").write_text(json.dumps(HANDLER), encoding="utf-8")
     write(made / "routing.json", ROUTING)
+    write(made / "listeners.json", {"listeners": [LISTENER]})
     (made / ".hidden.json").write_text("{", encoding="utf-8")
     return made
 
