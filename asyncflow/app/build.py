@@ -47,7 +47,8 @@ async def open_engine(
         facts = await opened.facts()
         chosen = settings or EngineSettings()
         if not chosen.installation:
-            chosen = replace(chosen, installation=facts.installation_id)
+            drawn = facts.installation
+            chosen = replace(chosen, installation=drawn.id, installation_since_ms=drawn.since_ms)
         if chosen.resource_folder is None and database != MEMORY:
             chosen = replace(chosen, resource_folder=_resource_folder(database))
         if database != MEMORY:

@@ -280,7 +280,7 @@ class Journaling:
         first = await self._first(root)
         if first is None:
             return None
-        heading = Heading.of(root, first, self._engine.settings.installation)
+        heading = Heading.of(root, first, self._engine.settings.identity.of(first.at_ms))
         definitions = await self._store.read_definitions([*named_definitions([first])])
         file = await asyncio.to_thread(self._folder.open_file, heading, definitions)
         self._dirty.add(file.name)

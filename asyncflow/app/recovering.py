@@ -191,7 +191,7 @@ async def put_in(database: Path, found: Journaled) -> bool:
     """
     settings = StoreSettings(installation_id=found.installation)
     async with SqliteStore.open(database, settings=settings) as store:
-        installation = (await store.facts()).installation_id
+        installation = (await store.facts()).installation.of(found.state.created_ms)
         present = await store.read_streams(list(found.streams))
         if installation != found.installation:
             _check_no_jobs(found, "the database is of another installation than the file")
@@ -294,7 +294,8 @@ async def export(database: Path, execution_id: str, folder: Path) -> Path:
         if history[0].event.parent_id:
             raise Conflict(f"{execution_id} is a sub-workflow: export {history[0].event.parent_id}")
         parts = await _parts(reader, execution_id, history)
-        heading = Heading.of(execution_id, history[0], (await reader.facts()).installation_id)
+        installation = (await reader.facts()).installation
+        heading = Heading.of(execution_id, history[0], installation.of(history[0].at_ms))
     return await asyncio.to_thread(_write_file, folder, heading, parts)
 
 

@@ -69,7 +69,9 @@ class ScheduleStarts:
             StoreError, ShuttingDown: nothing can be recorded now; to be called again, here or by the next
                 engine.
         """
-        identity = derived_id(self._engine.settings.installation, "schedule", due.at_ms, schedule.name)
+        identity = derived_id(
+            self._engine.settings.identity.of(due.at_ms), "schedule", due.at_ms, schedule.name
+        )
         started[:] = [each for each in started if self._goes_on(each)]
         before = await self._before(schedule.name, due.at_ms)
         if before is not None and before.status != POLLED:

@@ -29,7 +29,7 @@ async def survey(path: str | Path, folder: str | Path, *, prune: bool = False) -
     """
     _check_there(path)
     async with SqliteStore.open(path) as store:
-        stored = PayloadFolder(folder, installation=(await store.facts()).installation_id)
+        stored = PayloadFolder(folder, installation=(await store.facts()).installation)
         named = await _named(store)
         try:
             facts = await asyncio.to_thread(stored.facts, named)

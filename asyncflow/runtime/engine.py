@@ -323,7 +323,7 @@ class Engine:
 
 def _payloads(settings: EngineSettings) -> Payloads:
     folder = settings.payload_folder
-    stored = None if folder is None else PayloadFolder(folder, installation=settings.installation)
+    stored = None if folder is None else PayloadFolder(folder, installation=settings.identity)
     return Payloads(stored, settings.limits)
 
 
@@ -335,7 +335,7 @@ def _bodies(engine: Engine, processes: ProcessExecutor) -> Bodies:
         engine.outbound,
         settings.commands,
         settings.limits,
-        settings.installation,
+        settings.identity,
         engine.payloads,
         engine.touched,
     )
@@ -343,7 +343,7 @@ def _bodies(engine: Engine, processes: ProcessExecutor) -> Bodies:
 
 def _preparing(settings: EngineSettings, payloads: Payloads) -> Preparing:
     return Preparing(
-        settings.installation,
+        settings.identity,
         secrets=settings.secrets,
         payloads=payloads,
         limits=settings.limits,

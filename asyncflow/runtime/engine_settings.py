@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asyncflow.model.extension import OnStop
+from asyncflow.model.installation import Installation
 from asyncflow.model.io_rule import NO_IO_RULE, IoRule
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resource_settings import ResourceSettings
@@ -29,8 +30,8 @@ class EngineSettings:
 
     `http_allow` are hosts and networks that HTTP tasks may reach although they are not public.
     `environment` is what `${workflow.env.X}` shows, `secrets` the values of
-    `${workflow.secrets.X}`. `installation` goes into tokens. `keep_ended` executions stay in memory
-    after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Each
+    `${workflow.secrets.X}`. `installation` goes into tokens, see `identity`. `keep_ended` executions stay in
+    memory after their end. What is over `payload_bytes` goes to the `payload_folder`; None refuses it. Each
     resource has a folder of its own in `resource_folder`; beside a database file, see `app/build`. Turns
     of more than `turn_log_bytes` are made into segments. Idempotency keys count for `idempotency_life_s`.
     Without a `registry` there are only the plugins that are built in. Services are given addresses below
@@ -48,6 +49,7 @@ class EngineSettings:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     resources: Mapping[str, ResourceSettings | ResourceLimit] = field(default_factory=dict)
     installation: str = ""
+    installation_since_ms: int = 0
     keep_ended: int = 256
     payload_folder: Path | None = None
     resource_folder: Path | None = None
@@ -63,6 +65,11 @@ class EngineSettings:
     on_stop: OnStop = "continue"
     callback_address: str = ""
     callback_key: bytes = field(default=b"", repr=False)
+
+    @property
+    def identity(self) -> Installation:
+        """Which installation this is, and since when."""
+        return Installation(self.installation, self.installation_since_ms)
 
 
 def bounded_scripts(settings: EngineSettings) -> ScriptSettings:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from asyncflow.errors import ConfigurationError, PayloadUnavailable
+from asyncflow.model.installation import Installation
 from asyncflow.model.payload_reference import PayloadReference
 
 _SUFFIX: Final = ".json"
@@ -42,25 +44,43 @@ class PayloadFolder:
         path: where its files lie, a folder of its own within the one that was configured.
     """
 
-    def __init__(self, root: str | Path, *, installation: str) -> None:
+    def __init__(self, root: str | Path, *, installation: Installation) -> None:
         """Touch nothing yet; the installation's id becomes a name of digits, whatever it is."""
-        owner = hashlib.sha256(installation.encode("utf-8", "surrogatepass")).hexdigest()[:_OWNER_DIGITS]
         self.root = Path(root)
-        self.path = self.root / owner
+        self.path = self.root / _owner(installation.id)
+        self._former = self.root / _owner(installation.of(0))  # what was stored before it had its id
 
     def open(self) -> None:
         """Make the folder, durably, and see that it can be written to.
+
+        What was stored before the installation had an id becomes its own too, once; it also stays where it
+        was, as another installation without an id may have it.
 
         Raises:
             ConfigurationError: it cannot.
         """
         try:
+            if self._former.is_dir() and not self.path.exists():
+                self._take_over()
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             _sync_folder(self.root)
             _sync_folder(self.root.absolute().parent)
             tempfile.TemporaryFile(dir=self.path).close()
         except OSError as error:
             raise ConfigurationError(f"payload_folder: {self.root} cannot be written to: {error}") from error
+
+    def _take_over(self) -> None:
+        """Have all of the former folder, or nothing."""
+        with tempfile.TemporaryDirectory(dir=self.root, ignore_cleanup_errors=True) as unfinished:
+            taken = Path(unfinished) / self.path.name
+            taken.mkdir(mode=0o700)
+            for each in self._former.glob(f"*{_SUFFIX}"):
+                try:
+                    os.link(each, taken / each.name)
+                except OSError:  # a file system without links
+                    shutil.copy2(each, taken / each.name)
+            _sync_folder(taken)
+            taken.rename(self.path)
 
     def store(self, texts: Iterable[bytes]) -> list[str]:
         """Keep texts and give their names; a text that is there already is not written again.
@@ -155,6 +175,10 @@ class PayloadFolder:
 
     def _file(self, name: str) -> Path:
         return self.path / f"{name}{_SUFFIX}"
+
+
+def _owner(installation: str) -> str:
+    return hashlib.sha256(installation.encode("utf-8", "surrogatepass")).hexdigest()[:_OWNER_DIGITS]
 
 
 def _digest(file: object) -> str:

@@ -21,6 +21,7 @@ from asyncflow.errors import ShuttingDown, TerminalTaskFailed
 from asyncflow.ids import attempt_token
 from asyncflow.model.effects import Timer
 from asyncflow.model.inputs import AttemptEnded
+from asyncflow.model.installation import Installation
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.payload_reference import STORED_MARK
 from asyncflow.model.state import ExecutionState, TaskState
@@ -98,7 +99,7 @@ class Bodies:
     outbound: OutboundClient
     commands: CommandPolicy
     limits: Limits = DEFAULT_LIMITS
-    installation: str = ""
+    installation: Installation = Installation()
     payloads: Payloads = field(default_factory=lambda: Payloads(None, DEFAULT_LIMITS))
     touched: LastTouched = NOWHERE
 
@@ -130,7 +131,7 @@ class Performing:
         token = ""
         if task.executor == "http":
             token = attempt_token(
-                self._bodies.installation,
+                self._bodies.installation.of(state.created_ms),
                 state.execution_id,
                 task.ref,
                 attempt=task.retry_count + 1,
@@ -163,7 +164,7 @@ class Performing:
             state,
             task,
             sink=sink,
-            installation=self._bodies.installation,
+            installation=self._bodies.installation.of(state.created_ms),
             deadline_ms=min(dues, default=None),
             recovered=task.number in state.recovering or (before is not None and before.state == INTERRUPTED),
             previous_outputs=None if earlier is None else from_json(to_json(earlier)),

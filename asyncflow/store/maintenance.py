@@ -172,7 +172,9 @@ def _finish(copy: Path, installation_id: str) -> None:
             with transaction(db):
                 db.execute("UPDATE installation SET clean = 1")
                 if installation_id:
-                    db.execute("UPDATE installation SET installation_id = ?", (installation_id,))
+                    db.execute(
+                        "UPDATE installation SET installation_id = ?, since_ms = 0", (installation_id,)
+                    )
                     db.execute(_READ_ALL)
     except sqlite3.Error as error:
         raise StoreError(f"cannot write {copy}: {error}") from error

@@ -249,6 +249,9 @@ def _prepare_reader(db: sqlite3.Connection) -> None:
 
 def _facts(db: sqlite3.Connection, *, path: str) -> StoreFacts:
     with snapshot(db):
+        installation, since_ms, clean = db.execute(
+            "SELECT installation_id, since_ms, clean FROM installation"
+        ).fetchone()
         pages, page_size = (
             db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
         )
@@ -257,9 +260,10 @@ def _facts(db: sqlite3.Connection, *, path: str) -> StoreFacts:
             sqlite_version=sqlite3.sqlite_version,
             wal_race_fixed=checks.is_wal_race_fixed(),
             schema_version=schema.schema_version(db),
-            installation_id=db.execute("SELECT installation_id FROM installation").fetchone()[0],
+            installation_id=installation,
+            installation_since_ms=since_ms,
             durability="",
-            was_clean=bool(db.execute("SELECT clean FROM installation").fetchone()[0]),
+            was_clean=bool(clean),
             size_bytes=pages * page_size,
             wal_bytes=wal.size(path),
             turns=db.execute(TURNS_HELD).fetchone()[0],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from asyncflow.model.installation import Installation
 from asyncflow.model.turn import Recorded
 
 T = TypeVar("T")
@@ -216,3 +217,9 @@ class StoreFacts(NamedTuple):
     size_bytes: int
     wal_bytes: int
     turns: int
+    installation_since_ms: int = 0
+
+    @property
+    def installation(self) -> Installation:
+        """Which installation it is, and since when."""
+        return Installation(self.installation_id, self.installation_since_ms)

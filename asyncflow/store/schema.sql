@@ -12,7 +12,8 @@ CREATE TABLE installation (
   one INTEGER PRIMARY KEY CHECK (one = 1), -- always 1: there is one row
   installation_id TEXT NOT NULL,           -- hashed into the tokens given to outside services; a clone gets its own
   readable_since INTEGER NOT NULL,         -- lowest schema number whose readers understand this file
-  clean INTEGER NOT NULL                   -- 1 after an orderly stop, 0 while open and after a crash
+  clean INTEGER NOT NULL,                  -- 1 after an orderly stop, 0 while open and after a crash
+  since_ms INTEGER NOT NULL DEFAULT 0      -- elapsed clock: tokens of what was begun before are of no installation
 );
 
 -- Which migrations were applied. Writer: `db migrate` and every start.

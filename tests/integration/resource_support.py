@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asyncflow.app.service import Service
@@ -33,6 +33,7 @@ class Clusters:
     lost_answers: int = 0
     faults_of_open: int = 0
     is_silent: bool = False
+    is_deaf: bool = False  # answers to submits are lost
     is_mute: bool = False  # checks get no answer
     drowned: int = 0
     stubborn: set[str] = field(default_factory=set)  # of these the next order to end gets no answer
@@ -117,6 +118,8 @@ class ClusterBench(Bench):
                 if word == "gone":
                     raise InstanceGone("the cluster ended")
                 answer = await super().submit(job)
+                if clusters.is_deaf:
+                    raise OutcomeOpen("the answer was lost")
                 assert isinstance(answer, str)
                 return answer
 
@@ -138,10 +141,13 @@ class ClusterBench(Bench):
     def registry(self) -> Registry:
         return Registry.built_in().with_classes(resources={"cluster": self.kind()}, listeners={})
 
+    def engine_settings(self) -> EngineSettings:
+        return EngineSettings(installation="test", registry=self.registry())
+
     @asynccontextmanager
     async def engine(self, *, is_configured: bool = True) -> AsyncIterator[Service]:
         resources = {"emr": self.resource} if is_configured else {}
-        settings = EngineSettings(installation="test", registry=self.registry(), resources=resources)
+        settings = replace(self.engine_settings(), resources=resources)
         async with SqliteStore.open(self.path) as store:
             engine = Engine(store, settings=settings, clock=self.clock)
             engine.catalog.job_types[TASK_TYPE] = "cluster"

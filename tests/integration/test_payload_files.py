@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from asyncflow.errors import ConfigurationError, PayloadUnavailable
+from asyncflow.model.installation import Installation
 from asyncflow.model.payload_reference import PayloadReference
 from asyncflow.runtime.payload_folder import PayloadFolder
 
@@ -16,7 +17,7 @@ TEXT = b'["a","b"]'
 
 @pytest.fixture
 def folder(tmp_path: Path) -> PayloadFolder:
-    made = PayloadFolder(tmp_path / "payloads", installation="../../etc")
+    made = PayloadFolder(tmp_path / "payloads", installation=Installation("../../etc"))
     made.open()
     return made
 
@@ -79,7 +80,7 @@ def test_file_that_cannot_be_read_is_told_by_name(folder: PayloadFolder) -> None
 
 
 def test_text_that_cannot_be_written_is_told_by_name(tmp_path: Path) -> None:
-    folder = PayloadFolder(tmp_path / "never-made", installation="x")
+    folder = PayloadFolder(tmp_path / "never-made", installation=Installation("x"))
 
     with pytest.raises(PayloadUnavailable, match="payload_not_stored"):
         folder.store([TEXT])
@@ -101,7 +102,7 @@ def test_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigurationError, match="payload_folder"):
-        PayloadFolder(tmp_path / "file", installation="x").open()
+        PayloadFolder(tmp_path / "file", installation=Installation("x")).open()
 
 
 def test_prune_removes_what_is_unnamed_or_unfinished_and_nothing_else(folder: PayloadFolder) -> None:
@@ -117,7 +118,7 @@ def test_prune_removes_what_is_unnamed_or_unfinished_and_nothing_else(folder: Pa
 
 
 def test_folders_of_two_installations_do_not_meet(folder: PayloadFolder) -> None:
-    other = PayloadFolder(folder.root, installation="another")
+    other = PayloadFolder(folder.root, installation=Installation("another"))
     other.open()
     name = stored(folder)
     other.prune(set())

@@ -8,6 +8,7 @@ import pytest
 from pydantic_core import to_json
 
 from asyncflow.errors import LimitExceeded, PayloadUnavailable
+from asyncflow.model.installation import Installation
 from asyncflow.model.limits import Limits
 from asyncflow.model.payload_reference import REFERENCE_BYTES, STORED_KEY, is_stored
 from asyncflow.model.values import JsonObject
@@ -20,7 +21,7 @@ NOBODY = {"sha256": "0" * 64, "bytes": 5}
 
 @pytest.fixture
 async def payloads(tmp_path: Path) -> Payloads:
-    made = Payloads(PayloadFolder(tmp_path, installation="x"), LIMITS)
+    made = Payloads(PayloadFolder(tmp_path, installation=Installation("x")), LIMITS)
     await made.open()
     return made
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
+from asyncflow.model.installation import Installation
 from asyncflow.model.limits import Limits
 from asyncflow.model.payload_reference import STORED_KEY, names_in
 from asyncflow.model.values import JsonObject
@@ -31,7 +32,7 @@ objects = st.dictionaries(keys, values, max_size=8)
 async def test_what_is_accepted_fits_and_comes_back(value: JsonObject) -> None:
     before = to_json(value)
     with tempfile.TemporaryDirectory() as root:
-        payloads = Payloads(PayloadFolder(root, installation="x"), Limits(payload_bytes=LIMIT))
+        payloads = Payloads(PayloadFolder(root, installation=Installation("x")), Limits(payload_bytes=LIMIT))
         await payloads.open()
         accepted = await payloads.accept(value)
         text = to_json(accepted)

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from asyncflow.errors import AsyncflowError
 from asyncflow.ids import attempt_token
+from asyncflow.model.installation import Installation
 from asyncflow.model.jobs import JobState
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.payload_reference import STORED_MARK
@@ -50,7 +51,7 @@ class Preparing:
 
     def __init__(
         self,
-        installation: str,
+        installation: Installation,
         *,
         secrets: Mapping[str, str] | None = None,
         payloads: Payloads | None = None,
@@ -66,7 +67,9 @@ class Preparing:
 
     def token(self, execution_id: str, job: JobState) -> str:
         """The job's token: the same for every delivery, of no other job."""
-        return attempt_token(self._installation, execution_id, job.ref, attempt=job.serial, epoch=job.epoch)
+        return attempt_token(
+            self._installation.of(job.intent_ms), execution_id, job.ref, attempt=job.serial, epoch=job.epoch
+        )
 
     def named(self, state: ExecutionState, job: JobState, *, instance: str) -> Job:
         """The job without its input: enough to look for it. `instance` is the service's own handle."""
