@@ -164,6 +164,7 @@ async def test_failed_write_stops_and_keeps_what_was_acknowledged(tmp_path: Path
         assert await turns(store) in (written[:-1], written)
 
 
+@pytest.mark.scenario("R68")
 @pytest.mark.parametrize("cut", range(0, 4200, 517))
 async def test_torn_log_ends_at_a_whole_turn(tmp_path: Path, checkout: Path, cut: int) -> None:
     """The log of a killed writer, cut short: what is left is a gap-free beginning (R68)."""

@@ -15,7 +15,7 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_vo
 from pathlib import Path
 from typing import NamedTuple
 
-OK, IOERR_WRITE, IOERR_FSYNC, FULL = 0, 778, 1034, 13
+OK, FULL, READONLY, IOERR_FSYNC = 0, 13, 8, 1034
 
 
 class Done(NamedTuple):

@@ -100,6 +100,7 @@ async def test_check_lists_every_fault(path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.scenario("R69")
 async def test_flipped_bits_in_the_file_never_pass_for_data(path: Path) -> None:
     """Law: whatever byte of the file is hit, reading gives the truth or a StoreError."""
     sound = path.read_bytes()

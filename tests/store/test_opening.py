@@ -80,6 +80,7 @@ async def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert rights == dict.fromkeys(("flow.db", "flow.db-wal", "flow.db-shm", "flow.db.lock"), 0o600)
 
 
+@pytest.mark.scenario("R72")
 async def test_newer_schema_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "flow.db"
     await create(path)
