@@ -285,7 +285,7 @@ async def stop_in_order(
         waiting.cancel_scope.cancel()
     unanswered = services.unanswered()
     if unanswered:
-        log.warning("%d jobs had no answer of their service yet; the next start looks for them", unanswered)
+        log.warning("%d jobs were on their way to their service; the next start sees to them", unanswered)
     http.close_for_all()
 
 
