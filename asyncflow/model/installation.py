@@ -22,3 +22,7 @@ class Installation(NamedTuple):
     def of(self, begun_ms: int) -> str:
         """What goes into tokens of what was begun then, on the elapsed clock."""
         return self.id if begun_ms >= self.since_ms else ""
+
+
+NOT_DRAWN = Installation()
+"""That of an engine whose database was not asked for its id."""

@@ -21,7 +21,7 @@ from asyncflow.errors import ShuttingDown, TerminalTaskFailed
 from asyncflow.ids import attempt_token
 from asyncflow.model.effects import Timer
 from asyncflow.model.inputs import AttemptEnded
-from asyncflow.model.installation import Installation
+from asyncflow.model.installation import NOT_DRAWN, Installation
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.payload_reference import STORED_MARK
 from asyncflow.model.state import ExecutionState, TaskState
@@ -99,7 +99,7 @@ class Bodies:
     outbound: OutboundClient
     commands: CommandPolicy
     limits: Limits = DEFAULT_LIMITS
-    installation: Installation = Installation()
+    installation: Installation = NOT_DRAWN
     payloads: Payloads = field(default_factory=lambda: Payloads(None, DEFAULT_LIMITS))
     touched: LastTouched = NOWHERE
 

@@ -56,6 +56,14 @@ class Clusters:
         if self.is_mute:
             raise OutcomeOpen("nobody answers")
 
+    def hear_submit(self, instance: str) -> None:
+        if self.is_silent:
+            raise OutcomeOpen("nobody answers")
+        word = self.stands.get(instance, "gone")
+        self.submitted.append((instance, word))
+        if word == "gone":
+            raise InstanceGone("the cluster ended")
+
     def hear_end(self, handle: str) -> None:
         if handle in self.stubborn:
             self.stubborn.remove(handle)
@@ -111,12 +119,7 @@ class ClusterBench(Bench):
                 clusters.stands[handle] = "gone"
 
             async def submit(self, job: Job) -> str:
-                if clusters.is_silent:
-                    raise OutcomeOpen("nobody answers")
-                word = clusters.stands.get(job.instance, "gone")
-                clusters.submitted.append((job.instance, word))
-                if word == "gone":
-                    raise InstanceGone("the cluster ended")
+                clusters.hear_submit(job.instance)
                 answer = await super().submit(job)
                 if clusters.is_deaf:
                     raise OutcomeOpen("the answer was lost")
