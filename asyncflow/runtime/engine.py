@@ -57,13 +57,13 @@ from asyncflow.runtime.text_index import TextIndex
 from asyncflow.runtime.thread_executor import ThreadExecutor
 from asyncflow.runtime.turns import Turns
 from asyncflow.runtime.watchdog import Watchdog
-from asyncflow.store.journal import Journal, Quarantines, Views
+from asyncflow.store.journal import Backups, Journal, Quarantines, Views
 from asyncflow.store.log_records import Logs
 
 __all__ = ["Engine", "EngineSettings", "Store"]
 
 
-class Store(Journal, Views, Quarantines, Logs, Protocol):
+class Store(Journal, Views, Quarantines, Backups, Logs, Protocol):
     """Journal, views and side tables in one, as a database gives them."""
 
 

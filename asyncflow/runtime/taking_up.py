@@ -25,7 +25,7 @@ from asyncflow.runtime.engine_settings import EngineSettings
 from asyncflow.runtime.last_touched import DECIDING, LastTouched
 from asyncflow.runtime.projection import Projection
 from asyncflow.runtime.resources import Resources
-from asyncflow.store.journal import Journal, Quarantines, Views
+from asyncflow.store.journal import Backups, Journal, Quarantines, Views
 from asyncflow.store.records import ViewBatch
 
 log = logging.getLogger("asyncflow.engine")
@@ -33,7 +33,7 @@ log = logging.getLogger("asyncflow.engine")
 _SLICE = 200  # executions taken up before others get the loop
 
 
-class Store(Journal, Views, Quarantines, Protocol):
+class Store(Journal, Views, Quarantines, Backups, Protocol):
     """Where executions and their views are kept."""
 
 
@@ -72,7 +72,7 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
     for stream, why in turns.quarantined.items():
         log.error("execution quarantined", extra={"execution": stream, "reason": why.reason})
     engine.clock.start_from(position.elapsed_ms)
-    engine.jobs.begin()
+    engine.jobs.begin(await journal.restored(engine.clock.now().elapsed_ms))
     engine.compaction.begin(position)
     engine.carry.admitting.known.remember(position.elapsed_ms, found.starts)
     _set_limits(engine)

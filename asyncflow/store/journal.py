@@ -18,6 +18,7 @@ from asyncflow.store.records import (
     Page,
     Recovery,
     Segment,
+    Restored,
     TaskHit,
     TaskRow,
     ViewBatch,
@@ -128,6 +129,16 @@ class Quarantines(Protocol):
 
 
 class Views(Protocol):
+class Backups(Protocol):
+    """What a file knows of having been a backup."""
+
+    async def restored(self, now_ms: int) -> Restored:
+        """Whether it was one, and from when to when others may have gone on; asked at every start.
+
+        `now_ms`, on the elapsed clock, is kept by the first start of a backup. Raises as `Journal.append`.
+        """
+
+
     """Tables derived from the journal, for people and queries; deleting them loses nothing."""
 
     async def write_views(self, batch: ViewBatch) -> None:

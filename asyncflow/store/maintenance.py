@@ -26,6 +26,10 @@ from asyncflow.store.records import StoreSettings
 Settle = Callable[[Path], Awaitable[None]]
 """What is done to a clone before it has its name; nobody else has it open."""
 
+_TO_RESTORE = """
+UPDATE installation SET restored_ms = -1,
+  restored_from_ms = coalesce((SELECT elapsed_ms FROM turn ORDER BY number DESC LIMIT 1), 0)"""
+_NOT_RESTORED = "UPDATE installation SET restored_from_ms = 0, restored_ms = 0"
 _READ_ALL = """
 UPDATE reader_cursor SET turn = (SELECT max(number) FROM turn)
 WHERE name <> 'views' AND EXISTS (SELECT 1 FROM turn)"""
@@ -176,6 +180,7 @@ def _finish(copy: Path, installation_id: str) -> None:
                         "UPDATE installation SET installation_id = ?, since_ms = 0", (installation_id,)
                     )
                     db.execute(_READ_ALL)
+                db.execute(_NOT_RESTORED if installation_id else _TO_RESTORE)
     except sqlite3.Error as error:
         raise StoreError(f"cannot write {copy}: {error}") from error
 

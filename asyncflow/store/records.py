@@ -50,6 +50,20 @@ class Recovery(NamedTuple):
     turn_bytes: int = 0
 
 
+class Restored(NamedTuple):
+    """Between which times, on the elapsed clock, an engine may have gone on of which this file knows nothing.
+
+    The file was made by a backup `from_ms`, and first opened `until_ms`; both are 0 of one that was none.
+    """
+
+    from_ms: int = 0
+    until_ms: int = 0
+
+
+NEVER_RESTORED = Restored()
+"""That of a file that is no backup."""
+
+
 class ExecutionRow(NamedTuple):
     """One row of the view `execution`; times in UTC milliseconds, 0 where there is none."""
 

@@ -13,7 +13,9 @@ CREATE TABLE installation (
   installation_id TEXT NOT NULL,           -- hashed into the tokens given to outside services; a clone gets its own
   readable_since INTEGER NOT NULL,         -- lowest schema number whose readers understand this file
   clean INTEGER NOT NULL,                  -- 1 after an orderly stop, 0 while open and after a crash
-  since_ms INTEGER NOT NULL DEFAULT 0      -- elapsed clock: tokens of what was begun before are of no installation
+  since_ms INTEGER NOT NULL DEFAULT 0,     -- elapsed clock: tokens of what was begun before are of no installation
+  restored_from_ms INTEGER NOT NULL DEFAULT 0, -- of a backup: elapsed clock of its last turn, 0 if it is none
+  restored_ms INTEGER NOT NULL DEFAULT 0   -- elapsed clock when a backup was first opened, -1 until it is
 );
 
 -- Which migrations were applied. Writer: `db migrate` and every start.

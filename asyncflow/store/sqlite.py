@@ -27,7 +27,7 @@ from asyncflow.store.lock import process_lock
 from asyncflow.store.log_records import LogBound, LogRow, Surplus
 from asyncflow.store.queries import Queries
 from asyncflow.store.reader import MEMORY, SqliteReader
-from asyncflow.store.records import DEFAULT_SETTINGS, Segment, StoreFacts, StoreSettings, ViewBatch
+from asyncflow.store.records import DEFAULT_SETTINGS, Restored, Segment, StoreFacts, StoreSettings, ViewBatch
 
 __all__ = ["MEMORY", "SqliteReader", "SqliteStore"]
 
@@ -131,6 +131,10 @@ class SqliteStore(SqliteReader):
     async def trim_turns(self, below: int) -> int:
         """Delete turns; see `Journal.trim_turns`."""
         return await self._write(partial(writing.trim_turns, below=below))
+
+    async def restored(self, now_ms: int) -> Restored:
+        """Whether the file was a backup; see `Backups.restored`."""
+        return await self._write(partial(writing.restored, now_ms=now_ms))
 
     async def read_held(self) -> dict[str, Quarantined]:
         """Who is held; see `Quarantines.read_held`."""

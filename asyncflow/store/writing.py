@@ -16,7 +16,7 @@ from asyncflow.errors import Conflict
 from asyncflow.model.turn import StoredDefinition
 from asyncflow.store.codec import Codec, encode_json
 from asyncflow.store.connection import statement, transaction
-from asyncflow.store.records import Segment
+from asyncflow.store.records import Restored, Segment
 
 _INSERT_TURN = """
 INSERT INTO turn (number, elapsed_ms, wall_ms, bytes, crc, body)
@@ -175,6 +175,16 @@ def trim_turns(db: sqlite3.Connection, below: int) -> int:
         deleted = db.execute(_TRIM, (below, _TRIM_BYTES)).rowcount
         db.execute(_FORGET_REMOVALS)
         return deleted
+
+
+def restored(db: sqlite3.Connection, now_ms: int) -> Restored:
+    """Whether the file was a backup; see `Backups.restored`."""
+    with transaction(db):
+        found = Restored(*db.execute("SELECT restored_from_ms, restored_ms FROM installation").fetchone())
+        if found.until_ms < 0:
+            db.execute("UPDATE installation SET restored_ms = ?", (now_ms,))
+            return found._replace(until_ms=now_ms)
+        return found
 
 
 def move_cursor(db: sqlite3.Connection, name: str, turn: int) -> None:

@@ -161,7 +161,7 @@ def restore(backup: Path, path: Path) -> None:
 
 
 @pytest.mark.scenario("R70")
-@pytest.mark.parametrize("tier", ["token"])
+@pytest.mark.parametrize("tier", ["token", "tag"])
 async def test_restored_backup_finds_every_job_that_went_on_without_it(tmp_path: Path, tier: str) -> None:
     path, kept = tmp_path / "a.db", tmp_path / "backup.db"
     bench = Bench(path, "token" if tier == "token" else "tag")

@@ -194,7 +194,7 @@ class Resolving:
         job = desk.around.preparing.named(subject.state, subject.job, instance=instance)
         desk.tally.finds += 1
         inquiry.is_asking = True
-        since_ms = max(0, (subject.job.intent_ms or inquiry.first_ms) - SKEW_MS)
+        since_ms = max(0, min(subject.job.intent_ms or inquiry.first_ms, inquiry.first_ms) - SKEW_MS)
         absent_from_ms = inquiry.since_ms + patience_ms(there.manager)
         work = Work(
             "find",

@@ -11,8 +11,8 @@ from asyncflow.runtime.jobs.desk import Desk
 from asyncflow.runtime.jobs.table import Row, Stage
 
 
-def take_up(desk: Desk, row: Row, job: JobState, *, is_recovered: bool) -> None:
-    """Begin where the job stands."""
+def take_up(desk: Desk, row: Row, job: JobState, *, is_recovered: bool, may_be_there: bool = False) -> None:
+    """Begin where the job stands; `may_be_there`: somebody may have handed it in before."""
     if job.handle:
         desk.keep_handle(row, job.handle)
     if job.phase == "undecided":
@@ -21,6 +21,8 @@ def take_up(desk: Desk, row: Row, job: JobState, *, is_recovered: bool) -> None:
         desk.polling.take_up(row)
         if row.is_cancelled:
             desk.cancelling.ask(row)
+    elif may_be_there:
+        desk.resolving.left_behind(row, min(job.intent_ms, desk.around.restored.from_ms))
     elif is_recovered:
         desk.resolving.left_behind(row, job.intent_ms)
     else:

@@ -17,6 +17,10 @@ from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.jobs.preparing import Preparing
 from asyncflow.runtime.jobs.reporting import Reporting
 from asyncflow.runtime.jobs.seams import ResourcePool, StateOf
+from asyncflow.store.records import NEVER_RESTORED, Restored
+
+_CAUGHT_UP_MS = 600_000
+"""What begins so soon after a backup was first opened may have begun before, such as by a schedule."""
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Surroundings:
     """What all desks share.
 
     Attributes:
+        restored: between which times another engine may have handed in what this one is to hand in.
         started_ms: when this process began, on the elapsed clock: nothing of an earlier one is older.
         is_draining: nothing is handed in any more.
         is_stopped: the engine stopped by itself: nothing is done any more.
@@ -40,8 +45,17 @@ class Surroundings:
     is_stopped: Callable[[], bool]
     woken: Callable[[], None]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
+    restored: Restored = NEVER_RESTORED
     started_ms: int = 0
     is_draining: bool = False
+
+    def may_have_gone_on(self, state: ExecutionState) -> bool:
+        """Whether the execution, or what it is a part of, may have gone on without this file."""
+        until_ms = self.restored.until_ms
+        if not until_ms or state.created_ms <= until_ms + _CAUGHT_UP_MS:
+            return bool(until_ms)
+        above = self.state_of(state.parent_id) if state.parent_id else None
+        return bool(state.parent_id) and (above is None or self.may_have_gone_on(above))
 
 
 class Open(NamedTuple):

@@ -24,6 +24,7 @@ from asyncflow.runtime.jobs.surroundings import Surroundings
 from asyncflow.runtime.jobs.table import Row, Stage, Table
 from asyncflow.runtime.jobs.tally import JobTally
 from asyncflow.runtime.jobs.telling import tell
+from asyncflow.store.records import Restored
 
 log = logging.getLogger("asyncflow.jobs")
 
@@ -73,9 +74,13 @@ class Jobs:
         )
         self._tell_woken = woken
 
-    def begin(self) -> None:
-        """The process begins here: what an earlier one sent was sent before now."""
-        self._around.started_ms = self._around.now_ms()
+    def begin(self, restored: Restored) -> None:
+        """The process begins here: what an earlier one sent was sent before now.
+
+        Args:
+            restored: between which times one may have gone on of which the journal knows nothing.
+        """
+        self._around.started_ms, self._around.restored = self._around.now_ms(), restored
 
     # --- what is wanted ---------------------------------------------------------------------------
 
@@ -92,7 +97,8 @@ class Jobs:
             standing.follow(self._desk_of(row), row, job)
         elif not job.cancel or job.phase != "intent" or is_recovered:
             desk, row = self._add(state, job)
-            standing.take_up(desk, row, job, is_recovered=is_recovered)
+            may_be_there = self._around.may_have_gone_on(state)
+            standing.take_up(desk, row, job, is_recovered=is_recovered, may_be_there=may_be_there)
 
     def cancel(self, state: ExecutionState, job: JobState, *, is_recovered: bool = False) -> None:
         """Have a job found, cancelled and watched until its end."""

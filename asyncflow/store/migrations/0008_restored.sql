@@ -1,0 +1,2 @@
+ALTER TABLE installation ADD COLUMN restored_from_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE installation ADD COLUMN restored_ms INTEGER NOT NULL DEFAULT 0;
