@@ -31,7 +31,7 @@ import uvloop
 from asyncflow.runtime.clock import stopwatch_s
 from asyncflow.runtime.points import AFTER_COMMIT
 from tests.crash.auditor import FAULTS, Audited, Outcome, audit, outcomes_of
-from tests.crash.killing import AT_RANDOM, Death, die_at, ended_well, in_child, kill
+from tests.crash.killing import AT_RANDOM, Death, die_at, ended_well, in_child, kill, warm_up
 from tests.crash.life import Chain, live
 from tests.crash.loads import LOADS, TURN_POINTS, Load
 from tests.crash.quick_clock import real_ms
@@ -188,6 +188,7 @@ def read_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run chains until so many processes were killed; 1 if any promise was broken."""
     given = read_arguments()
+    warm_up()
     audited: list[Audited] = []
     chosen = plans(
         GROUPS[given.load], kills=given.kills, per_chain=given.per_chain, seed=given.seed, times=given.times
