@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
 )
 
 from asyncflow.errors import ConfigurationError
@@ -25,7 +25,7 @@ from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.registry import Registry
-from asyncflow.plugins.resources import has_instances, takes_jobs
+from asyncflow.plugins.resources import ResourceManager, has_instances, has_parts, takes_jobs
 from asyncflow.plugins.settings import SECRET, read_config
 
 HIDDEN = "***"
@@ -52,7 +52,23 @@ def _seconds(value: object) -> object:
     return float(found[1]) * _UNIT_MS[found[2]] / 1_000
 
 
+def _rate(value: str) -> str:
+    found = _RATE.fullmatch(value)
+    if value and not (found and int(found[1]) and int(found[2] or 1)):
+        raise ValueError("a number from 1, a slash and a time above 0 are expected, such as 20/1m")
+    return value
+
+
+def _limit(max_concurrent: int, rate: str, reserve_after_s: float) -> ResourceLimit:
+    """What admission keeps to."""
+    found = _RATE.fullmatch(rate)
+    starts = int(found[1]) if found else 0
+    window_ms = int(found[2] or 1) * _UNIT_MS[found[3]] if found else 0
+    return ResourceLimit(max_concurrent, starts, window_ms, round(reserve_after_s * 1_000))
+
+
 Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=_YEAR_S)]
+Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class Instances(BaseModel):
@@ -74,6 +90,19 @@ class Polling(BaseModel):
     batch: int = Field(default=0, ge=0, le=100_000)
 
 
+class PerPart(BaseModel):
+    """What limits each part of a resource that the plugin's jobs take, such as the domain of a mail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_concurrent: int = Field(default=0, ge=0, le=1_000_000_000)
+    rate: Rate = ""
+
+    def limit(self, reserve_after_s: float) -> ResourceLimit:
+        """What admission keeps to."""
+        return _limit(self.max_concurrent, self.rate, reserve_after_s)
+
+
 class ResourceSection(BaseModel):
     """One resource. Keys that are not among these are settings of the plugin."""
 
@@ -82,13 +111,15 @@ class ResourceSection(BaseModel):
     type: str = "limit"
     max_concurrent: int = Field(default=0, ge=0, le=1_000_000_000)
     """The sum of weights that may be held; 0 means any."""
-    rate: str = ""
+    rate: Rate = ""
     """Starts in any window of time, such as `20/1m`."""
     reserve_after: Duration = Field(
         default=60.0, validation_alias=AliasChoices("reserve_after", "reserve_after_s")
     )
     """Who waits longer keeps everybody ranked below out until admitted."""
     instances: Instances = Instances()
+    per_part: PerPart = PerPart()
+    """What limits each part that jobs take, such as the domain of a mail; nothing if it says nothing."""
     per_instance: int = Field(default=0, ge=0, le=1_000_000)
     """Jobs on one instance at once; 0 means any."""
     idle_after: Duration = 600.0
@@ -105,14 +136,6 @@ class ResourceSection(BaseModel):
     connections: int = Field(default=20, ge=1, le=10_000)
     cancel_grace: Duration = 300.0
 
-    @field_validator("rate")
-    @classmethod
-    def _is_rate(cls, value: str) -> str:
-        found = _RATE.fullmatch(value)
-        if value and not (found and int(found[1]) and int(found[2] or 1)):
-            raise ValueError("a number from 1, a slash and a time above 0 are expected, such as 20/1m")
-        return value
-
     @property
     def config(self) -> JsonObject:
         """The settings of the plugin, with the names of secrets."""
@@ -120,10 +143,7 @@ class ResourceSection(BaseModel):
 
     def limit(self) -> ResourceLimit:
         """What admission keeps to."""
-        found = _RATE.fullmatch(self.rate)
-        starts = int(found[1]) if found else 0
-        window_ms = int(found[2] or 1) * _UNIT_MS[found[3]] if found else 0
-        return ResourceLimit(self.max_concurrent, starts, window_ms, round(self.reserve_after * 1_000))
+        return _limit(self.max_concurrent, self.rate, self.reserve_after)
 
     def settings(self) -> ResourceSettings:
         """What the engine is made with."""
@@ -145,6 +165,7 @@ class ResourceSection(BaseModel):
             connections=self.connections,
             cancel_grace_s=self.cancel_grace,
             poll_batch=self.poll.batch,
+            per_part=self.per_part.limit(self.reserve_after),
         )
 
 
@@ -180,7 +201,7 @@ def check_resource(
         if any((each.kind, each.name) == ("resource", section.type) for each in registry.plugins):
             return said
         raise ConfigurationError(f"{place}.type: {section.type!r}: {said}")
-    faults = [*_without_effect(section, place, has_instances(manager), takes_jobs(manager))]
+    faults = [*_without_effect(section, place, manager)]
     if section.instances.min > section.instances.max:
         faults.append(f"{place}.instances: min is above max")
     if section.poll.first > section.poll.max:
@@ -196,9 +217,13 @@ _OF_INSTANCES = ("instances", "per_instance", "idle_after", "max_age")
 _OF_JOBS = ("poll", "poll_blackout", "on_code_change", "at_least_once", "on_lost", "cancel_grace")
 
 
-def _without_effect(section: ResourceSection, place: str, instances: bool, jobs: bool) -> Iterator[str]:  # noqa: FBT001
+def _without_effect(section: ResourceSection, place: str, kind: type[ResourceManager]) -> Iterator[str]:
     """Settings that are given and could mean nothing for this type."""
-    listed = (instances, _OF_INSTANCES, "has no instances"), (jobs, _OF_JOBS, "takes no jobs")
+    listed = (
+        (has_instances(kind), _OF_INSTANCES, "has no instances"),
+        (takes_jobs(kind), _OF_JOBS, "takes no jobs"),
+        (has_parts(kind), ("per_part",), "has no parts"),
+    )
     for known, keys, said in listed:
         for key in keys:
             if not known and key in section.model_fields_set:

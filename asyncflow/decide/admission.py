@@ -26,7 +26,7 @@ from asyncflow.decide.admission_ledger import Ledger
 from asyncflow.decide.admission_places import Place
 from asyncflow.decide.admission_queues import Queues
 from asyncflow.decide.admission_why import describe, holding, people_of, usage_of
-from asyncflow.errors import Conflict, InvalidInput, LimitExceeded
+from asyncflow.errors import Conflict, InvalidInput
 from asyncflow.model.resources import AGING_STEP_MS, AttemptKey, Grant, Need, ResourceLimit, Waiter
 
 
@@ -85,6 +85,10 @@ class Admission:
         place.set_limit(limit, self._now_ms)
         return True
 
+    def forget_idle(self, resource: str, now_ms: int) -> bool:
+        """Forget a resource and its limit, if nobody would notice; whether that was so."""
+        return self._ledger.forget(resource, now_ms)
+
     def in_use(self, resource: str) -> int:
         """The sum of the weights that are held there."""
         place = self._ledger.resources.get(resource)
@@ -131,16 +135,13 @@ class Admission:
         Cost: in the shapes of their needs.
         """
         place = self._ledger.resources.get(resource)
-        if place is None:
-            return 0
-        return sum(band.live for lane in place.lanes.values() for band in lane.bands.values())
+        return 0 if place is None else place.waiting
 
     def first_waiting(self, resource: str) -> AttemptKey | None:
         """Who of those that `waiting_at` counts waits longest; None for nobody."""
         place = self._ledger.resources.get(resource)
-        lanes = [] if place is None else place.lanes.values()
-        oldest = [band.oldest() for lane in lanes for band in lane.bands.values()]
-        return min(oldest, key=lambda entry: entry.age).waiter.key if oldest else None
+        oldest = None if place is None else place.oldest()
+        return None if oldest is None else oldest.waiter.key
 
     def request(self, waiter: Waiter, now_ms: int) -> Grant | None:
         """Grant everything the waiter needs at once, or park it and return None.
@@ -161,10 +162,7 @@ class Admission:
         if key in self._queues.parked:
             return None
         plan = ledger.plan(needs)
-        for name, weight in plan.weights:
-            limit = ledger.resources[name].max_concurrent
-            if limit and weight > limit:
-                raise LimitExceeded(f"weight on resource {name}", allowed=limit, actual=weight)
+        ledger.check_weights(plan)
         now_ms = self._at(now_ms)
         refused_by = self._granting.refused_by(plan, None, waiter, now_ms)
         if refused_by is None:
@@ -236,9 +234,7 @@ class Admission:
 
     def restore_history(self, resource: str, *, starts_ms: Iterable[int], fence: int) -> None:
         """Recovery: the highest fence ever given, and the starts that may still be in the rate window."""
-        place = self._ledger.resource(resource)
-        place.fence = max(place.fence, fence)
-        place.restore_starts(starts_ms)
+        self._ledger.resource(resource).restore_history(starts_ms, fence)
 
     def history(self, resource: str) -> tuple[list[int], int]:
         """What `restore_history` needs after a restart: starts in the window, oldest first, and the fence."""

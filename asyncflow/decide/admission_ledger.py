@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncflow.decide.admission_places import KeyLock, Place, Resource
 from asyncflow.decide.admission_plan import Plan
+from asyncflow.errors import LimitExceeded
 from asyncflow.model.resources import AttemptKey, Need
 
 _PLANS_KEPT = 10_000
@@ -55,6 +56,25 @@ class Ledger:
         if len(self.resources) >= self._sweep_at:
             self.resources = {name: each for name, each in self.resources.items() if not each.is_idle}
             self._sweep_at = _SWEEP_FROM + 2 * len(self.resources)
+
+    def forget(self, name: str, now_ms: int) -> bool:
+        """Forget a resource and its limit, if nobody would notice; whether that was so."""
+        resource = self.resources.get(name)
+        is_quiet = resource is None or resource.is_quiet(now_ms)
+        if is_quiet:
+            self.resources.pop(name, None)
+        return is_quiet
+
+    def check_weights(self, plan: Plan) -> None:
+        """Return if each weight fits the limit of its resource.
+
+        Raises:
+            LimitExceeded: one is above it, and would wait for ever.
+        """
+        for name, weight in plan.weights:
+            limit = self.resources[name].max_concurrent
+            if limit and weight > limit:
+                raise LimitExceeded(f"weight on resource {name}", allowed=limit, actual=weight)
 
     def take(self, key: AttemptKey, plan: Plan, now_ms: int) -> int:
         """Hold everything of the plan for an attempt that starts now; the fence of the grant."""

@@ -159,6 +159,11 @@ class Resource(Place):
             return True
         return self.window is not None and self.window.is_full(now_ms)
 
+    def restore_history(self, starts_ms: Iterable[int], fence: int) -> None:
+        """Recovery: no fence below this one, and starts of before the restart."""
+        self.fence = max(self.fence, fence)
+        self.restore_starts(starts_ms)
+
     def restore_starts(self, starts_ms: Iterable[int]) -> None:
         """Recovery: count starts of before the restart, whether or not the rate is known yet."""
         if self.window is None:
@@ -175,6 +180,20 @@ class Resource(Place):
     def is_idle(self) -> bool:
         """Whether nothing would be lost if it were forgotten."""
         return not self.is_used and self.limit is None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait here."""
+        return sum(band.live for lane in self.lanes.values() for band in lane.bands.values())
+
+    def oldest(self) -> Entry | None:
+        """Who of those waits longest; None for nobody."""
+        found = (band.oldest() for lane in self.lanes.values() for band in lane.bands.values())
+        return min(found, key=lambda entry: entry.age, default=None)
+
+    def is_quiet(self, now_ms: int) -> bool:
+        """Whether nobody uses it and no start of its window counts any more, whatever its limit is."""
+        return not self.is_used and (self.window is None or self.window.is_empty(now_ms))
 
     @property
     def is_used(self) -> bool:

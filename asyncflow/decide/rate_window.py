@@ -41,6 +41,11 @@ class RateWindow:
             self._forget(now_ms)
         return self.count >= self.rate
 
+    def is_empty(self, now_ms: int) -> bool:
+        """Whether no start counts at this time."""
+        self._forget(now_ms)
+        return not self.count
+
     def refill_ms(self, now_ms: int) -> int:
         """When the next start is allowed: now, or the end of the start that has to leave first."""
         if not self.is_full(now_ms):

@@ -33,6 +33,7 @@ class ResourceSettings:
 
     Attributes:
         type: of the plugin; `limit` for none.
+        per_part: limits each part of the resource that jobs say they take, see `ResourceManager.parts`.
         config: the plugin's own settings; may hold secrets, and is recorded and shown nowhere.
         min_instances: kept also while nobody wants any.
         max_instances: that there may be at once; those being destroyed take no work and do not count.
@@ -61,6 +62,7 @@ class ResourceSettings:
     connections: int = 20
     cancel_grace_s: float = 300.0
     poll_batch: int = 0
+    per_part: ResourceLimit = field(default_factory=ResourceLimit)
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -97,16 +99,21 @@ def settings_of(configured: ResourceSettings | ResourceLimit) -> ResourceSetting
 def settings_to_json(settings: ResourceSettings) -> JsonObject:
     """The settings as a document holds them; `settings_from_json` reads them back."""
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    limit = settings.limit._asdict()
-    del limit["is_open"]  # that of the moment, and nobody's setting
-    return {**values, "limit": limit}
+    return {**values, "limit": _limit_to_json(settings.limit), "per_part": _limit_to_json(settings.per_part)}
 
 
 def settings_from_json(body: JsonObject) -> ResourceSettings:
     """The settings of a document; keys that this release does not know are passed over."""
     known = {each.name for each in fields(ResourceSettings)}
     values = {key: value for key, value in body.items() if key in known}
-    limit = values.pop("limit", None)
-    numbers = limit if isinstance(limit, dict) else {}
-    made = ResourceLimit(**{key: value for key, value in numbers.items() if key in ResourceLimit._fields})
-    return ResourceSettings(limit=made, **values)  # type: ignore[arg-type]  # written by `settings_to_json`
+    limit, part = (_limit_from_json(values.pop(key, None)) for key in ("limit", "per_part"))
+    return ResourceSettings(limit=limit, per_part=part, **values)  # type: ignore[arg-type]  # as written above
+
+
+def _limit_to_json(limit: ResourceLimit) -> JsonObject:
+    return {key: value for key, value in limit._asdict().items() if key != "is_open"}  # that of the moment
+
+
+def _limit_from_json(numbers: object) -> ResourceLimit:
+    known = numbers if isinstance(numbers, dict) else {}
+    return ResourceLimit(**{key: value for key, value in known.items() if key in ResourceLimit._fields})

@@ -14,6 +14,9 @@ LeaseMode = Literal["shared", "exclusive"]
 AttemptKey = tuple[str, int]
 """Who waits or holds: the id of the execution and the number of the task record."""
 
+PART_MARK = "/"
+"""Between the name of a resource and that of a part of it; no resource is called so itself."""
+
 SLOT_PREFIX = "workflow:"
 """Of the resources that limit executions; the key of the limit follows."""
 
@@ -39,6 +42,11 @@ class ResourceLimit(NamedTuple):
     reserve_after_ms: int = RESERVE_AFTER_MS
     max_holders: int = 0
     is_open: bool = True
+
+    @property
+    def is_any(self) -> bool:
+        """Whether neither how many nor how often is limited."""
+        return not self.max_concurrent and not self.rate
 
 
 class Need(NamedTuple):

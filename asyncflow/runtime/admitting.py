@@ -28,7 +28,7 @@ from asyncflow.runtime.needs import (
     needs_of,
     priority_of,
 )
-from asyncflow.runtime.placing import JOB, NOWHERE, Placing
+from asyncflow.runtime.placing import JOB, NOWHERE, Place, Placing
 
 _FUNCTIONS = frozenset({"loop", "thread", "process"})
 _KEPT_BYTES = 64 << 10  # an input above is encoded again when its attempt starts
@@ -76,6 +76,10 @@ class Admitting:
         self.known.set(resource, limit)
         return self._begun(self.admission.set_limit(resource, limit, self._clock.now().elapsed_ms))
 
+    def set_part_limit(self, resource: str, limit: ResourceLimit) -> Iterable[Message]:
+        """Change what limits each part of a resource; what fits now begins."""
+        return self._begun(self.known.resize_parts(resource, limit))
+
     def set_demand(self, resource: str, count: int) -> Iterable[Message]:
         """So many tasks that wait at this place for workers elsewhere are wanted now; see `Admission`."""
         grants = self.admission.set_demand(resource, count, self._clock.now().elapsed_ms)
@@ -107,6 +111,7 @@ class Admitting:
             needs = self.placing.needs(task, needs_of(state, task, is_limited=name in self.known.limited))
             if not needs:
                 return (Message(key[0], AttemptAdmitted(number, input_bytes=size)),)
+            self.known.limit_parts(self.placing.part_limits(needs))
             grant = self._ask(key, needs, state, task)
         except AsyncflowError as refusal:
             self._requested.discard(key)
@@ -186,22 +191,13 @@ class Admitting:
         grants: list[list[object]] = [[n.resource, n.weight, n.mode, n.key] for n in grant.waiter.needs]
         if size is None:
             size = len(self._payloads.get((stream, number), b""))
-        place = self._placed(grant)
+        place = _placed(grant, self._states, self.placing)
         return Message(
             stream,
             AttemptAdmitted(
                 number, grants, grant.fence, input_bytes=size, resource=place[0], instance=place[1]
             ),
         )
-
-    def _placed(self, grant: Grant) -> tuple[str, str]:
-        """Where an attempt goes that was granted what it needs."""
-        stream, number = grant.waiter.key
-        state = self._states.get(stream)
-        task = None if state is None else state.tasks.get(number)
-        if task is None:
-            return NOWHERE
-        return self.placing.place(grant.waiter.key, grant.waiter.needs, is_job=task.executor == JOB)
 
     def holds(self, key: Key, fence: int) -> bool:
         """Whether a grant that is on its way is still good: it may have been given back meanwhile.
@@ -298,6 +294,16 @@ class Admitting:
         if key not in self._requested:
             return None
         return self.admission.why(key, self._clock.now().elapsed_ms)
+
+
+def _placed(grant: Grant, states: Mapping[str, ExecutionState], placing: Placing) -> Place:
+    """Where an attempt goes that was granted what it needs."""
+    stream, number = grant.waiter.key
+    state = states.get(stream)
+    task = None if state is None else state.tasks.get(number)
+    if task is None:
+        return NOWHERE
+    return placing.place(grant.waiter.key, grant.waiter.needs, is_job=task.executor == JOB)
 
 
 def refusal_of(key: Key, error: AsyncflowError) -> Message:

@@ -163,6 +163,10 @@ class Carry:
         """Change a limit while it is in use; what fits now begins."""
         self._report_all(self.admitting.set_limit(resource, limit))
 
+    def set_part_limit(self, resource: str, limit: ResourceLimit) -> None:
+        """Change what limits each part of a resource; what fits now begins."""
+        self._report_all(self.admitting.set_part_limit(resource, limit))
+
     def catalog_changed(self, event: Event) -> None:
         """Another definition of a workflow may be the newest; what its limit of executions admits begins."""
         if isinstance(event, WorkflowRegistered | WorkflowUnregistered):

@@ -6,13 +6,15 @@ the first task of a definition that brings its own; see `runtime/needs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from asyncflow.decide.admission import Admission
-from asyncflow.model.resources import ResourceLimit
+from asyncflow.model.resources import PART_MARK, Grant, ResourceLimit
 from asyncflow.model.state import TaskState
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.needs import implicit_limit, implicit_resource
+
+_PARTS_KEPT = 1_000
 
 
 class KnownLimits:
@@ -30,6 +32,8 @@ class KnownLimits:
         self._met: set[str] = set()
         self._fence = 0
         self._starts: dict[str, Sequence[int]] = {}
+        self._parts: set[str] = set()
+        self._sweep_at = _PARTS_KEPT
 
     def remember(self, fence: int, starts: Mapping[str, Sequence[int]]) -> None:
         """Go on from an earlier process: no fence below this one, and these starts count for rates.
@@ -59,6 +63,37 @@ class KnownLimits:
             self.limited.add(name)
             self.meet(implicit_resource(name))
             self._admission.set_limit(implicit_resource(name), limit, self._clock.now().elapsed_ms)
+
+    def limit_parts(self, parts: Iterable[tuple[str, ResourceLimit]]) -> None:
+        """Have parts of resources limited, which are known by these names from data alone.
+
+        A part that nobody holds or wants, and that no start of the window counts for, is forgotten in time.
+        """
+        for name, limit in parts:
+            if name not in self._parts:
+                self._limit_part(name, limit)
+
+    def _limit_part(self, resource: str, limit: ResourceLimit) -> None:
+        now_ms = self._clock.now().elapsed_ms
+        if len(self._parts) >= self._sweep_at:
+            self._parts -= {part for part in self._parts if self._admission.forget_idle(part, now_ms)}
+            self._sweep_at = _PARTS_KEPT + 2 * len(self._parts)
+        self._parts.add(resource)
+        starts = self._starts.pop(resource, ())
+        self._admission.restore_history(resource, starts_ms=starts, fence=0)  # parts are not leased
+        self._met.add(resource)
+        if not self._admission.limit_unused(resource, limit):
+            self._admission.set_limit(resource, limit, now_ms)
+
+    def resize_parts(self, resource: str, limit: ResourceLimit) -> list[Grant]:
+        """Have another limit hold for each part of a resource; what follows from that."""
+        now_ms = self._clock.now().elapsed_ms
+        parts = self.parts_of(resource)
+        return [grant for part in parts for grant in self._admission.set_limit(part, limit, now_ms)]
+
+    def parts_of(self, resource: str) -> list[str]:
+        """The parts of a resource that are limited now."""
+        return sorted(part for part in self._parts if part.partition(PART_MARK)[0] == resource)
 
     def meet(self, resource: str) -> None:
         """Tell admission what earlier processes gave of a resource, before it gives anything."""

@@ -6,13 +6,13 @@ together. Which instance it is decides `runtime/resources`; nothing here waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 
 from asyncflow.errors import InvalidInput, PluginError
-from asyncflow.model.resources import Need
+from asyncflow.model.resources import PART_MARK, Need, ResourceLimit
 from asyncflow.model.state import ExecutionState, TaskState
-from asyncflow.model.values import JsonValue
+from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.runtime.jobs.seams import ResourcePool
 
 JOB = "job"
@@ -40,7 +40,7 @@ class Placing:
         self._offered: set[str] = set()
 
     def needs(self, task: TaskState, needs: tuple[Need, ...]) -> tuple[Need, ...]:
-        """What a record needs, with the resource that its job goes to as the last one.
+        """What a record needs, with parts of the resource that its job goes to, and itself as the last one.
 
         Raises:
             InvalidInput: no resource takes it, or it is not said which one does.
@@ -51,7 +51,24 @@ class Placing:
         names = [need.resource for need in needs if known(need.resource) is not None]
         name = self._pool.for_task(task.node.type, names)
         named = [need for need in needs if need.resource == name]
-        return (*(need for need in needs if need.resource != name), *(named or [Need(name)]))
+        parts = self._parts(name, task.input)
+        return (*(need for need in needs if need.resource != name), *parts, *(named or [Need(name)]))
+
+    def _parts(self, name: str, given: JsonObject) -> Iterable[Need]:
+        if self.part_limit(name) is None:
+            return ()
+        return [Need(f"{name}{PART_MARK}{part}") for part in self._pool.parts(name, given)]
+
+    def part_limits(self, needs: Iterable[Need]) -> Iterator[tuple[str, ResourceLimit]]:
+        """The parts of resources among these, with what limits each."""
+        for need in needs:
+            if PART_MARK in need.resource and (limit := self.part_limit(need.resource)) is not None:
+                yield need.resource, limit
+
+    def part_limit(self, resource: str) -> ResourceLimit | None:
+        """What limits each part of a resource, by its name or that of a part; None where nothing does."""
+        settings = self._pool.settings_of(resource.partition(PART_MARK)[0])
+        return None if settings is None or settings.per_part.is_any else settings.per_part
 
     def refused(self, needs: Iterable[Need]) -> None:
         """Somebody has to wait: where an instance is missing, it may be made."""

@@ -10,22 +10,27 @@ from dataclasses import fields
 from asyncflow.decide import lifecycle, lifecycle_calls
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import Instance, ResourceState
+from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.resource_keeper import Keeper
 
-_APART = frozenset({"type", "limit", "config"})
+_APART = frozenset({"type", "limit", "config", "per_part"})
 
 
 def settings_shown(settings: ResourceSettings) -> JsonObject:
     """The engine's part of the settings."""
     plain = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name not in _APART}
-    limit = settings.limit
-    held = {
+    part = settings.per_part
+    parts = {} if part.is_any else {"per_part": _numbers(part)}
+    return {**plain, **_numbers(settings.limit), **parts}
+
+
+def _numbers(limit: ResourceLimit) -> JsonObject:
+    return {
         "max_concurrent": limit.max_concurrent,
         "rate": limit.rate,
         "rate_window_ms": limit.rate_window_ms,
     }
-    return {**plain, **held}
 
 
 def shown(keeper: Keeper) -> JsonObject:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from asyncflow.decide import lifecycle_calls
 from asyncflow.errors import Conflict, NotFound
@@ -19,7 +19,7 @@ from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.resources import ResourceManager
-from asyncflow.runtime.resource_choice import chosen_for
+from asyncflow.runtime.resource_choice import chosen_for, parts_of
 from asyncflow.runtime.resource_history import Read, history_of
 from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_recovery import restored
@@ -85,6 +85,11 @@ class Resources:
             InvalidInput: none takes it, or several and none is named.
         """
         return chosen_for(self.present(), task_type, named)
+
+    def parts(self, name: str, given: JsonObject) -> Iterable[str]:
+        """What parts of the resource a job with this input takes, as its plugin says."""
+        keeper = self.keepers.get(name)
+        return () if keeper is None or keeper.kind is None else parts_of(keeper.kind, given)
 
     def present(self) -> list[Keeper]:
         """Those that are configured now."""

@@ -38,12 +38,19 @@ class Taken(NamedTuple):
 
 
 class MailServer:
-    """Takes mails while it is open; an async context manager."""
+    """Takes mails while it is open; an async context manager.
+
+    Attributes:
+        mails: what it took.
+        answers: what the next mails are told in place of being taken, such as `421 4.3.2 closing`.
+        connections: how many there were.
+    """
 
     def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:
         """Nothing is opened yet."""
         self.mails: list[Taken] = []
         self.faults = FaultPlan()
+        self.answers: list[str] = []
         self.connections = 0
         self.port = 0
         self._now_ms = now_ms
@@ -100,6 +107,8 @@ class MailServer:
         fault: Fault | None = getattr(server, "event_handler_fault", None)
         if fault in ("refused", "broken"):
             return _REFUSALS[fault]
+        if self.answers:
+            return self.answers.pop(0)
         content = message_from_bytes(cast("bytes", envelope.content), policy=SMTP_POLICY)
         taken = Taken(self._now_ms(), str(envelope.mail_from), list(envelope.rcpt_tos), content)
         self.mails.append(taken)

@@ -25,8 +25,8 @@ def classes(text: str) -> dict[str, type]:
 
 
 def test_the_classes_of_the_page_are_plugins(checkout: Path) -> None:
-    manager, _, _, task, listener = blocks(checkout, "plugins.md", "python")
-    printer, message, tell = (classes(each) for each in (manager, task, listener))
+    manager, parts, _, _, task, listener = blocks(checkout, "plugins.md", "python")
+    printer, trays, message, tell = (classes(each) for each in (manager, parts, task, listener))
 
     registry = Registry.built_in().with_classes(
         resources={"printer": printer["PrinterManager"]},
@@ -34,6 +34,7 @@ def test_the_classes_of_the_page_are_plugins(checkout: Path) -> None:
         listeners={"tell": tell["Tell"]},
     )
 
+    assert list(trays["PrinterWithTrays"].parts({"tray": 2})) == ["2"]  # type: ignore[attr-defined]  # it has
     assert {"PRINT_LABEL", "POST_MESSAGE"} <= registry.task_types
     assert len(manager.splitlines()) < 60
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,9 @@ class OnePool:
         if len(fitting) != 1 and not named:
             raise InvalidInput(f"{task_type}: {fitting}", field="asyncflow.resources")
         return fitting[0]
+
+    def parts(self, name: str, given: JsonObject) -> Iterable[str]:
+        return type(self.managers[name]).parts(given)
 
     def place(self, name: str) -> str:
         instances = self.instances.get(name)

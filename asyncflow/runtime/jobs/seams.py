@@ -5,13 +5,14 @@ Only types are here. The resources themselves are `runtime/resources`; the repor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from asyncflow.errors import InvalidInput
 from asyncflow.model.job_inputs import JobReport, JobsTold
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.state import ExecutionState
+from asyncflow.model.values import JsonObject
 from asyncflow.plugins.resources import ResourceManager
 
 Report = Callable[[str, JobReport | JobsTold], None]
@@ -35,6 +36,9 @@ class ResourcePool(Protocol):
 
     def for_task(self, task_type: str, named: Sequence[str]) -> str:
         """The resource that a job goes to; raises InvalidInput."""
+
+    def parts(self, name: str, given: JsonObject) -> Iterable[str]:
+        """What parts of the resource a job with this input takes."""
 
     def place(self, name: str) -> str:
         """An instance for a grant, reserved at once; "" without instances."""
@@ -76,6 +80,11 @@ class NoResources:
         """Refuse: no resource takes any job."""
         del named
         raise InvalidInput(f"no resource takes tasks of type {task_type}", field="asyncflow.resources")
+
+    def parts(self, name: str, given: JsonObject) -> Iterable[str]:
+        """There are none."""
+        del name, given
+        return ()
 
     def place(self, name: str) -> str:
         """There are no instances."""

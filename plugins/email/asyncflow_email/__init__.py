@@ -1,6 +1,6 @@
 """Mail as a resource of asyncflow: every mail is a job, done when the server has taken it.
 
-`manager` is the plugin, `message` makes mails of task inputs, `connections` keeps the connections.
+`manager` is the plugin, `message` makes mails of task inputs, `listener` mails events.
 """
 
 from asyncflow_email.manager import EmailConfig, EmailManager

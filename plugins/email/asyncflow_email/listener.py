@@ -5,6 +5,7 @@ An event that is told again goes out again, under the same `Message-ID`, by whic
 
 from __future__ import annotations
 
+import re
 import time
 from typing import ClassVar
 
@@ -16,6 +17,8 @@ from asyncflow.plugins.jobs import Job
 from asyncflow.plugins.listeners import CommittedEvent, Listener
 from asyncflow.plugins.resources import PluginConfig, ResourceContext
 from asyncflow_email.manager import EmailConfig, EmailManager
+
+_UNUSUAL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class MailConfig(EmailConfig):
@@ -47,7 +50,7 @@ class MailListener(Listener):
 
     async def on_event(self, event: CommittedEvent) -> None:
         """Send the mail; raises as `EmailManager.submit`."""
-        about = event.data.get("ref") or event.data.get("workflow") or event.subject
+        about = _UNUSUAL.sub(" ", str(event.data.get("ref") or event.data.get("workflow") or event.subject))
         facts = to_json({"id": event.id, **event.data}, indent=2, inf_nan_mode="null").decode()
         given: dict[str, object] = {
             "to": [*self._settings.to],

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from aiosmtplib import SMTP
 from aiosmtplib.errors import (
@@ -23,28 +21,25 @@ from aiosmtplib.errors import (
     SMTPRecipientRefused,
     SMTPResponseException,
 )
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from asyncflow.plugins.errors import (
-    CredentialsRefused,
-    OutcomeOpen,
-    Rejected,
-    ServiceError,
-    Throttled,
-)
+from asyncflow.model.values import JsonObject
+from asyncflow.plugins.errors import CredentialsRefused, OutcomeOpen, Rejected, ServiceError, Throttled
 from asyncflow.plugins.jobs import Ended, Job, JobStatus, Tier
+from asyncflow.plugins.kept import KeptConnections
 from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceContext, ResourceManager
-from asyncflow_email.connections import Connections
-from asyncflow_email.message import Email, Mail, address, compose
+from asyncflow_email.message import Email, Mail, address, compose, domains_of
 
 _HANDLE = re.compile(r"sent ([0-9]{1,16}) (<[a-z2-7]{32}@[^ <>]+>) ?(.*)")
 _MOST_REFUSED = 600  # characters of a handle
-_WINDOW_MS = 60_000
+_BEFORE_CONTENT_S = 30.0  # what is left of `submit_timeout` is for the content and its answer
+_HERE = ("localhost", "127.0.0.1", "::1")
+_GOING = 421  # the server closes, or takes no more for now; the mail was not taken
 _CREDENTIAL_CODES = (530, 534, 535, 538)
 
 
 class EmailConfig(PluginConfig):
-    """Settings of a resource of type `email`."""
+    """Settings of a resource of type `email`; its domains are limited by the engine's `per_part`."""
 
     host: str
     port: int = Field(default=25, ge=1, le=65_535)
@@ -57,8 +52,14 @@ class EmailConfig(PluginConfig):
     hostname: str = ""
     attachments: Path | None = None
     most_attachment_bytes: int = Field(default=20_000_000, ge=0)
-    domain_concurrency: int = Field(default=4, ge=1)
-    domain_rate: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.tls and self.start_tls:
+            raise ValueError("tls or start_tls, not both")
+        if self.username and not (self.tls or self.start_tls or self.host in _HERE):
+            raise ValueError("a password needs tls or start_tls")
+        return self
 
 
 class EmailManager(ResourceManager):
@@ -75,9 +76,7 @@ class EmailManager(ResourceManager):
         """Keep the settings."""
         super().__init__(config, context)
         self._tls: ssl.SSLContext | None = None
-        self._domains: dict[str, asyncio.Semaphore] = {}
-        self._sent_ms: dict[str, deque[int]] = {}
-        self.connections = Connections(self._client, context.now_ms)
+        self.connections = KeptConnections(self._connected, _answers, now_ms=context.now_ms)
 
     async def open(self) -> None:
         """Read the certificates; connect when the first mail goes out.
@@ -91,26 +90,21 @@ class EmailManager(ResourceManager):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.connections.close()
+        self.connections.close()
+
+    @classmethod
+    def parts(cls, given: JsonObject) -> Iterable[str]:
+        """See `ResourceManager.parts`: the domains it goes to."""
+        return domains_of(given)
 
     async def submit(self, job: Job) -> Ended:
         """See `ResourceManager.submit`: the mail is with the server when this returns."""
         mail = await asyncio.to_thread(
-            compose,
-            job,
-            sender=self.config.sender,
-            folder=self.config.attachments,
-            most_bytes=self.config.most_attachment_bytes,
-            now_ms=self.context.now_ms(),
-        )
-        async with AsyncExitStack() as held:
-            for domain in mail.domains:
-                limit = self._domains.setdefault(domain, asyncio.Semaphore(self.config.domain_concurrency))
-                await held.enter_async_context(limit)
-            self._hold_rates(mail.domains)
-            refused = await self._send(mail)
-        told = ",".join(refused)[:_MOST_REFUSED]
-        handle = f"sent {self.context.now_ms()} {mail.message_id} {told}".rstrip()
+            compose, job, sender=self.config.sender, folder=self.config.attachments,
+            most_bytes=self.config.most_attachment_bytes, now_ms=self.context.now_ms(),
+        )  # fmt: skip
+        refused = await self._send(mail)
+        handle = f"sent {self.context.now_ms()} {mail.message_id} {_told(refused)}".rstrip()
         return Ended(handle, _said(handle)[handle])
 
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
@@ -128,8 +122,9 @@ class EmailManager(ResourceManager):
     async def _send(self, mail: Mail) -> list[str]:
         """Send it, and give the recipients that the server did not take."""
         try:
-            async with self.connections.lent() as client:
+            async with asyncio.timeout(_BEFORE_CONTENT_S) as before, self.connections.lent() as client:
                 refused = await _envelope(client, mail)
+                before.reschedule(None)
                 await _content(client, mail.content)
         except ServiceError:
             raise
@@ -138,39 +133,38 @@ class EmailManager(ResourceManager):
         except SMTPResponseException as error:
             raise _meaning(error) from None
         except (SMTPException, OSError) as error:  # no content was sent: `_content` raises its own
-            raise Throttled(f"the mail server does not answer: {type(error).__name__}") from None
+            raise Throttled(f"no mail server to send by: {type(error).__name__}") from None
         return refused
 
-    def _hold_rates(self, domains: Sequence[str]) -> None:
-        """Count a mail to each domain, or refuse it for now.
-
-        Raises:
-            Throttled: one of them has had its mails of this minute.
-        """
-        most, now_ms = self.config.domain_rate, self.context.now_ms()
-        if not most:
-            return
-        windows = [self._sent_ms.setdefault(domain, deque(maxlen=most)) for domain in domains]
-        for domain, window in zip(domains, windows, strict=True):
-            if len(window) == most and window[0] > now_ms - _WINDOW_MS:
-                wait_s = (window[0] + _WINDOW_MS - now_ms) / 1000
-                raise Throttled(f"{most} mails a minute to {domain}", retry_after_s=wait_s)
-        for window in windows:
-            window.append(now_ms)
-
-    def _client(self) -> SMTP:
+    async def _connected(self) -> SMTP:
         config = self.config
-        return SMTP(
-            hostname=config.host,
-            port=config.port,
-            use_tls=config.tls,
-            start_tls=config.start_tls,
-            tls_context=self._tls,
-            username=config.username or None,
+        client = SMTP(
+            hostname=config.host, port=config.port, use_tls=config.tls, start_tls=config.start_tls,
+            tls_context=self._tls, username=config.username or None,
             password=config.password.get_secret_value() or None,
-            local_hostname=config.hostname or address(config.sender).domain,
-            timeout=config.timeout_s,
-        )
+            local_hostname=config.hostname or address(config.sender).domain, timeout=config.timeout_s,
+        )  # fmt: skip
+        try:
+            await client.connect()
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+
+async def _answers(client: SMTP) -> bool:
+    """Whether a kept connection still stands."""
+    try:
+        await client.noop()
+    except (SMTPException, OSError):
+        return False
+    return True
+
+
+def _told(refused: Sequence[str]) -> str:
+    """As many of these addresses as fit a handle, whole ones."""
+    told = ",".join(refused)
+    return told if len(told) <= _MOST_REFUSED else told[:_MOST_REFUSED].rpartition(",")[0]
 
 
 async def _envelope(client: SMTP, mail: Mail) -> list[str]:
@@ -184,6 +178,8 @@ async def _envelope(client: SMTP, mail: Mail) -> list[str]:
             refused.append(error)
     if len(refused) == len(mail.recipients):
         first = refused[0]
+        if first.code == _GOING:
+            raise Throttled(f"{first.code} {first.message}")
         raise Rejected(f"{first.code} {first.message} ({first.recipient})", is_final=first.code >= 500)
     return [error.recipient for error in refused]
 
@@ -195,6 +191,8 @@ async def _content(client: SMTP, content: bytes) -> None:
     except SMTPResponseException as error:
         if not 400 <= error.code < 600:
             raise OutcomeOpen(f"an answer without meaning: {error.code}") from None
+        if error.code == _GOING:
+            raise Throttled(f"{error.code} {error.message}") from None
         raise Rejected(f"{error.code} {error.message}", is_final=error.code >= 500) from None
     except (SMTPException, OSError) as error:
         raise OutcomeOpen(f"the answer to the mail was lost: {type(error).__name__}") from None

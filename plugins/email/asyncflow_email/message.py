@@ -8,6 +8,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -18,7 +19,9 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import Rejected
+from asyncflow.plugins.files import read_inside
 from asyncflow.plugins.jobs import Job
 from asyncflow.plugins.resources import JobInput
 
@@ -65,10 +68,15 @@ class Mail(NamedTuple):
     message_id: str
     content: bytes
 
-    @property
-    def domains(self) -> list[str]:
-        """Of the recipients, each once, sorted: whoever takes several locks takes them in this order."""
-        return sorted({each.rpartition("@")[2] for each in self.recipients})
+
+def domains_of(given: JsonObject) -> list[str]:
+    """The domains of the recipients in a task's input, each once; what is no address has none."""
+    texts = [each for key in ("to", "cc", "bcc") if isinstance(some := given.get(key), list) for each in some]
+    found = set()
+    for text in texts:
+        with suppress(Rejected):
+            found.add(address(str(text)).domain)
+    return sorted(found)
 
 
 def compose(job: Job, *, sender: str, folder: Path | None, most_bytes: int, now_ms: int) -> Mail:
@@ -77,6 +85,13 @@ def compose(job: Job, *, sender: str, folder: Path | None, most_bytes: int, now_
     Raises:
         Rejected: something in it may not be sent; no retry helps.
     """
+    try:
+        return _composed(job, sender=sender, folder=folder, most_bytes=most_bytes, now_ms=now_ms)
+    except (ValueError, TypeError, LookupError) as error:  # what the library makes of a text is its own
+        raise Rejected(f"a mail that cannot be written: {type(error).__name__}", is_final=True) from None
+
+
+def _composed(job: Job, *, sender: str, folder: Path | None, most_bytes: int, now_ms: int) -> Mail:
     given = Email.model_validate(job.input)
     listed = {"To": given.to, "Cc": given.cc, "Bcc": given.bcc}
     told = {name: [address(each) for each in texts] for name, texts in listed.items()}
@@ -131,36 +146,15 @@ def _add_headers(message: EmailMessage, headers: dict[str, str]) -> None:
 def _attach(
     message: EmailMessage, attachments: Sequence[Attachment], folder: Path | None, most_bytes: int
 ) -> None:
-    left = most_bytes
     for each in attachments:
-        path = _inside(each.path, folder)
-        try:
-            left -= path.stat().st_size
-            if left < 0:
-                raise Rejected(f"attachments of more than {most_bytes} bytes", is_final=True)
-            content = path.read_bytes()
-        except OSError as error:
-            raise Rejected(f"cannot read attachment {each.path[:200]!r}: {error.strerror}") from None
-        kind = each.content_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        name, content = read_inside(folder, each.path, most_bytes=most_bytes, what="attachments")
+        most_bytes -= len(content)
+        kind = each.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         main, slash, minor = _line(kind, "content_type").partition("/")
         if not slash or not re.fullmatch(r"[\w.+-]+", main) or not re.fullmatch(r"[\w.+-]+", minor):
             raise Rejected(f"not a content type: {kind[:100]!r}", is_final=True)
-        shown = _line(each.name or path.name, "attachment name")
+        shown = _line(each.name or name, "attachment name")
         message.add_attachment(content, maintype=main, subtype=minor, filename=shown)
-
-
-def _inside(path: str, folder: Path | None) -> Path:
-    """The file with all links resolved, if it lies under the folder."""
-    if folder is None:
-        raise Rejected("no folder for attachments is configured", is_final=True)
-    base = folder.resolve()
-    try:
-        found = (base / path).resolve()
-    except (OSError, ValueError):
-        raise Rejected(f"not a path: {path[:200]!r}", is_final=True) from None
-    if not found.is_relative_to(base) or not found.is_file():
-        raise Rejected(f"not a file in the folder for attachments: {path[:200]!r}", is_final=True)
-    return found
 
 
 def _line(text: str, what: str) -> str:

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import pytest
 from asyncflow_email import EmailManager
-from asyncflow_email.testing import SECRET, local_manager
 
 from asyncflow.model.values import JsonObject
 from asyncflow.testing.faults import Call, FakeService
+from asyncflow.testing.made import SECRET, made_of
 from asyncflow.testing.mail import MailServer
 from asyncflow.testing.resource_contract import ResourceManagerContract
 
@@ -31,4 +31,5 @@ class TestEmail(ResourceManagerContract):
 
     def make(self, service: FakeService) -> EmailManager:
         assert isinstance(service, MailServer)
-        return local_manager(service.port)
+        given = {"host": "127.0.0.1", "port": service.port, "sender": "Reports <reports@example.com>"}
+        return made_of(EmailManager, {"password": SECRET, **given})

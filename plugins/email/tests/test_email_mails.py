@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from asyncflow_email import EmailManager
-from asyncflow_email.testing import local_manager
+from asyncflow_email import EmailConfig, EmailManager
+from asyncflow_email.manager import _told
+from pydantic import ValidationError
 
+from asyncflow.app.options import EngineSettings, Registry
 from asyncflow.ids import attempt_token
+from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import CredentialsRefused, OutcomeOpen, Rejected, Throttled
 from asyncflow.plugins.jobs import Job
+from asyncflow.testing.clock import VirtualClock
+from asyncflow.testing.kit import VirtualEngine
+from asyncflow.testing.made import made_of
 from asyncflow.testing.mail import MailServer
 
 INJECTED = "x\r\nBcc: victim@example.net"
+
+
+def local_manager(port: int, *, now_ms: Callable[[], int] = lambda: 0, **settings: object) -> EmailManager:
+    given = {"host": "127.0.0.1", "port": port, "sender": "Reports <reports@example.com>", **settings}
+    return made_of(EmailManager, {"timeout_s": 20.0, **given}, now_ms=now_ms)
 
 
 @pytest.fixture
@@ -133,16 +145,6 @@ async def test_connections_are_kept(manager: EmailManager, server: MailServer) -
     assert (len(server.mails), server.connections) == (20, 1)
 
 
-async def test_as_many_connections_as_the_domain_may_have(server: MailServer) -> None:
-    manager = local_manager(server.port, domain_concurrency=2)
-    await manager.open()
-    await asyncio.gather(*(manager.submit(job(number)) for number in range(1, 21)))
-
-    assert len(server.mails) == 20
-    assert server.connections == manager.connections.opened <= 2
-    await manager.close()
-
-
 async def test_server_that_is_not_there_uses_no_retry() -> None:
     async with MailServer() as gone:
         port = gone.port
@@ -166,19 +168,93 @@ async def test_kept_connection_that_the_server_closed_is_made_anew(server: MailS
     await manager.close()
 
 
-async def test_domain_has_its_mails_a_minute(server: MailServer) -> None:
-    at_ms = [0]
-    manager = local_manager(server.port, now_ms=lambda: at_ms[0], domain_rate=2)
-    await manager.open()
-    for number in (1, 2):
-        await manager.submit(job(number))
-    at_ms[0] = 20_000
-    with pytest.raises(Throttled) as told:
-        await manager.submit(job(3))
-    await manager.submit(job(4, to=["a@elsewhere.example"]))
-    at_ms[0] = 60_000
-    await manager.submit(job(5))
+NOTHING: dict[str, object] = {"host": "h", "sender": "a@example.com"}
 
-    assert told.value.retry_after_s == 40.0
-    assert len(server.mails) == 4
-    await manager.close()
+
+@pytest.mark.parametrize(
+    "settings", [{"tls": True, "start_tls": True}, {"username": "reports", "password": "hush"}]
+)
+def test_settings_that_cannot_work_or_tell_the_password_are_refused(settings: JsonObject) -> None:
+    with pytest.raises(ValidationError, match="tls"):
+        EmailConfig.model_validate({**NOTHING, **settings})
+
+
+@pytest.mark.parametrize("text", ["\ud800", {"x": 1}])
+async def test_mail_that_cannot_be_written_is_refused_for_good(
+    manager: EmailManager, server: MailServer, text: object
+) -> None:
+    """Not an open outcome: nothing was sent, and nothing ever can be."""
+    with pytest.raises(Rejected) as told:
+        await manager.submit(job(1, text=text))
+
+    assert told.value.is_final
+    assert server.faults.calls["mail"] == 0
+
+
+async def test_file_that_grows_while_it_is_read_is_refused(
+    manager: EmailManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = manager.config.attachments
+    assert folder is not None
+    (folder / "grown").write_bytes(b"x" * 1_001)
+    small = os.stat_result((0o100600, 0, 0, 1, 0, 0, 10, 0, 0, 0))
+    monkeypatch.setattr(Path, "stat", lambda *_args, **_kinds: small)
+    with pytest.raises(Rejected, match="more than 1000 bytes"):
+        await manager.submit(job(1, attachments=[{"path": "grown"}]))
+
+
+async def test_server_that_closes_uses_no_retry(manager: EmailManager, server: MailServer) -> None:
+    server.answers = ["421 4.3.2 closing"]
+    with pytest.raises(Throttled, match="421"):
+        await manager.submit(job(1))
+    await manager.submit(job(1))
+
+    assert len(server.mails) == 1
+
+
+def test_refused_recipients_are_told_whole() -> None:
+    many = [f"user{n}@example.org" for n in range(100)]
+    told = _told(many).split(",")
+
+    assert 10 < len(told) < 100
+    assert told == many[: len(told)]
+
+
+def test_parts_are_the_domains_of_all_recipients() -> None:
+    given: JsonObject = {
+        "to": ["Ann <a@Example.org>", "b@example.org"], "cc": ["c@bücher.example"], "bcc": ["none", 7],
+        "reply_to": "d@elsewhere.example",
+    }  # fmt: skip
+
+    assert EmailManager.parts(given) == ["example.org", "xn--bcher-kva.example"]
+    assert EmailManager.parts({"to": "${workflow.secrets.to}"}) == []
+
+
+def notice(domain: str) -> JsonObject:
+    given: JsonObject = {"to": [f"a@{domain}"], "subject": "s", "text": "t"}
+    task = {"name": "tell", "taskReferenceName": "tell", "type": "EMAIL", "inputParameters": given}
+    return {"name": f"to_{domain}", "version": 1, "schemaVersion": 2, "tasks": [task]}
+
+
+async def test_mails_to_one_domain_are_slow_over_a_restart_and_those_to_others_are_not(
+    server: MailServer, tmp_path: Path
+) -> None:
+    clock = VirtualClock(auto=False)
+    place: JsonObject = {"host": "127.0.0.1", "port": server.port, "sender": "reports@example.com"}
+    resource = ResourceSettings("email", config=place, per_part=ResourceLimit(0, 2, 60_000))
+    registry = Registry.built_in().with_classes(resources={"email": EmailManager})
+    settings = EngineSettings(registry=registry, resources={"mail": resource})
+    async with VirtualEngine(tmp_path / "f.db", settings=settings, clock=clock) as engine:
+        for _ in range(2):
+            await engine.finish(await engine.begin(notice("slow.example")))
+    began_s = clock.seconds
+    async with VirtualEngine(tmp_path / "f.db", settings=settings, clock=clock) as engine:
+        slow = await engine.begin(notice("slow.example"))
+        other = await engine.finish(await engine.begin(notice("other.example")))
+        passed_s = clock.seconds - began_s
+        late = await engine.finish(slow)
+
+    assert (other.status, late.status) == ("COMPLETED", "COMPLETED")
+    assert passed_s < 10
+    assert clock.seconds - began_s > 30
+    assert [mail.recipients for mail in server.mails][2:] == [["a@other.example"], ["a@slow.example"]]

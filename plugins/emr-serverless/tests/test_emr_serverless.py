@@ -6,33 +6,26 @@ from collections.abc import AsyncIterator
 from typing import ClassVar
 
 import pytest
-from asyncflow_emr_serverless import EmrServerlessManager, ServerlessConfig
+from asyncflow_emr_serverless import EmrServerlessManager
 
 from asyncflow.ids import attempt_token
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import OutcomeOpen
 from asyncflow.plugins.jobs import Job
-from asyncflow.plugins.resources import ResourceContext
 from asyncflow.testing.emr_serverless import ServerlessEndpoint
 from asyncflow.testing.faults import FakeService
+from asyncflow.testing.made import SECRET, made_of
 from asyncflow.testing.resource_contract import ResourceManagerContract
 
 NOW_MS = 1_800_000_000_000
-SECRET = "a-secret-that-nobody-sees"
 
 
-def the_manager(url: str) -> EmrServerlessManager:
-    settings: JsonObject = {
-        "region": "eu-central-1",
-        "endpoint_url": url,
-        "access_key": "AKTEST",
-        "secret_key": SECRET,
-        "application": "00f1abcdefghijkl",
-        "role": "arn:aws:iam::123456789012:role/emr-runtime",
-        "overrides": {"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": "s3://b/l/"}}},
-    }
-    context = ResourceContext("spark", installation="contract")
-    return EmrServerlessManager(ServerlessConfig.model_validate(settings), context)
+def the_manager(url: str, application: object = "00f1abcdefghijkl") -> EmrServerlessManager:
+    logs = {"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": "s3://b/l/"}}}
+    role = "arn:aws:iam::123456789012:role/emr-runtime"
+    keys = {"region": "eu-central-1", "access_key": "AKTEST", "secret_key": SECRET, "endpoint_url": url}
+    given = {"application": application, "role": role, "overrides": logs, **keys}
+    return made_of(EmrServerlessManager, given)
 
 
 class TestEmrServerless(ResourceManagerContract):
@@ -121,9 +114,8 @@ async def test_moto_understands_what_is_asked() -> None:
         answer = await made.call(
             "create_application", releaseLabel="emr-7.9.0", type="SPARK", clientToken="x"
         )
-        settings = {**made.config.model_dump(), "application": answer["applicationId"]}
-        other = EmrServerlessManager(ServerlessConfig.model_validate(settings), made.context)
         await made.close()
+        other = the_manager(f"http://{host}:{port}", answer["applicationId"])
         await other.open()
         run = await other.submit(job(1))
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import pytest
 from asyncflow_emr import EmrManager
-from asyncflow_emr.testing import SECRET, local_manager
 
 from asyncflow.model.values import JsonObject
 from asyncflow.testing.aws import AwsEndpoint
 from asyncflow.testing.emr_service import Emr
 from asyncflow.testing.faults import FakeService
+from asyncflow.testing.made import SECRET, made_of
 from asyncflow.testing.resource_contract import ResourceManagerContract
 
 NOW_MS = 1_800_000_000_000
@@ -34,4 +34,5 @@ class TestEmr(ResourceManagerContract):
 
     def make(self, service: FakeService) -> EmrManager:
         assert isinstance(service, AwsEndpoint)
-        return local_manager(service.url)
+        keys = {"access_key": "AKTEST", "secret_key": SECRET}
+        return made_of(EmrManager, {"region": "eu-central-1", "endpoint_url": service.url, **keys})

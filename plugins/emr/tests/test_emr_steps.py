@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from asyncflow_emr import EmrConfig, EmrManager
-from asyncflow_emr.testing import SECRET, local_manager
+from asyncflow_emr import EmrManager
 from botocore.exceptions import ClientError
 
 from asyncflow.ids import attempt_token
@@ -21,9 +20,15 @@ from asyncflow.plugins.errors import (
     Throttled,
 )
 from asyncflow.plugins.jobs import InstanceOrder, Job
-from asyncflow.plugins.resources import ResourceContext
 from asyncflow.testing.aws import AwsEndpoint
 from asyncflow.testing.emr_service import Emr
+from asyncflow.testing.made import SECRET, made_of
+
+
+def local_manager(url: str, **settings: object) -> EmrManager:
+    keys = {"access_key": "AKTEST", "secret_key": SECRET}
+    return made_of(EmrManager, {"region": "eu-central-1", "endpoint_url": url, **keys, **settings})
+
 
 ORDER = InstanceOrder(attempt_token("i", "r", "x", attempt=1, epoch=0), "r", 1)
 
@@ -179,10 +184,8 @@ def test_errors_mean_what_was_done(code: str, message: str, status: int, kind: t
 
 
 async def test_a_request_that_is_not_valid_tells_the_field_and_no_value(aws: AwsEndpoint) -> None:
-    settings = {"region": "eu-central-1", "endpoint_url": aws.url, "access_key": "x", "secret_key": SECRET}
     cluster = {"Instances": {"InstanceCount": "hush, type: hush"}, "Fleet": 1}
-    config = EmrConfig.model_validate({**settings, "cluster": cluster})
-    manager = EmrManager(config, ResourceContext("emr", installation="contract"))
+    manager = local_manager(aws.url, cluster=cluster)
     await manager.open()
     with pytest.raises(Rejected) as told:
         await manager.create(ORDER)
