@@ -257,13 +257,15 @@ class HandOut:
             del self._assigned[key]
             poll, state = assigned.poll, self._turns.states[key[0]]
             poll.pending -= 1
-            poll.tasks.append(self._given(key, render_task(state, state.tasks[key[1]])))
+            task = state.tasks[key[1]]
+            poll.tasks.append(self._given(key, render_task(state, task), task.fence))
         for poll in {assigned.poll.number: assigned.poll for _, assigned in closed}.values():
             self.polls.answer_if_complete(poll)
 
-    def _given(self, key: Key, task: JsonObject) -> JsonObject:
-        """The task as its worker gets it: it is told on which instances it is."""
+    def _given(self, key: Key, task: JsonObject, fence: int) -> JsonObject:
+        """The task as its worker gets it: it is told on which instances it is, and its fence."""
         handles, ours = self._admitting.placing.handles(key), task["asyncflow"]
-        if handles and isinstance(ours, dict):
-            ours["instances"] = handles
+        if isinstance(ours, dict):
+            ours |= {"instances": handles} if handles else {}
+            ours |= {"fence": fence} if fence else {}
         return task
