@@ -80,8 +80,8 @@ async def prepare(database: Path, shape: str, many: int, end: str) -> None:
         for first in range(0, executions, AT_ONCE):
             part = range(first, min(executions, first + AT_ONCE))
             await asyncio.gather(*(engine.start(name, given) for _ in part))
-        while body is not WAIT and not _all_handed_in(engine, many):
-            await asyncio.sleep(0.1)  # noqa: ASYNC110 - nobody tells, and this is not what is measured
+        while body is not WAIT and not _all_handed_in(engine, many):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.1)
         await engine.service.engine.views_caught_up()
         if end == "kill":
             os._exit(0)
@@ -98,13 +98,14 @@ async def opened(database: Path, began_s: float) -> dict[str, float]:
         ready_s = time.perf_counter() - began_s
         cpu_s = time.process_time()
         await asyncio.sleep(1)
-        polled = Endless.numbers[1]
+        polled, second_s = Endless.numbers[1], time.perf_counter() - began_s - ready_s
         await engine.service.engine.views_caught_up()
     return {
         "ready_s": ready_s,
         "cpu_s": cpu_s,
-        "polled_in_first_second": polled,
-        "closed_s": time.perf_counter() - began_s - ready_s - 1,
+        "then_s": second_s,
+        "polled_then": polled,
+        "closed_s": time.perf_counter() - began_s - ready_s - second_s,
     }
 
 

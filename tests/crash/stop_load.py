@@ -246,9 +246,7 @@ def main() -> int:
     for at in (1.0, 0.5):
         with tempfile.TemporaryDirectory(prefix="asyncflow-") as folder:
             measured = asyncio.run(run(Path(folder), executions, at=at, first_s=10))
-        say(
-            f"SIGTERM with {executions} running executions, {measured.submitted_at_stop} of their jobs outside"
-        )
+        say(f"SIGTERM with {executions} running executions, {measured.submitted_at_stop} jobs outside")
         for what, seconds in measured.seconds.items():
             say(f"  {what:22} {seconds:7.2f} s")
         say(f"  after the stop {measured.statuses}, in the end {measured.ends}, jobs {measured.jobs}")

@@ -237,3 +237,33 @@ async def test_a_job_that_nothing_was_said_of_keeps_its_state_until_a_person_is_
         await bench.clock.advance(200)
         (silent,) = (await service.engine.state(execution)).jobs.values()
     assert (silent.phase, silent.handle) == ("undecided", "job-1")
+
+
+async def test_a_start_asks_no_more_often_than_went_on_before_it(tmp_path: Path) -> None:
+    """No herd: jobs go on with the interval that they had come to, spread over it."""
+    jobs, most_s = 200, 60
+    bench = Bench(tmp_path / "f.db", poll_batch=1)
+    bench.service.duration_s = 100_000
+    bench.resource = ResourceSettings("fake", connections=1_000, poll_first_s=5, poll_max_s=most_s)
+    async with bench.engine() as service:
+        await bench.start(service, fork(jobs))
+        await bench.clock.advance(1_200)
+        steady = await polls_in(bench, most_s)
+    bench.clock.suspend(30)
+    async with bench.engine():
+        slots = [await polls_in(bench, 5) for _ in range(most_s // 5)]
+        more = [await polls_in(bench, 10), await polls_in(bench, most_s - 10)]
+        later = [handle for part in more for handle in part]
+    handles = {handle for slot in [*slots, more[0]] for handle in slot}
+
+    assert len(handles) == jobs, "each is asked for within its interval, and until the next round"
+    assert sum(map(len, slots)) <= 1.5 * len(steady)
+    assert max(map(len, slots)) <= 3 * len(steady) * 5 / most_s, "and they come one by one"
+    assert len(later) <= 1.5 * len(steady)
+
+
+async def polls_in(bench: Bench, seconds: float) -> list[str]:
+    """The handles that are asked for within the next so many seconds."""
+    before = len(bench.service.polls)
+    await bench.clock.advance(seconds)
+    return [handle for handles in bench.service.polls[before:] for handle in handles]

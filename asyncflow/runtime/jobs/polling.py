@@ -47,11 +47,16 @@ class Polling:
         else:
             self._sweep(row).schedule.put(row, self._desk.around.now_ms())
 
-    def take_up(self, row: Row) -> None:
-        """Watch a job of an earlier process: first polls are spread over an interval."""
+    def take_up(self, row: Row, age_ms: int = 0) -> None:
+        """Watch a job that was watched for so long before.
+
+        It goes on with the interval that it had come to, and first polls are spread over that: a start asks
+        for no more at once than went on before it.
+        """
         schedule = self._sweep(row).schedule
         move(row, Stage.WATCHED)
-        wait_ms = int(self._desk.around.rng.uniform(0, schedule.first_ms))
+        row.level = 0 if row.is_cancelled else schedule.level_at(age_ms)
+        wait_ms = int(self._desk.around.rng.uniform(0, schedule.interval_ms(row.level)))
         schedule.put_at(row, self._desk.around.now_ms() + wait_ms)
 
     def wake(self, row: Row) -> None:

@@ -57,6 +57,19 @@ class Schedule:
         """The shortest interval."""
         return self._intervals[0]
 
+    def level_at(self, age_ms: int) -> int:
+        """The level that a row has come to that was watched for so long."""
+        passed = 0
+        for level, interval in enumerate(self._intervals):
+            passed += interval
+            if passed > age_ms:
+                return level
+        return len(self._intervals) - 1
+
+    def interval_ms(self, level: int) -> int:
+        """How long rows of a level wait."""
+        return self._intervals[min(level, len(self._intervals) - 1)]
+
     def put(self, row: Row, now_ms: int) -> None:
         """Have a row polled after the interval of its level, more or less: with others, where that fits."""
         level = min(row.level, len(self._intervals) - 1)
