@@ -340,6 +340,7 @@ def run(seed: int, tier: Tier = "tag") -> list[tuple[ResourceEvent, int]]:
     return cluster.journal
 
 
+@pytest.mark.scenario("R53")
 @pytest.mark.parametrize("tier", ["token", "tag", "none"])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_interleaving_puts_work_on_an_instance_that_ends(part: int, tier: Tier) -> None:

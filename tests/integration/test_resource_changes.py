@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from asyncflow.app.service import Service
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import Instance
@@ -39,6 +41,7 @@ async def _until(bench: ClusterBench, is_so: Callable[[], bool], seconds: float 
     assert is_so()
 
 
+@pytest.mark.scenario("R55")
 async def test_cluster_is_kept_until_the_intent_of_a_dead_process_is_resolved(tmp_path: Path) -> None:
     """R55: the next process knows who is on it, however long that takes, and destroys it afterwards."""
     bench = _bench(tmp_path, idle_after_s=60)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from asyncflow.app.service import Service
 from asyncflow.decide.lifecycle import idle_noted_ms
 from asyncflow.model.resource_settings import ResourceSettings
@@ -42,6 +44,7 @@ async def _lives(bench: ClusterBench, life_s: float, most: int) -> float:
     return float("inf")
 
 
+@pytest.mark.scenario("R53")
 async def test_engine_that_is_restarted_before_the_time_gives_an_idle_cluster_back(tmp_path: Path) -> None:
     """R53: no process lives as long as an idle cluster is kept, and the bound holds over all of them."""
     bench = _bench(tmp_path)

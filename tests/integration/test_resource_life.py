@@ -48,6 +48,7 @@ async def _gone(bench: ClusterBench, service: Service) -> None:
     await bench.clock.run(lambda: not _resources(service).keepers["emr"].state.instances, seconds=3_600)
 
 
+@pytest.mark.scenario("R58")
 async def test_fifty_executions_share_one_cluster_that_ends_when_idle(tmp_path: Path) -> None:
     """R58, C43, C93: one create, one destroy, and the history says who wanted it and why it ended."""
     bench = ClusterBench(tmp_path / "a.db")
@@ -107,7 +108,7 @@ async def test_broken_manager_shuts_the_gate_until_it_opens(tmp_path: Path) -> N
 
 
 async def test_next_engine_destroys_what_the_last_one_left_idle(tmp_path: Path) -> None:
-    """R54: the life of an instance goes on from what is recorded."""
+    """The life of an instance goes on from what is recorded."""
     bench = ClusterBench(tmp_path / "a.db")
     async with bench.engine() as service:
         await _through(bench, service, 1)
@@ -117,6 +118,62 @@ async def test_next_engine_destroys_what_the_last_one_left_idle(tmp_path: Path) 
     assert len(bench.clusters.created) == 1
 
 
+@pytest.mark.scenario("R54")
+@pytest.mark.parametrize("phase", ["draining", "destroying"])
+async def test_next_engine_ends_what_the_last_one_had_begun_to_end(tmp_path: Path, phase: str) -> None:
+    """The intent is recorded, and the process ended before the service was asked, or before it answered."""
+    bench = ClusterBench(tmp_path / "a.db")
+    async with bench.engine() as service:
+        await _through(bench, service, 1)
+        (instance,) = _resources(service).keepers["emr"].state.instances.values()
+        bench.clusters.is_mute, bench.clusters.stubborn = phase == "draining", {"j-1"}
+        await bench.clock.run(lambda: instance.phase == phase, seconds=3_600)
+        await _resources(service).durable("emr")
+        assert (instance.phase, bench.clusters.destroyed) == (phase, [])
+    bench.clusters.is_mute = False
+    async with bench.engine() as service:
+        (instance,) = _resources(service).keepers["emr"].state.instances.values()
+        assert instance.phase == phase
+        await _gone(bench, service)
+        await _through(bench, service, 1)
+
+    assert bench.clusters.destroyed == ["j-1"]
+    assert [each for each, _ in bench.clusters.submitted] == ["j-1", "j-2"]
+
+
+@pytest.mark.scenario("R56")
+async def test_cluster_that_a_check_finds_gone_has_its_jobs_go_on_another(tmp_path: Path) -> None:
+    """Somebody ended it in the console, and no job's call said so."""
+    bench = ClusterBench(tmp_path / "a.db")
+    bench.service.duration_s = 400
+    async with bench.engine() as service:
+        execution = await bench.start(service, _workflow())
+        await bench.clock.run(lambda: bool(bench.clusters.submitted), seconds=300)
+        bench.clusters.stands["j-1"] = "gone"
+        state = await bench.end(service, execution)
+        gone = [each for each in await _history(bench, service) if each["event"] == "InstanceGone"]
+
+    assert (state.status, state.tasks[1].retry_count) == (COMPLETED, 0)
+    assert [each for each, _ in bench.clusters.submitted] == ["j-1", "j-2"]
+    assert [each["by_itself"] for each in gone] == [True]
+
+
+@pytest.mark.scenario("R57")
+async def test_work_of_others_that_appears_while_it_drains_opens_it_again(tmp_path: Path) -> None:
+    """It comes between the intent to end the cluster and the look at it."""
+    bench = ClusterBench(tmp_path / "a.db")
+    async with bench.engine() as service:
+        await _through(bench, service, 1)
+        (instance,) = _resources(service).keepers["emr"].state.instances.values()
+        bench.clusters.is_mute = True
+        await bench.clock.run(lambda: instance.phase == "draining", seconds=3_600)
+        bench.clusters.stands["j-1"], bench.clusters.is_mute = "busy", False
+        await bench.clock.run(lambda: instance.phase != "draining", seconds=3_600)
+
+    assert (instance.phase, bench.clusters.destroyed) == ("active", [])
+
+
+@pytest.mark.scenario("R57")
 async def test_work_of_others_opens_an_idle_cluster_again(tmp_path: Path) -> None:
     """R57: it is asked before it is destroyed."""
     bench = ClusterBench(tmp_path / "a.db")
@@ -131,6 +188,7 @@ async def test_work_of_others_opens_an_idle_cluster_again(tmp_path: Path) -> Non
     assert bench.clusters.destroyed == ["j-1"]
 
 
+@pytest.mark.scenario("R56")
 @pytest.mark.parametrize("stands", ["gone", "ready"])
 async def test_jobs_of_a_lost_cluster_go_on_another_without_a_retry(
     tmp_path: Path, stands: InstanceWord
