@@ -19,6 +19,9 @@ __all__ = ["AuditEntry", "AuditFilter", "Firing", "LogEntry", "LogFilter", "Logb
 
 _LINES = 1_000  # of one call
 _PAGE = 5_000
+FARTHEST_LINE = 100_000
+"""How many lines a page of lines may leave out; further back, times say where."""
+
 _TEXT = 1_000  # characters of what names something
 _LONG = 10_000  # characters of a reason
 
@@ -119,6 +122,8 @@ class Logbook:
         Raises:
             InvalidInput: a number is out of its range.
         """
+        if start > FARTHEST_LINE:
+            raise InvalidInput(f"at most {FARTHEST_LINE} is expected, got {start}: say a time", field="start")
         await self._engine.logs.flushed()
         return await self._logs.find_entries((chosen or LogFilter()).conditions(), _page(start, size))
 

@@ -205,11 +205,8 @@ class Meters:
             page.write("asyncflow_attempts_retried_total", tally.retried, name)
             page.write_distribution("asyncflow_attempt_seconds", tally.seconds, name)
             page.write_distribution("asyncflow_queue_wait_seconds", tally.waits, name)
-            for direction, volume in tally.volumes.items():
-                page.write("asyncflow_task_bytes_total", volume.total, name, direction)
-                page.write("asyncflow_task_volume_bytes", volume.mean, name, direction, "mean")
-                page.write("asyncflow_task_volume_bytes", volume.deviation, name, direction, "deviation")
-                page.write("asyncflow_task_volume_bytes", volume.last, name, direction, "last")
+            for direction, total in tally.bytes.items():
+                page.write("asyncflow_task_bytes_total", total, name, direction)
             for direction, total in tally.io_bytes.items():
                 page.write("asyncflow_task_io_bytes_total", total, name, direction)
             for direction, total in tally.io_rows.items():

@@ -63,12 +63,6 @@ FAMILIES: tuple[Family, ...] = (
     Family("asyncflow_task_bytes_total", "counter", "Bytes of inputs and outputs.", (*_TASK, "direction")),
     Family("asyncflow_task_io_bytes_total", "counter", "Bytes told by ctx.record_io.", (*_TASK, "direction")),
     Family("asyncflow_task_io_rows_total", "counter", "Rows told by ctx.record_io.", (*_TASK, "direction")),
-    Family(
-        "asyncflow_task_volume_bytes",
-        "gauge",
-        "Data of one task of the type: mean, deviation, and that of the last one.",
-        (*_TASK, "direction", "of"),
-    ),
     Family("asyncflow_task_io_unusual_total", "counter", "Data volumes beyond the usual.", ("workflow",)),
     # --- resources
     Family("asyncflow_resource_in_use", "gauge", "Weight in use.", ("resource",)),

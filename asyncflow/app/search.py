@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from asyncflow.app.search_fields import (
     EXECUTION_FIELDS,
@@ -23,9 +24,27 @@ from asyncflow.model import free_text as words
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime.engine import Engine
 from asyncflow.store.journal import Views
-from asyncflow.store.records import AnyOf, Condition, ExecutionRow, Found, Page, Where
+from asyncflow.store.records import AnyOf, Condition, ExecutionRow, Found, TaskHit, Where
 
 _ANYTHING = "*"
+_IDS = 100  # of one query, each looked up in the index
+_AT_ONCE = 8  # executions that are loaded for a page of tasks
+
+
+class Narrowed(NamedTuple):
+    """Which executions are searched at all.
+
+    Attributes:
+        top_level_only: none that another one started as its child.
+        classifier: that of their definitions, such as `workflow` or `agent`; "" for any.
+    """
+
+    top_level_only: bool = False
+    classifier: str = ""
+
+
+ANY = Narrowed()
+"""All of them."""
 
 
 class Search:
@@ -43,7 +62,7 @@ class Search:
         start: int = 0,
         size: int = 100,
         sort: Sequence[str] = (),
-        top_level_only: bool = False,
+        narrowed: Narrowed = ANY,
     ) -> Found[ExecutionRow]:
         """How many executions there are, and a page of them, newest start first unless sorted.
 
@@ -52,8 +71,10 @@ class Search:
         """
         page = page_of(start, size, sort, EXECUTION_FIELDS)
         conditions = conditions_of(query, EXECUTION_FIELDS)
-        if top_level_only:
+        if narrowed.top_level_only:
             conditions.append(Condition("parent_id", "=", ("",)))
+        if narrowed.classifier:
+            conditions.append(Condition("definition_hash", "classified", (narrowed.classifier,)))
         await self._engine.views_caught_up()
         if not words.is_everything(free_text):
             expression = words.matching(free_text)
@@ -73,14 +94,30 @@ class Search:
         """How many tasks there are, and a page of them, scheduled last first unless sorted.
 
         Free text is looked for, letter case aside, in reference, name, type, reason, worker and domain.
-        Raises as `executions`. Cost: loads the executions of the page that are not in memory.
+        Raises as `executions`. Cost: loads the executions of the page, a few at a time.
         """
         page = page_of(start, size, sort, TASK_FIELDS)
         conditions = [*conditions_of(query, TASK_FIELDS), *containing(free_text)]
         await self._engine.views_caught_up()
         total, hits = await self._views.find_tasks(conditions, page)
-        states = await self._states({hit.task.execution_id for hit in hits})
-        return Found(total, [with_payloads(hit, states.get(hit.task.execution_id)) for hit in hits])
+        return Found(total, await self._whole(hits))
+
+    async def _whole(self, hits: Sequence[TaskHit]) -> list[TaskFound]:
+        """Tasks with their inputs and outputs, from a few executions at a time: a page may have thousands."""
+        shown: dict[str, TaskFound] = {}
+        by_execution: dict[str, list[TaskHit]] = {}
+        for hit in hits:
+            by_execution.setdefault(hit.task.execution_id, []).append(hit)
+        names = sorted(by_execution)
+        for first in range(0, len(names), _AT_ONCE):
+            part = names[first : first + _AT_ONCE]
+            states = await self._states(part)
+            shown |= {
+                hit.task.task_id: with_payloads(hit, states.get(name))
+                for name in part
+                for hit in by_execution[name]
+            }
+        return [shown[hit.task.task_id] for hit in hits]
 
     async def by_tasks(
         self,
@@ -110,30 +147,29 @@ class Search:
             conditions.append(Condition("started_at_ms", "<=", (bounded(end_ms),)))
         else:
             conditions.append(Condition("status", "in", ("RUNNING", "PAUSED")))
-        return [row.execution_id for row in await self._all(conditions)]
+        await self._engine.views_caught_up()
+        return [key.execution_id for key in await self._views.list_keys(conditions)]
 
     async def correlated(
         self, name: str, ids: Sequence[str], *, include_closed: bool = False
     ) -> dict[str, list[str]]:
         """Ids of executions of a workflow by correlation id, newest first; every id asked for is a key."""
-        conditions: list[Where] = [
-            Condition("name", "=", (name,)),
-            AnyOf(tuple(Condition("correlation_id", "=", (each,)) for each in dict.fromkeys(ids) if each)),
-        ]
-        if not include_closed:
-            conditions.append(Condition("status", "in", ("RUNNING", "PAUSED")))
         found: dict[str, list[str]] = {each: [] for each in ids}
-        for row in await self._all(conditions):
-            found[row.correlation_id].append(row.execution_id)
+        named = [each for each in found if each]
+        await self._engine.views_caught_up()
+        for first in range(0, len(named), _IDS):
+            conditions: list[Where] = [
+                Condition("name", "=", (name,)),
+                AnyOf(tuple(Condition("correlation_id", "=", (one,)) for one in named[first : first + _IDS])),
+            ]
+            if not include_closed:
+                conditions.append(Condition("status", "in", ("RUNNING", "PAUSED")))
+            for key in await self._views.list_keys(conditions):
+                found[key.correlation_id].append(key.execution_id)
         return found
 
-    async def _all(self, conditions: list[Where]) -> list[ExecutionRow]:
-        await self._engine.views_caught_up()
-        return (await self._views.find_executions(conditions, Page(limit=-1))).rows
-
-    async def _states(self, ids: set[str]) -> dict[str, ExecutionState]:
+    async def _states(self, names: Sequence[str]) -> dict[str, ExecutionState]:
         """The states of executions, without those that are gone or cannot be read."""
-        names = sorted(ids)
         found = await asyncio.gather(*map(self._engine.state, names), return_exceptions=True)
         for state in found:
             if isinstance(state, BaseException) and not isinstance(state, AsyncflowError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import cast
 
 from asyncflow.app.exposition import OTHER, Bounded
@@ -26,36 +25,6 @@ MOST_WORKFLOWS = 300
 
 
 @dataclass(slots=True)
-class Volume:
-    """Bytes of one direction, of all tasks of a type."""
-
-    count: int = 0
-    total: int = 0
-    squares: int = 0
-    last: int = 0
-
-    def add(self, size: int) -> None:
-        """One task more."""
-        self.count += 1
-        self.total += size
-        self.squares += size * size
-        self.last = size
-
-    @property
-    def mean(self) -> float:
-        """Of all of them; 0 for none."""
-        return self.total / self.count if self.count else 0.0
-
-    @property
-    def deviation(self) -> float:
-        """The standard deviation of all of them."""
-        if not self.count:
-            return 0.0
-        # Integers, as the difference of two large floats would be noise.
-        return sqrt(max(0, self.squares * self.count - self.total * self.total)) / self.count
-
-
-@dataclass(slots=True)
 class TypeTally:
     """Everything that is counted of one type of task."""
 
@@ -64,15 +33,9 @@ class TypeTally:
     ended: Counter[str] = field(default_factory=Counter)
     waits: Distribution = field(default_factory=lambda: Distribution(TASK_SECONDS))
     seconds: Distribution = field(default_factory=lambda: Distribution(TASK_SECONDS))
-    given: Volume = field(default_factory=Volume)
-    made: Volume = field(default_factory=Volume)
+    bytes: Counter[str] = field(default_factory=Counter)
     io_bytes: Counter[str] = field(default_factory=Counter)
     io_rows: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def volumes(self) -> Mapping[str, Volume]:
-        """The bytes by direction."""
-        return {"in": self.given, "out": self.made}
 
 
 class Tallies:
@@ -152,8 +115,8 @@ class Tallies:
             tally.retried += 1
         if task.starts:
             tally.seconds.observe(max(0, now_ms - task.started_ms) / 1000)
-            tally.given.add(event.input_bytes or task.input_bytes)
-            tally.made.add(event.output_bytes)
+            tally.bytes["in"] += event.input_bytes or task.input_bytes
+            tally.bytes["out"] += event.output_bytes
 
     def _execution_started(self, state: ExecutionState, _event: ev.Event, _now_ms: int) -> None:
         self.in_flight += 1

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncflow.app.identities import draw_execution_id
-from asyncflow.app.volumes import Volumes, usual
-from asyncflow.errors import ShuttingDown, StoreError
+from asyncflow.app.volumes import Volumes, unusual, usual
+from asyncflow.errors import AsyncflowError, ShuttingDown
 from asyncflow.ids import task_id
 from asyncflow.model.events import IoUnusual, TaskEnded
 from asyncflow.model.statuses import COMPLETED
@@ -112,7 +112,7 @@ class VolumeWatch:
                     await self._look_at(batch)
                 except ShuttingDown:
                     return await asyncio.Event().wait()  # type: ignore[return-value]  # the engine's end cancels it
-                except StoreError as error:
+                except AsyncflowError as error:  # the store, or too many queries
                     self.passed_over += len(batch)
                     log.warning("volumes not looked at", extra={"reason": str(error)})
 
@@ -147,12 +147,10 @@ class VolumeWatch:
 
     def _compare(self, ended: _Ended, measured: Mapping[str, int], before: Mapping[str, int]) -> None:
         factor = self._rule.factor
-        for name, value in measured.items():
-            known = before.get(name)
-            if known is None or known / factor <= value <= known * factor:
-                continue
+        for name in unusual(measured, before, factor):
             self._engine.turns.check_open()
             direction, measure = _MEASURES[name]
+            value, known = measured[name], before[name]
             event = IoUnusual(
                 ended.execution_id, ended.number, direction, measure, value, known, float(factor)
             )

@@ -6,7 +6,7 @@ Bytes of inputs and outputs are measured of every task; rows and bytes beyond th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -15,13 +15,14 @@ from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
 from asyncflow.store.journal import Views
 from asyncflow.store.log_records import Logs, TaskIo
-from asyncflow.store.records import AnyOf, Condition, Page, TaskHit, Where
+from asyncflow.store.records import Condition, Page, TaskHit, Where
 
 MOST_RUNS = 1_000
 MEASURES = ("inputBytes", "outputBytes", "bytesIn", "bytesOut", "rowsIn", "rowsOut")
 """What is measured: of input and output always, the others where somebody told them."""
 
 _MOST_COUNT = 1 << 53
+_FACTOR = 3.0  # where no rule says another
 _WORDS = {"in": "In", "out": "Out"}
 
 
@@ -43,33 +44,45 @@ class Volumes:
     async def history(self, workflow: str, ref: str, *, count: int = 50) -> JsonObject:
         """The newest runs of a task, newest first, with the median of each measure.
 
+        A run names as `unusual` what is above the median times the factor of the rule, or below it divided by
+        that; 3 where no rule holds. With fewer runs than the rule asks for, nothing is.
+
         Raises:
             NotFound: no task of this reference name has ended in an execution of this workflow.
-
-        Cost: linear in the executions of the workflow.
         """
         runs = await self.runs(workflow, ref, count=count)
         if not runs:
             raise NotFound("ended task of this workflow", ref)
+        medians = usual(run.measured for run in runs)
+        rule = self._engine.settings.io
+        factor = rule.factor or _FACTOR
+        is_known = len(runs) > rule.least_runs
         return {
             "workflow": workflow,
             "ref": ref,
-            "usual": dict(usual(run.measured for run in runs)),
-            "runs": [{**run.facts, **run.measured} for run in runs],
+            "usual": dict(medians),
+            "factor": factor,
+            "runs": [
+                {
+                    **run.facts,
+                    **run.measured,
+                    "unusual": [*unusual(run.measured, medians, factor)] if is_known else [],
+                }
+                for run in runs
+            ],
         }
 
     async def runs(self, workflow: str, ref: str, *, count: int) -> list[Run]:
-        """The newest runs of a task that ended, newest first; those in loops too."""
+        """Runs of a task that ended, of the executions that began last; within one the newest first."""
         await self._engine.views_caught_up()
         conditions: list[Where] = [
             Condition("workflow_name", "=", (workflow,)),
-            AnyOf((Condition("reference", "=", (ref,)), Condition("reference", "starts", (f"{ref}__",)))),
+            Condition("reference", "rounds", (ref,)),
             Condition("ended_at_ms", ">", (0,)),
         ]
-        page = Page(min(count, MOST_RUNS), 0, (("ended_at_ms", True),))
-        found = await self._views.find_tasks(conditions, page)
-        told = await self.told([hit.task.task_id for hit in found.rows])
-        return [_run(hit, told.get(hit.task.task_id, {})) for hit in found.rows]
+        hits = await self._views.newest_tasks(conditions, min(count, MOST_RUNS))
+        told = await self.told([hit.task.task_id for hit in hits])
+        return [_run(hit, told.get(hit.task.task_id, {})) for hit in hits]
 
     async def told(self, tasks: Sequence[str]) -> dict[str, dict[str, int]]:
         """By task id, what was told of rows and bytes beyond input and output."""
@@ -106,6 +119,14 @@ def usual(runs: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
         for name, value in measured.items():
             values.setdefault(name, []).append(value)
     return {name: round(median(values[name])) for name in MEASURES if name in values}
+
+
+def unusual(measured: Mapping[str, int], medians: Mapping[str, int], factor: float) -> Iterator[str]:
+    """The measures that are outside of the usual range."""
+    for name, value in measured.items():
+        known = medians.get(name)
+        if known is not None and not known / factor <= value <= known * factor:
+            yield name
 
 
 def _run(hit: TaskHit, told: Mapping[str, int]) -> Run:

@@ -60,11 +60,6 @@ def schedule_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
     return _names(_asked(ctx, "/api/scheduler/schedules"), incomplete)
 
 
-def task_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of task definitions."""
-    return _names(_asked(ctx, "/api/metadata/taskdefs"), incomplete)
-
-
 def _names(found: object, incomplete: str) -> list[CompletionItem]:
     listed = found if isinstance(found, list) else []
     names = [each.get("name") if isinstance(each, dict) else each for each in listed]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from asyncflow.cli.completion import execution_ids, task_names
+from asyncflow.cli.completion import execution_ids
 from asyncflow.cli.executions import number_of, took
 from asyncflow.cli.exits import CommandFailed
 from asyncflow.cli.late import Late
@@ -219,19 +219,6 @@ def pending(*, type_: str, limit: int, server: str, output: Format) -> None:
     """List the open tasks of a TYPE: those that wait for a worker, and those that workers have."""
     rows = as_rows(fetch(server, "api", "admin", "task", type_, start=0, count=limit))
     write_rows([_row(row) for row in rows] if output == "table" else rows, _LISTED, output)
-
-
-@task.command()
-@click.argument("name", shell_complete=task_names)
-@server_option
-@format_option
-def volume(*, name: str, server: str, output: Format) -> None:
-    """Show how much data the tasks called NAME took in and gave out since the server began."""
-    found = as_object(fetch(server, "api", "asyncflow", "tasks", name, "volume"))
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
 
 
 # --- what is said of one --------------------------------------------------------------------------

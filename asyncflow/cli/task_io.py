@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from asyncflow.cli.executions import number_of
 from asyncflow.cli.output import Format, format_option, write_json, write_rows
 from asyncflow.cli.remote import as_object, as_rows, fetch, server_option, when
 
@@ -20,7 +21,10 @@ _RUNS = {
     "rowsOut": "ROWS OUT",
     "bytesIn": "BYTES IN",
     "bytesOut": "BYTES OUT",
+    "chart": "OF THE LARGEST OUTPUT",
+    "odd": "UNUSUAL",
 }
+_BAR = 20  # characters
 
 
 @click.command()
@@ -38,5 +42,25 @@ def io(*, workflow: str, reference: str, limit: int, server: str, output: Format
         write_json(found, lines=output == "jsonl")
         return
     usual = as_object(found.get("usual"))
-    rows = [{**row, "time": when(row.get("endTime"))} for row in as_rows(found, "runs")]
-    write_rows([*rows, {**usual, "status": "MEDIAN"}], _RUNS, output)
+    runs = as_rows(found, "runs")
+    largest = max((number_of(row, "outputBytes") for row in runs), default=0)
+    rows = [
+        {
+            **row,
+            "time": when(row.get("endTime")),
+            "chart": _bar(number_of(row, "outputBytes"), largest),
+            "odd": _names(row.get("unusual")),
+        }
+        for row in runs
+    ]
+    chart = _bar(number_of(usual, "outputBytes"), largest)
+    write_rows([*rows, {**usual, "status": "MEDIAN", "chart": chart}], _RUNS, output)
+
+
+def _names(value: object) -> str:
+    return ", ".join(str(each) for each in value) if isinstance(value, list) else ""
+
+
+def _bar(value: int, largest: int) -> str:
+    """A line as long as the value is large."""
+    return "#" * (-(-value * _BAR // largest) if largest else 0)

@@ -5,7 +5,7 @@ Lines of workers elsewhere are among those of their tasks. They are kept by `app
 
 from __future__ import annotations
 
-from asyncflow.app.logbook import LogFilter
+from asyncflow.app.logbook import FARTHEST_LINE, LogFilter
 from asyncflow.http.routing import VIEWER, Call, Reply, Routes, json_answer, number, reply_json, word
 from asyncflow.http.schemas import MOMENT, NUMBER, TEXT, listed, one_of, ref, shape
 
@@ -38,7 +38,7 @@ routes = Routes(
         word("text", about="What the line holds, letter by letter."),
         number("from", default=0, minimum=0, about="Not before this time, in ms."),
         number("to", default=0, minimum=0, about="Not after this time, in ms; 0 means any."),
-        number("start", default=0, minimum=0, about="How many to leave out."),
+        number("start", default=0, minimum=0, maximum=FARTHEST_LINE, about="How many to leave out."),
         number("size", default=100, minimum=0, maximum=5_000, about="How many at most."),
     ),
     answers=json_answer("Log"),

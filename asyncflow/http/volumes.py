@@ -38,9 +38,18 @@ _TOLD = {"rowsIn": NUMBER, "bytesIn": NUMBER, "rowsOut": NUMBER, "bytesOut": NUM
 routes = Routes(
     "Data volumes",
     schemas={
-        "TaskVolume": shape({**_RUN, **_TOLD}, *_RUN),
+        "TaskVolume": shape({**_RUN, "unusual": listed(TEXT), **_TOLD}, *_RUN, "unusual"),
         "TaskVolumes": shape(
-            {"workflow": TEXT, "ref": TEXT, "usual": MAP, "runs": listed(ref("TaskVolume"))}, "usual", "runs"
+            {
+                "workflow": TEXT,
+                "ref": TEXT,
+                "usual": MAP,
+                "factor": {"type": "number"},
+                "runs": listed(ref("TaskVolume")),
+            },
+            "usual",
+            "factor",
+            "runs",
         ),
         "TaskIo": shape({"direction": one_of("in", "out"), "rows": NUMBER, "bytes": NUMBER}, "direction"),
     },
@@ -57,7 +66,8 @@ routes = Routes(
 async def get_history(call: Call) -> Reply:
     """How much data a task took in and gave out in its newest runs, and the median of each measure.
 
-    `ref` is the reference name in the definition; rounds of a loop are runs of their own.
+    `ref` is the reference name in the definition; rounds of a loop are runs of their own. What is further
+    from the median than by the factor is named as `unusual`.
     """
     found = await call.services.volumes.history(
         call.path["workflow"], call.path["ref"], count=call.integer("count")

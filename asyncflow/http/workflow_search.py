@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from pydantic_core import to_json
 
+from asyncflow.app.search import Narrowed
 from asyncflow.app.search_summaries import summary
 from asyncflow.errors import InvalidInput
 from asyncflow.http.reply import JSON
@@ -41,7 +42,7 @@ _PAGE = (
 )
 _OF_WORKFLOWS = (
     *_PAGE,
-    word("classifier", about="Ignored: executions of all classifiers are found."),
+    word("classifier", about="Only those whose definition is of this classifier: `workflow`, `agent`, …"),
     flag("topLevelOnly", about="No executions that another one started as its child."),
 )
 
@@ -55,7 +56,7 @@ async def _searched(call: Call) -> tuple[int, list[str], list[object]]:
         start=call.integer("start"),
         size=call.integer("size"),
         sort=[call.word("sort")],
-        top_level_only=call.flag("topLevelOnly"),
+        narrowed=Narrowed(call.flag("topLevelOnly"), call.word("classifier")),
     )
     return found.total, [row.execution_id for row in found.rows], [summary(row) for row in found.rows]
 

@@ -13,12 +13,13 @@ from asyncflow.model.quarantine import Quarantined
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.store.records import (
     Condition,
+    ExecutionKey,
     ExecutionRow,
     Found,
     Page,
     Recovery,
-    Segment,
     Restored,
+    Segment,
     TaskHit,
     TaskRow,
     ViewBatch,
@@ -128,7 +129,6 @@ class Quarantines(Protocol):
         """Hold an execution no more; nothing where it is not held. Raises as `Journal.append`."""
 
 
-class Views(Protocol):
 class Backups(Protocol):
     """What a file knows of having been a backup."""
 
@@ -139,6 +139,7 @@ class Backups(Protocol):
         """
 
 
+class Views(Protocol):
     """Tables derived from the journal, for people and queries; deleting them loses nothing."""
 
     async def write_views(self, batch: ViewBatch) -> None:
@@ -173,12 +174,21 @@ class Backups(Protocol):
             InvalidInput: an unknown column or operator.
         """
 
+    async def list_keys(self, conditions: Sequence[Where]) -> list[ExecutionKey]:
+        """The ids of all executions that meet all conditions, newest start first; as `find_executions`."""
+
     async def find_tasks(self, conditions: Sequence[Where], page: Page) -> Found[TaskHit]:
         """A page of tasks that meet all conditions, and their number, of one instant.
 
         Besides the columns of the view: `workflow_name`, `workflow_version`, `correlation_id` and
         `priority` of the execution, `words` (all short texts of the task), `execution_ms` and
         `queue_wait_ms`. Raises as `find_executions`.
+        """
+
+    async def newest_tasks(self, conditions: Sequence[Where], count: int) -> list[TaskHit]:
+        """So many tasks that meet all conditions of `find_tasks`, of the executions that began last.
+
+        Within one the newest record comes first. Raises as `find_executions`.
         """
 
     async def find_owners(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import islice
 
 from asyncflow.store.codec import encode_json
-from asyncflow.store.connection import transaction
+from asyncflow.store.connection import snapshot, transaction
 from asyncflow.store.log_records import (
     AuditEntry,
     Firing,
@@ -21,19 +23,29 @@ from asyncflow.store.log_records import (
     TaskIo,
     TaskLine,
 )
+from asyncflow.store.records import Found, Page, Where
 from asyncflow.store.views import View
 
 LINES = View(TaskLine._fields, TaskLine, source="task_log", order="task_id, number")
 """Lines of task logs."""
 
-_ENTRIES = """(
-SELECT at_ms, 'task' AS source, execution_id, task_id, '' AS resource, level, line FROM task_log
-UNION ALL
-SELECT at_ms, 'resource' AS source, execution_id, task_id, resource, level, line FROM resource_log
-) AS entry"""
-
-ENTRIES = View(LogEntry._fields, LogEntry, source=_ENTRIES, order="at_ms DESC")
-"""Lines of tasks and of resources."""
+_ENTRIES = (
+    View(
+        LogEntry._fields,
+        LogEntry,
+        source="task_log",
+        order="at_ms DESC, task_id DESC, number DESC",
+        expressions={"source": "'task'", "resource": "''"},
+    ),
+    View(
+        LogEntry._fields,
+        LogEntry,
+        source="resource_log",
+        order="at_ms DESC, number DESC",
+        expressions={"source": "'resource'"},
+    ),
+)
+"""Lines of tasks, and of resources, each with its own indexes."""
 
 AUDIT = View(
     AuditEntry._fields, AuditEntry, source="audit", order="number DESC", expressions={"number": "number"}
@@ -72,6 +84,19 @@ WITH given AS (
   FROM json_each(?))
 INSERT INTO task_log (task_id, number, at_ms, line, level, total_bytes, execution_id)
 SELECT * FROM given WHERE execution_id NOT IN (SELECT stream FROM removal)"""
+
+
+def find_entries(db: sqlite3.Connection, conditions: Sequence[Where], page: Page) -> Found[LogEntry]:
+    """A page of lines of both, newest first; of one millisecond those of resources first.
+
+    Each table is read by its index of time, or of what is asked for, as far as the page goes.
+    """
+    until = Page(page.offset + page.limit)
+    with snapshot(db):
+        total = sum(each.count(db, conditions) for each in _ENTRIES)
+        found = [each.select(db, conditions, until) for each in reversed(_ENTRIES)]
+    rows = merge(*found, key=lambda row: row.at_ms, reverse=True)
+    return Found(total, [*islice(rows, page.offset, until.limit)])
 
 
 def _put(table: str, columns: Sequence[str], conflict: str = "") -> str:

@@ -25,6 +25,7 @@ from asyncflow.store.records import (
     DEFAULT_SETTINGS,
     FIRST_PAGE,
     Condition,
+    ExecutionKey,
     ExecutionRow,
     Found,
     Page,
@@ -183,9 +184,18 @@ class SqliteReader:
         """A page of executions, long inputs and outputs cut; see `Views.find_executions`."""
         return await self._query(partial(views.EXECUTION_HITS.find, conditions=conditions, page=page))
 
+    async def list_keys(self, conditions: Sequence[Where]) -> list[ExecutionKey]:
+        """Ids of executions; see `Views.list_keys`."""
+        page = Page(limit=-1)
+        return await self._query(partial(views.EXECUTION_KEYS.select, conditions=conditions, page=page))
+
     async def find_tasks(self, conditions: Sequence[Where], page: Page) -> Found[TaskHit]:
         """A page of tasks; see `Views.find_tasks`."""
         return await self._query(partial(views.TASK_HITS.find, conditions=conditions, page=page))
+
+    async def newest_tasks(self, conditions: Sequence[Where], count: int) -> list[TaskHit]:
+        """The newest tasks; see `Views.newest_tasks`."""
+        return await self._query(partial(views.newest_tasks, conditions=conditions, count=count))
 
     async def find_owners(self, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:
         """A page of executions that own such tasks; see `Views.find_owners`."""
@@ -197,7 +207,7 @@ class SqliteReader:
 
     async def find_entries(self, conditions: Sequence[Where], page: Page) -> Found[LogEntry]:
         """Lines of tasks and resources; see `Logs.find_entries`."""
-        return await self._query(partial(logbook.ENTRIES.find, conditions=conditions, page=page))
+        return await self._query(partial(logbook.find_entries, conditions=conditions, page=page))
 
     async def find_audit(self, conditions: Sequence[Where], page: Page) -> Found[AuditEntry]:
         """Entries of the audit; see `Logs.find_audit`."""

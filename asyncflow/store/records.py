@@ -96,6 +96,13 @@ class ExecutionRow(NamedTuple):
     request_hash: str = ""
 
 
+class ExecutionKey(NamedTuple):
+    """What tells an execution from others: its own id, and the caller's."""
+
+    execution_id: str
+    correlation_id: str
+
+
 class TaskRow(NamedTuple):
     """One row of the view `task`; `status` is Conductor's word, `state` the true state."""
 
@@ -147,7 +154,8 @@ class Condition(NamedTuple):
 
     Operators: `=` `!=` `<` `<=` `>` `>=` (one value), `in` `not in` (any number), `contains`
     and `starts` (one text, compared case by case), `like` (SQL's, letters of ASCII compared without
-    case), and `matches` for the column `text`: an expression of the full-text index.
+    case), and `matches` for the column `text`: an expression of the full-text index. `rounds` is a reference
+    name with those of its rounds in loops; `classified` says of a `definition_hash` how it is classified.
     """
 
     column: str

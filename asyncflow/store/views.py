@@ -19,6 +19,7 @@ from asyncflow.store.connection import snapshot, transaction
 from asyncflow.store.records import (
     AllOf,
     Condition,
+    ExecutionKey,
     ExecutionRow,
     Found,
     Page,
@@ -32,6 +33,11 @@ from asyncflow.store.writing import put_cursor
 
 Row = TypeVar("Row", bound=NamedTuple)
 
+_CLASS = (
+    "coalesce(nullif(json_extract(body, '$.metadata.classifier'), ''), CASE WHEN coalesce("
+    "json_type(body, '$.metadata.agent_sdk'), json_type(body, '$.metadata.agentDef')) IS NULL "
+    "THEN 'workflow' ELSE 'agent' END)"
+)
 _COMPARE = frozenset({"=", "!=", "<", "<=", ">", ">="})
 _MEMBER = {"in": "IN", "not in": "NOT IN"}
 _TEXTUAL = {
@@ -39,10 +45,15 @@ _TEXTUAL = {
     "starts": "substr({column}, 1, length(?)) = ?",
     "like": "{column} LIKE ? ESCAPE '\\'",
     "matches": f"{{column}} IN ({MATCHING})",
+    "rounds": "({column} = ? OR (substr({column}, 1, length(?) + 2) = ? || '__' "
+    "AND trim(substr({column}, length(?) + 3), '0123456789_') = ''))",
+    "classified": f"{{column}} IN (SELECT hash FROM definition WHERE {_CLASS} = ?)",
 }
 
 
-_FILLED = frozenset({"correlation_id", "parent_id", "idempotency_key"})  # indexed where not empty
+_FILLED = frozenset(
+    {"correlation_id", "parent_id", "idempotency_key", "execution_id"}
+)  # indexed where not empty
 
 
 class Query(NamedTuple):
@@ -242,6 +253,15 @@ EXECUTION_HITS = View(
 )
 """Executions as a search shows them: long inputs and outputs are cut."""
 
+EXECUTION_KEYS = View(
+    ExecutionKey._fields,
+    ExecutionKey,
+    source="execution",
+    order=_NEWEST,
+    expressions={column: column for column in _EXECUTION_COLUMNS},
+)
+"""Executions by their ids alone, however many."""
+
 TASK_HITS = View(
     (*_TASK_COLUMNS, "workflow_name", "workflow_version", "correlation_id", "priority"),
     lambda *values: TaskHit(TaskRow(*values[: len(_TASK_COLUMNS)]), *values[len(_TASK_COLUMNS) :]),
@@ -255,6 +275,7 @@ TASK_HITS = View(
         "priority": "execution.priority",
         "words": "task.reference || ' ' || task.name || ' ' || task.type || ' ' || task.reason || ' ' || "
         "task.worker_id || ' ' || task.domain",
+        "began_at_ms": "execution.started_at_ms",
         "execution_ms": "max(0, task.ended_at_ms - task.started_at_ms)",
         "queue_wait_ms": "max(0, task.started_at_ms - task.scheduled_at_ms)",
     },
@@ -295,6 +316,18 @@ def clear(db: sqlite3.Connection) -> None:
         for table in ("execution", "task", *texts.TABLES):
             db.execute(f"DELETE FROM {table}")
         put_cursor(db, "views", 0)
+
+
+_NEWEST_FIRST = (("began_at_ms", True), ("execution_id", True), ("number", True))
+
+
+def newest_tasks(db: sqlite3.Connection, conditions: Sequence[Where], count: int) -> list[TaskHit]:
+    """Tasks of the executions that began last; see `Views.newest_tasks`.
+
+    In this order, and without counting, the index of a workflow's executions is read from its end until
+    there are enough.
+    """
+    return TASK_HITS.select(db, conditions, Page(count, 0, _NEWEST_FIRST))
 
 
 def find_owners(db: sqlite3.Connection, conditions: Sequence[Where], page: Page) -> Found[ExecutionRow]:

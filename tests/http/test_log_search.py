@@ -99,3 +99,25 @@ async def test_secrets_are_taken_out_of_lines_of_resources() -> None:
         (told,) = await found(server)
 
     assert "hunter2" not in told["line"]
+
+
+async def test_pages_hold_every_line_once_also_of_one_moment() -> None:
+    async with serving(logs.routes) as server:
+        book = server.services.logbook
+        for task in ("t1", "t2"):
+            await book.add_log_lines(task, [f"{task} {n}" for n in range(6)], execution_id="e1", at_ms=1_000)
+        pages = [
+            await server.get("/api/asyncflow/log", params={"start": start, "size": 5}) for start in (0, 5, 10)
+        ]
+
+    lines = [each["line"] for page in pages for each in page.json["results"]]  # type: ignore[index]
+    assert lines == [f"{task} {n}" for task in ("t2", "t1") for n in reversed(range(6))]
+
+
+async def test_lines_further_back_are_asked_for_by_time() -> None:
+    async with serving(logs.routes) as server:
+        last = await server.get("/api/asyncflow/log", params={"start": 100_000})
+        beyond = await server.get("/api/asyncflow/log", params={"start": 100_001})
+
+    assert (last.status, beyond.status) == (200, 400)
+    assert "start" in beyond.message

@@ -142,18 +142,6 @@ async def test_metrics_of_authors_stand_beside_the_engine_s(server: Server) -> N
     assert shown["asyncflow_task_io_bytes_total"][out] == 40
 
 
-@pytest.mark.route("GET /api/asyncflow/tasks/{name}/volume")
-async def test_volume_of_a_task_type_is_told(server: Server) -> None:
-    assert (await server.get("/api/asyncflow/tasks/pack/volume")).status == 404
-    await ended(server)
-
-    answer = await server.get("/api/asyncflow/tasks/pack/volume")
-
-    assert isinstance(answer.json, dict)
-    assert answer.json["out"]["tasks"] == 1
-    assert answer.json["out"]["mean"] == answer.json["out"]["last"] == len('{"packed":12}')
-
-
 def test_names_are_documented(checkout: Path) -> None:
     page = (checkout / "docs" / "metrics.md").read_text()
     documented = re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE)

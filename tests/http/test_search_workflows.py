@@ -202,3 +202,46 @@ async def test_there_is_no_storage_outside(server: Server, path: str) -> None:
     params = {"path": "p", "operation": "READ", "payloadType": "WORKFLOW_INPUT"}
 
     assert (await server.get(f"/api/workflow/{path}", params=params)).status == 404
+
+
+@SEARCH
+@SEARCH_WHOLE
+async def test_executions_are_told_apart_by_the_classifier_of_their_definition(server: Server) -> None:
+    agent = {**definition("robot", SIMPLE), "metadata": {"agent_sdk": "x"}}
+    named = {**definition("batch", SIMPLE), "metadata": {"classifier": "nightly", "agentDef": {}}}
+    await registered(server, definition("plain", SIMPLE), agent, named)
+    started = {
+        name: (await server.post("/api/workflow", json={"name": name})).text
+        for name in ("plain", "robot", "batch")
+    }
+    found = {
+        classifier: ids(await server.get("/api/workflow/search", params={"classifier": classifier}))
+        for classifier in ("workflow", "agent", "nightly", "other")
+    }
+    whole = await server.get("/api/workflow/search-v2", params={"classifier": "agent"})
+    narrowed = await server.get(
+        "/api/workflow/search", params={"classifier": "agent", "query": "workflowType = plain"}
+    )
+
+    assert found == {
+        "workflow": [started["plain"]],
+        "agent": [started["robot"]],
+        "nightly": [started["batch"]],
+        "other": [],
+    }
+    assert ids(whole) == [started["robot"]]
+    assert ids(narrowed) == []
+
+
+@MANY_CORRELATED
+async def test_a_thousand_correlation_ids_are_looked_up(server: Server) -> None:
+    await registered(server, definition("abc", SIMPLE))
+    body = {"name": "abc", "correlationId": "c999"}
+    wanted = (await server.post("/api/workflow", json=body)).text
+    answer = await server.post("/api/workflow/abc/correlated", json=[f"c{n}" for n in range(1_000)])
+
+    found = as_object(answer)
+    assert len(found) == 1_000
+    executions = found["c999"]
+    assert isinstance(executions, list)
+    assert [each["workflowId"] for each in executions] == [wanted]

@@ -163,3 +163,39 @@ async def test_nothing_is_unusual_unless_that_is_asked_for() -> None:
         await until(lambda: len(ear.heard) == 7)
 
     assert set(ear.names) == {"execution.completed"}
+
+
+async def test_rounds_of_a_loop_count_and_no_other_task_whose_name_begins_alike() -> None:
+    def note(ref: str) -> JsonObject:
+        return {"name": ref, "taskReferenceName": ref, "type": "SET_VARIABLE", "inputParameters": {"x": 1}}
+
+    loop: JsonObject = {"name": "l", "taskReferenceName": "l", "type": "DO_WHILE"}
+    loop |= {"loopCondition": "$.l['iteration'] < 3 ? true : false", "loopOver": [note("a")]}
+    async with open_services() as services:
+        await services.executions.register_workflow(
+            workflow("w", loop, note("a2"), note("a_b"), note("a__x"), note("b"))
+        )
+        execution = await services.executions.start(StartRequest(name="w"))
+        await services.executions.ended(execution)
+        found: Any = await services.volumes.history("w", "a")
+        with pytest.raises(NotFound):
+            await services.volumes.history("w", "a_")
+
+    assert [run["iteration"] for run in found["runs"]] == [3, 2, 1]
+
+
+async def test_runs_outside_the_usual_range_are_named_over_restarts(tmp_path: Path) -> None:
+    database = tmp_path / "a.db"
+    async with open_services(database, functions=FUNCTIONS) as services:
+        for size in (100, 110, 900, 100, 90):
+            await ran(services, size)
+    async with open_services(database, functions=FUNCTIONS) as services:
+        few: Any = await services.volumes.history("w", "g", count=5)
+        await ran(services, 105)
+        found: Any = await services.volumes.history("w", "g")
+
+    assert {tuple(run["unusual"]) for run in few["runs"]} == {()}
+    assert [run["outputBytes"] for run in found["runs"] if run["unusual"]] == [900 + len('{"text":""}')]
+    odd = next(run["unusual"] for run in found["runs"] if run["unusual"])
+    assert set(odd) == {"outputBytes", "rowsOut", "bytesOut"}
+    assert found["factor"] == 3.0
