@@ -12,8 +12,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncflow as af
+from asyncflow.app import recovering
+from asyncflow.app.local import LocalOptions, open_local
 from asyncflow.app.process import tune_process
 from asyncflow.app.reruns import Reruns
+from asyncflow.app.service import StartRequest
+from asyncflow.model.definition import parse_workflow
+from asyncflow.model.events import TaskScheduled
 from asyncflow.model.values import JsonObject
 from bench.floors import on_uvloop
 from bench.harness import Case, Measured
@@ -112,6 +117,46 @@ async def again(folder: Path, changes: JsonObject, *, restarted: bool = False) -
     return Measured(took_s / ran_s, {"run_s": ran_s, "rerun_s": took_s})
 
 
+async def recovered(folder: Path) -> Measured:
+    """What it takes of what a journaled run took to find from its file that nothing of it is left to do."""
+    functions = {each.name: each for each in (head, branch, tail)}
+    began = time.perf_counter()
+    async with open_local(None, functions, LocalOptions(durability="normal", journal=folder)) as service:
+        given: JsonObject = {"items": [{"n": n} for n in range(10_000)]}
+        identity = await service.start(StartRequest(definition=parse_workflow(WIDE), input=given))
+        await service.ended(identity)
+    ran_s = time.perf_counter() - began
+    file = file_of(folder, identity)
+    began = time.perf_counter()
+    found = await recovering.read_file(file)
+    assert recovering.is_over(found)
+    took_s = time.perf_counter() - began
+    return Measured(took_s / ran_s, {"run_s": ran_s, "recover_s": took_s})
+
+
+def file_of(folder: Path, identity: str) -> Path:
+    """The journal file of an execution."""
+    return next(folder.glob(f"*.{identity}.log"))
+
+
+async def last_open(folder: Path) -> Measured:
+    """Seconds to take up a journal of 10,000 finished branches whose last task is open, and to end it."""
+    width = 10_000
+    async with af.Engine(folder / "w9.db", tasks=[head, branch]) as opened:
+        execution = await opened.start(WIDE, {"items": [{"n": n} for n in range(width)]})
+        async for recorded in opened.service.engine.events(execution.id):
+            if isinstance(recorded.event, TaskScheduled) and recorded.event.ref == "tail":
+                break
+    file = await recovering.export(folder / "w9.db", execution.id, folder)
+    began = time.perf_counter()
+    await recovering.put_in(folder / "new.db", await recovering.read_file(file))
+    async with af.Engine(folder / "new.db", tasks=[head, branch, tail]) as opened:
+        await opened.service.signal(execution.id, "tail", {"text": "tail"})
+        assert (await opened.service.ended(execution.id)).status == "COMPLETED"
+        took_s = time.perf_counter() - began
+    return Measured(took_s, {"recover_s": took_s})
+
+
 def measure(folder: Path, work: Callable[[Path], Awaitable[Measured]]) -> Measured:
     """One sample, after a short run to warm up."""
 
@@ -150,6 +195,14 @@ CASES = (
         lambda f: measure(f, lambda g: again(g, {}, restarted=True)),
         higher_is_better=False,
     ),
+    Case(
+        "recovered-finished",
+        "of the run",
+        lambda f: measure(f, recovered),
+        target=0.1,
+        higher_is_better=False,
+    ),
+    Case("recovered-last-open", "s", lambda f: measure(f, last_open), target=1, higher_is_better=False),
     Case(
         "same-result",
         "of the run",

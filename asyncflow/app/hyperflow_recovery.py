@@ -19,7 +19,13 @@ from asyncflow.app.journaling import open_folder
 from asyncflow.app.sandbox import Sandbox
 from asyncflow.convert.hyperflow import HyperflowOptions, import_hyperflow
 from asyncflow.convert.hyperflow_document import Document, Port, Process, read_document
-from asyncflow.convert.hyperflow_journal import Fired, HyperflowJournal, Value, read_hyperflow_journal
+from asyncflow.convert.hyperflow_journal import (
+    Fired,
+    HyperflowJournal,
+    Value,
+    looks_like_hyperflow,
+    read_hyperflow_journal,
+)
 from asyncflow.errors import Conflict, StoreError
 from asyncflow.model.definition import WorkflowDefinition, parse_workflow
 from asyncflow.model.events import Event
@@ -90,6 +96,12 @@ async def convert(journal: Path, workflow: Path | None, options: HyperflowOption
         found.torn,
         [str(note) for note in notes] if isinstance(notes, list) else [],
     )
+
+
+def is_of_hyperflow(path: Path) -> bool:
+    """Whether a file begins as HyperFlow begins a journal. Raises OSError."""
+    with path.open("rb") as file:
+        return looks_like_hyperflow(file.readline(65_536))
 
 
 def _read(path: Path) -> HyperflowJournal:
@@ -197,8 +209,6 @@ class Replay:
     def _leave(self, fired: Fired, reason: str) -> None:
         process = self._processes[fired.position]
         self.unused.append(Unused(fired.line, f"firing {fired.number} of {process.label}", reason))
-
-    # --- what was there from the start -------------------------------------------------------------
 
     def _input(self) -> JsonObject:
         """The input of the execution; recorded data of other signals has to be what the workflow says."""

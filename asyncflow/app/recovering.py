@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asyncflow.app.database import reading
+from asyncflow.app.hyperflow_recovery import is_of_hyperflow
 from asyncflow.app.journaling import open_folder
 from asyncflow.decide.catalog import DefinitionCatalog
+from asyncflow.decide.render import render_execution
 from asyncflow.errors import Conflict, NotFound, StoreError, StoreLocked
 from asyncflow.model import events as ev
 from asyncflow.model.state import ExecutionState
@@ -103,6 +105,10 @@ async def read_file(path: Path, *, until_damage: bool = False) -> Journaled:
         found = await asyncio.to_thread(read_journal, path, until_damage=until_damage)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from error
+    except StoreError as error:
+        if await asyncio.to_thread(is_of_hyperflow, path):
+            raise StoreError(f"{path}: HyperFlow wrote it: see `asyncflow journal convert`") from error
+        raise
     if found.execution_id not in found.streams:
         raise StoreError(f"{path}: it holds no event of execution {found.execution_id}: start it anew")
     return await _checked(found)
@@ -138,6 +144,16 @@ async def _checked(found: JournalFile) -> Journaled:
 
 def _is_removed(history: Sequence[Recorded]) -> bool:
     return type(history[-1].event) is ev.ExecutionRemoved
+
+
+def is_over(found: Journaled) -> bool:
+    """Whether nothing of the execution or below it goes on, so that no engine is needed."""
+    return all(state.is_ended and not state.jobs and not state.outbox for state in found.states.values())
+
+
+def shown(found: Journaled) -> JsonObject:
+    """The execution in Conductor's shape."""
+    return render_execution(found.state)
 
 
 def plan_of(found: Journaled) -> list[JsonObject]:

@@ -80,6 +80,10 @@ def recover(  # noqa: PLR0913 - one parameter per option
         passing = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncflow-")))
         worst = DONE
         for number, each in enumerate(found):
+            if database is None and journal is None and recovering.is_over(each):
+                ended = running.Finished(running.End.ENDED, recovering.shown(each), 0)
+                worst = max(worst, _tell(ended, output, None))
+                continue
             place = database or passing / f"{number}.db"
             in_loop(partial(recovering.put_in, place, each))
             if no_run:
@@ -125,6 +129,9 @@ def _run(execution_id: str, how: _Run, database: Path | None) -> int:
         database=how.place,
         begin=begin,
     )
-    finished = in_loop(partial(with_signals, partial(running.perform, job)))
-    run.write_finished(finished, how.output)
+    return _tell(in_loop(partial(with_signals, partial(running.perform, job))), how.output, database)
+
+
+def _tell(finished: running.Finished, output: Format, database: Path | None) -> int:
+    run.write_finished(finished, output)
     return run.tell_end(finished, database)

@@ -34,6 +34,10 @@ class Finding:
             refuse(waiting.answer, self.quarantine_error(stream))
         elif isinstance(waiting.given, StartExecution):
             return self.new(stream, waiting.given)
+        elif (state := self._residents.was_read(stream)) is not None:
+            self._residents.add(state)
+            self._residents.ended({stream: state})
+            return state
         else:
             self._loading.ask(stream, lambda loaded: self._loaded(waiting, loaded))
         return None

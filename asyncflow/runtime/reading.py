@@ -42,11 +42,16 @@ class Reading:
         if stream in turns.quarantined:
             raise StoreError(f"execution {stream} is quarantined: {turns.quarantined[stream].reason}")
         turns.check_running()
+        state = turns.residents.was_read(stream)
+        if state is not None:
+            return state
         loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         turns.loading.ask(stream, lambda found: None if loaded.done() else loaded.set_result(found))
         found = await loaded
         if isinstance(found, AsyncflowError):
             raise found
+        if stream not in turns.states and found.is_ended:
+            turns.residents.keep_read(found)
         return turns.states.get(stream, found)
 
     async def read(self, stream: str, *, include_tasks: bool = True) -> JsonObject:

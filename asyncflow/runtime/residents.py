@@ -11,6 +11,8 @@ from collections.abc import Callable, Container
 from asyncflow.model.quarantine import Quarantined, QuarantineKind
 from asyncflow.model.state import ExecutionState
 
+_MOST_READ = 20_000  # records of executions that were loaded to be looked at
+
 
 class Residents:
     """The states in memory, by execution.
@@ -26,12 +28,29 @@ class Residents:
         self.quarantined: dict[str, Quarantined] = {}
         self._wall_ms = wall_ms
         self._ended: dict[str, ExecutionState] = {}
+        self._read: dict[str, ExecutionState] = {}
         self._pins: dict[str, int] = {}
         self._keep_ended = keep_ended
 
     def add(self, state: ExecutionState) -> None:
         """An execution was started or loaded."""
+        self._read.pop(state.execution_id, None)
         self.states[state.execution_id] = state
+
+    def keep_read(self, state: ExecutionState) -> None:
+        """An ended execution was loaded for somebody who looks, and may look again, or have it changed.
+
+        It is as it is recorded until it is brought into memory to be changed, which `add` tells.
+        """
+        self._read[state.execution_id] = state
+        while len(self._read) > self._keep_ended or (
+            len(self._read) > 1 and sum(len(each.tasks) for each in self._read.values()) > _MOST_READ
+        ):
+            del self._read[next(iter(self._read))]
+
+    def was_read(self, stream: str) -> ExecutionState | None:
+        """The same, if it was one of the last."""
+        return self._read.get(stream)
 
     def ended(self, states: dict[str, ExecutionState]) -> None:
         """These have ended, durably; they may leave some time."""
@@ -70,6 +89,7 @@ class Residents:
 
     def remove(self, stream: str) -> None:
         """An execution was deleted, durably."""
+        self._read.pop(stream, None)
         self.states.pop(stream, None)
         self._ended.pop(stream, None)
 
@@ -78,5 +98,6 @@ class Residents:
         known = self.quarantined.get(stream)
         since_ms = self._wall_ms() if known is None else known.since_ms
         self.quarantined[stream] = Quarantined(kind, reason, since_ms)
+        self._read.pop(stream, None)
         self.states.pop(stream, None)
         self._ended.pop(stream, None)

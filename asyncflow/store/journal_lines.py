@@ -118,8 +118,9 @@ class JournalFile:
         history = self.streams.setdefault(stream, [])
         if seq != len(history) + 1:
             raise StoreError(f"stream {stream}: event {seq} follows {len(history)}")
-        for at_ms, *record in cast("list[JsonArray]", events):
-            history.append(Recorded(len(history) + 1, cast("int", at_ms), _CODEC.event(record)))
+        decoded, add = _CODEC.event, history.append
+        for number, (at_ms, *record) in enumerate(cast("list[tuple[int, object]]", events), start=seq):
+            add(Recorded(number, at_ms, decoded(record)))
 
 
 def read_journal(path: Path, *, until_damage: bool = False) -> JournalFile:
