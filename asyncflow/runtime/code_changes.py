@@ -51,7 +51,12 @@ class CodeChanges:
 
     def recovered(self, state: ExecutionState) -> None:
         """What the last process did not come to: its jobs that are older than a change of code."""
-        if state.jobs:
+        if not state.jobs:
+            return
+        definition = state.graph.definition
+        newest = max(self._catalog.workflows.get(state.name, ()), default=0)
+        now = f"{definition.name}@{definition.version}"
+        if newest > definition.version or any(job.code_version != now for job in state.jobs.values()):
             self._look(state, lambda its, job: _is_foreign(its, job) or self._is_overtaken(its, job))
 
     def _look(self, state: ExecutionState, is_older: Callable[[ExecutionState, JobState], bool]) -> None:

@@ -47,17 +47,19 @@ class Polling:
         else:
             self._sweep(row).schedule.put(row, self._desk.around.now_ms())
 
-    def take_up(self, row: Row, age_ms: int = 0) -> None:
-        """Watch a job that was watched for so long before.
+    def take_up(self, row: Row, *, since_ms: int | None) -> None:
+        """Watch a job that was watched since then; None for one that was not.
 
         It goes on with the interval that it had come to, and first polls are spread over that: a start asks
         for no more at once than went on before it.
         """
+        now_ms = self._desk.around.now_ms()
+        age_ms = 0 if since_ms is None or row.is_cancelled else now_ms - since_ms
         schedule = self._sweep(row).schedule
         move(row, Stage.WATCHED)
-        row.level = 0 if row.is_cancelled else schedule.level_at(age_ms)
+        row.level = schedule.level_at(age_ms)
         wait_ms = int(self._desk.around.rng.uniform(0, schedule.interval_ms(row.level)))
-        schedule.put_at(row, self._desk.around.now_ms() + wait_ms)
+        schedule.put_at(row, now_ms + wait_ms)
 
     def wake(self, row: Row) -> None:
         """Poll a job at once: something was heard of it."""

@@ -18,7 +18,7 @@ def take_up(desk: Desk, row: Row, job: JobState, *, is_recovered: bool, may_be_t
     if job.phase == "undecided":
         desk.await_decision(row)
     elif job.phase == "submitted":
-        desk.polling.take_up(row, desk.around.now_ms() - job.since_ms if is_recovered else 0)
+        desk.polling.take_up(row, since_ms=job.since_ms if is_recovered else None)
         if row.is_cancelled:
             desk.cancelling.ask(row)
     elif may_be_there:
