@@ -193,14 +193,15 @@ async def test_streams_end_politely_when_the_server_stops(server: Server) -> Non
 
 @ALL
 async def test_a_client_that_goes_is_forgotten(server: Server) -> None:
+    before = [*server.services.executions.engine.turns.listeners]
     async with stream(server, "/api/asyncflow/events") as reader:
         await reader.message()
         assert server.services.streams.count == 1
     reader.response.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await server.http.door.traffic.rested()
     assert server.services.streams.count == 0
-    assert server.services.executions.engine.turns.listeners == [server.services.meters._turn]
+    assert server.services.executions.engine.turns.listeners == before
 
 
 async def test_what_waits_for_a_watcher_is_bounded() -> None:
@@ -229,7 +230,7 @@ async def test_who_comes_after_the_stop_began_is_told_so(server: Server) -> None
     streams = server.services.streams
     streams.hurry()
     watcher = streams.enter(Wish())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         found = [each async for each in streams.of_all(watcher, None, beat_s=60)]
     streams.leave(watcher)
 
