@@ -63,6 +63,11 @@ class FaultPlan:
         """Let everything go well from here."""
         self._planned.clear()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every fault that was planned has happened."""
+        return not any(self._planned.values())
+
     def take(self, request: str) -> Fault | None:
         """The fault that this request meets; counts the request."""
         self.calls[request] += 1

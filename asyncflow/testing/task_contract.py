@@ -112,7 +112,7 @@ class TaskTypeContract:
         work = asyncio.ensure_future(self.perform())  # noqa: TID251 - ends with this test
         await asyncio.sleep(0)  # noqa: TID251 - it begins
         work.cancel()
-        _, running = await asyncio.wait([work], timeout=5)
+        _, running = await asyncio.wait([work], timeout=60)
         assert not running
 
     async def perform(self) -> object:

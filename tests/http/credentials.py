@@ -67,5 +67,5 @@ def stored_bytes(folder: Path) -> bytes:
 
 async def until(event: asyncio.Event) -> None:
     """Wait for an event, not for ever."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await event.wait()

@@ -39,7 +39,7 @@ class Reader:
     async def message(self) -> Message:
         """The next one; an empty comment at the end."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while line := (await self.response.content.readline()).decode():
                 if line == "\n":
                     break

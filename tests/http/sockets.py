@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 class Wire:

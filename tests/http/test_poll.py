@@ -184,7 +184,7 @@ async def test_what_a_poll_gets_is_rendered_with_the_definition_of_its_task(serv
 async def held_polls(server: Server, count: int) -> None:
     """Wait until so many polls are held."""
     hand_out = server.services.executions.engine.carry.hand_out
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(hand_out.polls) != count or server.http.door.traffic.held != count:  # noqa: ASYNC110
             await asyncio.sleep(0)
 

@@ -179,6 +179,7 @@ async def test_streams_are_at_most_so_many(server: Server, monkeypatch: pytest.M
     assert "event_streams" in answer.message
 
 
+@pytest.mark.scenario("R9")
 @ALL
 async def test_streams_end_politely_when_the_server_stops(server: Server) -> None:
     async with stream(server, "/api/asyncflow/events") as reader:

@@ -183,7 +183,7 @@ async def readable(descriptor: int) -> None:
     ready = asyncio.Event()
     asyncio.get_running_loop().add_reader(descriptor, ready.set)
     try:
-        await asyncio.wait_for(ready.wait(), 20)
+        await asyncio.wait_for(ready.wait(), 60)
     finally:
         asyncio.get_running_loop().remove_reader(descriptor)
 
@@ -232,7 +232,7 @@ async def test_command_cancelled_twice_is_killed_at_once(tmp_path: Path, ready: 
     for _ in range(2):
         task.cancel()
         await asyncio.wait({task}, timeout=0.05)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         (end,) = await asyncio.gather(task, return_exceptions=True)
 
     assert isinstance(end, asyncio.CancelledError)

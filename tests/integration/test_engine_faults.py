@@ -15,7 +15,7 @@ from asyncflow.model.values import JsonObject
 from tests.integration.engine_support import held_engine, simple, waiting, workflow
 
 WAITS = parse_workflow(workflow("waits", [waiting()]))
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 class PlantedError(Exception):

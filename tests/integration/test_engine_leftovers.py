@@ -19,7 +19,7 @@ from tests.integration.engine_support import held_engine, kinds, noop, simple, w
 from tests.integration.waiting import until
 
 WAITS = parse_workflow(workflow("waits", [waiting()]))
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 async def test_reader_of_events_waits_for_an_end_that_is_not_durable_yet(tmp_path: Path) -> None:

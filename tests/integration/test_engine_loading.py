@@ -63,7 +63,7 @@ async def test_read_of_an_absent_execution_is_refused_when_the_engine_closes(tmp
         store.gate.set()
 
         with pytest.raises(ShuttingDown):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await read
 
 
@@ -72,7 +72,7 @@ async def test_fault_of_one_execution_is_not_that_of_those_read_with_it(tmp_path
         broken, *sound = await absent(Service(engine), 4)
         store.breaks_on = broken
         reads = [asyncio.ensure_future(engine.state(identity)) for identity in (broken, *sound)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             first, *others = await asyncio.gather(*reads, return_exceptions=True)
 
         assert isinstance(first, StoreError)

@@ -72,7 +72,7 @@ async def test_nobody_comes_between_the_tasks_of_a_hold(tmp_path: Path, where: s
     visits = Visits()
     async with af.Engine(tmp_path / "a.db", tasks=visits.tasks()) as engine:
         started = [await engine.start(definition(where), {"who": str(n)}) for n in range(4)]
-        await asyncio.wait_for(visits.waiting.wait(), 10)
+        await asyncio.wait_for(visits.waiting.wait(), 60)
         reasons = [await each.why() for each in started]
         visits.gate.set()
         states = [await each.ended() for each in started]
@@ -87,7 +87,7 @@ async def test_hold_goes_on_over_a_restart(tmp_path: Path, where: str) -> None:
     before, after = Visits(), Visits()
     async with af.Engine(tmp_path / "a.db", tasks=before.tasks()) as engine:
         started = [await engine.start(definition(where), {"who": str(n)}) for n in range(3)]
-        await asyncio.wait_for(before.waiting.wait(), 10)
+        await asyncio.wait_for(before.waiting.wait(), 60)
     after.gate.set()
     async with af.Engine(tmp_path / "a.db", tasks=after.tasks()) as engine:
         states = [await engine.execution(each.id).ended() for each in started]
@@ -104,7 +104,7 @@ async def test_end_of_a_holder_lets_the_next_one_in(tmp_path: Path, where: str) 
     visits = Visits()
     async with af.Engine(tmp_path / "a.db", tasks=visits.tasks()) as engine:
         started = [await engine.start(definition(where), {"who": str(n)}) for n in range(2)]
-        await asyncio.wait_for(visits.waiting.wait(), 10)
+        await asyncio.wait_for(visits.waiting.wait(), 60)
         first = int(visits.seen[0][0])
         await started[first].cancel("enough")
         visits.gate.set()

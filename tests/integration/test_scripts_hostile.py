@@ -267,6 +267,6 @@ async def test_child_dies_with_the_engine() -> None:
     engine.stdout.close()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(descriptor, ended.set)
-    await asyncio.wait_for(ended.wait(), timeout=10)
+    await asyncio.wait_for(ended.wait(), timeout=60)
     asyncio.get_running_loop().remove_reader(descriptor)
     os.close(descriptor)

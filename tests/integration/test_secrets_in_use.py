@@ -46,7 +46,7 @@ async def test_attempt_whose_secret_is_a_number_ends(tmp_path: Path) -> None:
     body = workflow("w", [simple("pin", inputParameters={"given": "${workflow.secrets.pin}"})])
     settings = EngineSettings(secrets={"pin": "4711"})
     async with af.Engine(tmp_path / "a.db", tasks=[pin], settings=settings) as engine:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             state = await (await engine.start(body)).ended()
 
     assert state.tasks[1].output == {"pin": "***"}
@@ -92,7 +92,7 @@ async def test_attempt_whose_secret_cannot_be_looked_up_fails(tmp_path: Path) ->
     body = workflow("w", [simple("login", inputParameters={"given": "${workflow.secrets.api}"})])
     settings = EngineSettings(secrets=Sealed(api="x"))
     async with af.Engine(tmp_path / "a.db", tasks=[login], settings=settings) as engine:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             state = await (await engine.start(body)).ended()
 
     assert state.tasks[1].reason == "the attempt broke: ConnectionError"

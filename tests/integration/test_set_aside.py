@@ -46,7 +46,7 @@ async def test_who_waits_for_an_execution_learns_that_it_was_set_aside(
         break_deciding(monkeypatch)
         with pytest.raises(StoreError, match="quarantined"):
             await execution.pause()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(StoreError, match="quarantined"):
                 await waiter
 

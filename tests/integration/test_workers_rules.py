@@ -152,7 +152,7 @@ async def test_execution_stays_with_the_code_version_that_first_took_one_of_it(
         await made.complete(second)
     async with shop(path) as made:
         taken: list[tuple[object, str]] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(taken) < 4:
                 for worker, version in (("old", "1"), ("new", "2"), ("odd", "")):
                     for task in await made.poll(worker, 5, version=version, timeout_ms=20):
