@@ -40,6 +40,7 @@ _DURABLE = "tests/integration/test_engine_durability.py"
 _STRAYS = "tests/integration/test_jobs_strays.py"
 _LAW = "tests/integration/test_jobs_law.py"
 _JOURNAL = "tests/contract/test_journal.py"
+_WORLDS = "tests/simulation"
 _RESOLVING = "asyncflow/runtime/jobs/resolving.py"
 
 BUGS = (
@@ -65,13 +66,13 @@ BUGS = (
                 "        desk.submitting.add(row)\n",
             ),
         ),
-        (_TIERS, _TAGS),
+        (_TIERS, _TAGS, _WORLDS),
     ),
     Bug(
         "no-wait-in-lookup",
         "A job that is not listed counts as absent at once.",
         (Edit(_RESOLVING, "is_late=now_ms >= absent_from_ms", "is_late=True"),),
-        (_TIERS, _TAGS),
+        (_TIERS, _TAGS, _WORLDS),
     ),
     Bug(
         "no-fence-in-an-update",
@@ -133,7 +134,7 @@ BUGS = (
                 "    touched.left()\n    state.joins = {}\n    if state.seq != history[-1].seq:",
             ),
         ),
-        ("tests/crash/test_scenarios_kill.py", _MIXED),
+        ("tests/crash/test_scenarios_kill.py", _MIXED, _WORLDS),
     ),
     Bug(
         "commit-not-shielded",
@@ -183,7 +184,7 @@ BUGS = (
                 '    text = f"{installation}:{execution_id}:{ref}:{attempt}:{epoch}:{uuid.uuid4()}"\n',
             ),
         ),
-        (_TIERS,),
+        (_TIERS, _WORLDS),
     ),
     Bug(
         "answered-before-commit",
@@ -195,7 +196,7 @@ BUGS = (
                 "            turn.release()\n            points.reach(points.BEFORE_COMMIT)\n",
             ),
         ),
-        (_DURABLE,),
+        (_DURABLE, _WORLDS),
     ),
     Bug(
         "cancel-forgotten",
