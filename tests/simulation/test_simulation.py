@@ -6,6 +6,7 @@ import pytest
 
 from tests.simulation.seeds import run_seed
 
+
 @pytest.mark.parametrize("first", range(0, 40, 4))
 def test_nothing_is_lost_doubled_or_stuck_in_a_simulated_world(first: int) -> None:
     wrong = {seed: found for seed in range(first, first + 4) if (found := run_seed(seed).wrong)}
