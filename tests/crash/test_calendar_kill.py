@@ -23,6 +23,7 @@ def first_life(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.scenario("R35")
 @pytest.mark.parametrize("nth", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("point", AROUND_COMMITS)
 async def test_times_and_messages_count_once_whatever_is_killed(

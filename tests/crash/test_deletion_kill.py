@@ -57,6 +57,7 @@ async def is_whole(engine: af.Engine, execution: str, word: str) -> bool:
     return True
 
 
+@pytest.mark.scenario("R37")
 @pytest.mark.parametrize("point", [*POINTS, "never"])
 @pytest.mark.parametrize("is_segmented", [False, True])
 async def test_deletion_is_whole_at_every_point(

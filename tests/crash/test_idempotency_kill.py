@@ -8,6 +8,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from asyncflow.runtime import points
 from asyncflow.store.records import Page
 from asyncflow.store.sqlite import SqliteStore
@@ -29,6 +31,7 @@ def start_all(database: Path, checkout: Path, point: str, nth: int) -> subproces
     )
 
 
+@pytest.mark.scenario("R16", "R17", "R104")
 async def test_a_start_that_is_sent_again_after_a_kill_begins_once(tmp_path: Path, checkout: Path) -> None:
     database = tmp_path / "flow.db"
     acknowledged: defaultdict[str, set[str]] = defaultdict(set)

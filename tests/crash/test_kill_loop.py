@@ -34,7 +34,7 @@ CHAINS = (
 """At which time a process dies at each of its moments differs: the command goes through several of them."""
 
 
-@pytest.mark.scenario("R41")
+@pytest.mark.scenario("R19", "R20", "R21", "R22", "R23", "R24", "R27", "R30", "R41")
 @pytest.mark.parametrize("plan", CHAINS, ids=lambda plan: f"{plan.load}-{plan.seed}")
 def test_nothing_is_lost_doubled_or_stuck(plan: Plan, tmp_path: Path, checkout: Path) -> None:
     found = run(checkout, plan, tmp_path / "found")

@@ -23,6 +23,7 @@ def first_life(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.scenario("R29")
 @pytest.mark.parametrize("nth", [2, 9, 40])
 @pytest.mark.parametrize("point", AROUND_COMMITS)
 async def test_no_event_is_lost_whatever_is_killed(

@@ -25,6 +25,7 @@ async def total(server: Server) -> object:
     return as_object(await server.get("/api/workflow/search"))["totalHits"]
 
 
+@pytest.mark.scenario("R104")
 async def test_the_same_request_gives_the_same_execution(server: Server) -> None:
     await registered(server, definition("w", SIMPLE))
     first = await started(server, "RETURN_EXISTING", input={"a": 1, "b": 2})
@@ -35,6 +36,7 @@ async def test_the_same_request_gives_the_same_execution(server: Server) -> None
     assert (await shown(server, first.text))["idempotencyKey"] == "k"
 
 
+@pytest.mark.scenario("R104")
 async def test_another_request_with_a_used_key_is_refused(server: Server) -> None:
     await registered(server, definition("w", SIMPLE), definition("v", SIMPLE))
     await started(server, "RETURN_EXISTING", input={"a": 1})
@@ -84,6 +86,7 @@ async def test_a_strategy_that_is_none_is_refused(server: Server) -> None:
     assert (await started(server, "FAIL", "k" * 5_000)).status == 400
 
 
+@pytest.mark.scenario("R104")
 @pytest.mark.parametrize("strategy", ["RETURN_EXISTING", "FAIL", "FAIL_ON_RUNNING"])
 async def test_of_many_at_once_exactly_one_starts(server: Server, strategy: str) -> None:
     await registered(server, definition("w", WAIT))

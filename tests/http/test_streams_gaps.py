@@ -92,6 +92,7 @@ async def test_an_id_that_an_execution_never_came_to_is_told_as_a_gap(server: Se
     assert late[0].data == {"reason": "ahead", "resume": recorded[-1]}
 
 
+@pytest.mark.scenario("R102")
 @ALL
 async def test_a_client_that_does_not_read_is_cut_and_goes_on(
     server: Server, monkeypatch: pytest.MonkeyPatch

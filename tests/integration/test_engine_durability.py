@@ -183,6 +183,7 @@ async def stops(file: Path) -> int:
     return sum(isinstance(recorded.event, EngineStopped) for recorded in history)
 
 
+@pytest.mark.scenario("R10")
 async def test_full_disk_at_the_end_is_no_false_success(tmp_path: Path) -> None:
     with pytest.raises(NotCommitted):  # noqa: PT012 - leaving the context raises
         async with held_engine(tmp_path / "a.db") as (service, store):

@@ -280,6 +280,7 @@ async def forever(request: web.Request) -> web.StreamResponse:
             continue
 
 
+@pytest.mark.scenario("R79")
 @pytest.mark.parametrize(
     ("path", "reason"), [("/fast", "http_response_bytes"), ("/slow", "no complete answer in time")]
 )

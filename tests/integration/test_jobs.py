@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.integration.engine_support import workflow
 from tests.integration.job_support import Bench, job
 
@@ -18,6 +20,7 @@ async def test_a_job_is_handed_in_watched_and_its_output_is_that_of_the_task(tmp
     assert len(bench.service.made) == 1
 
 
+@pytest.mark.scenario("R23")
 async def test_a_job_that_was_handed_in_is_only_watched_by_the_next_engine(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.duration_s = 100

@@ -34,6 +34,7 @@ async def test_terminating_cancels_the_job_and_frees_what_it_held_when_it_has_en
     assert bench.service.made["job-1"].word == "cancelled"
 
 
+@pytest.mark.scenario("R14", "R30")
 async def test_a_cancel_goes_on_in_the_next_engine(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.duration_s = 10_000
@@ -93,6 +94,7 @@ async def test_a_job_that_is_not_there_is_believed_absent_only_after_patience(tm
     assert [made.word for made in bench.service.made.values()] == ["cancelled"]
 
 
+@pytest.mark.scenario("R30")
 async def test_who_wins_against_a_cancel_is_recorded_as_it_ended(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.duration_s, bench.service.ignores_cancel = 40, True
@@ -105,6 +107,7 @@ async def test_who_wins_against_a_cancel_is_recorded_as_it_ended(tmp_path: Path)
     assert bench.service.faults.calls["cancel"] >= 2
 
 
+@pytest.mark.scenario("R84")
 async def test_a_cancel_that_is_refused_is_not_repeated(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.duration_s = 100
@@ -159,6 +162,7 @@ async def test_an_instance_that_a_call_calls_gone_is_told_of(tmp_path: Path) -> 
     assert not bench.pool.placed
 
 
+@pytest.mark.scenario("R83")
 async def test_a_service_that_hangs_keeps_no_other_waiting(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.fail("submit", "silent", times=1_000)
@@ -204,6 +208,7 @@ async def test_those_that_are_being_cancelled_are_counted(tmp_path: Path) -> Non
         assert service.engine.jobs.counts()["fake"]["cancelling"] == 0
 
 
+@pytest.mark.scenario("R84")
 async def test_a_record_waits_for_its_cancelled_job_as_long_as_the_resource_says(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.resource = ResourceSettings("fake", cancel_grace_s=40)

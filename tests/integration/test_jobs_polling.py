@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import JobStatus
@@ -62,6 +64,7 @@ async def test_the_time_between_polls_grows_to_the_longest(tmp_path: Path) -> No
     assert 9 <= late <= 16
 
 
+@pytest.mark.scenario("R24")
 async def test_failed_polls_never_fail_a_job(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     for fault in ("cut_before", "broken", "garbage", "silent", "throttled"):
@@ -84,6 +87,7 @@ async def test_after_a_day_of_silence_a_person_is_asked(tmp_path: Path) -> None:
         assert service.engine.turns.states[execution].jobs[1].phase == "undecided"
 
 
+@pytest.mark.scenario("R82")
 async def test_a_job_that_is_gone_is_lost_only_after_three_answers_over_a_minute(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.lose("job-1")
@@ -122,6 +126,7 @@ async def test_a_lost_job_is_run_again_where_the_resource_says_so(tmp_path: Path
     assert len(bench.service.made) == 2
 
 
+@pytest.mark.scenario("R80")
 async def test_an_unknown_word_is_taken_for_running_and_noted_once(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.say["job-1"] = JobStatus("dancing")  # type: ignore[arg-type]
@@ -162,6 +167,7 @@ async def test_a_throttled_connection_waits_as_long_as_it_was_told(tmp_path: Pat
     assert state.status == "COMPLETED"
 
 
+@pytest.mark.scenario("R78")
 async def test_refused_credentials_hold_everything_but_a_call_a_minute(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")
     bench.service.fail("submit", "denied", times=24)

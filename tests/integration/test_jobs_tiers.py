@@ -21,6 +21,7 @@ from tests.integration.job_support import Bench, job, notes
 OPEN: tuple[Fault, ...] = ("cut_before", "cut_after", "broken", "silent", "garbage")
 
 
+@pytest.mark.scenario("R21", "R76")
 @pytest.mark.parametrize("fault", OPEN)
 @pytest.mark.parametrize("tier", ["token", "tag"])
 async def test_an_open_outcome_never_makes_a_second_job(tmp_path: Path, tier: Tier, fault: Fault) -> None:
@@ -49,6 +50,7 @@ async def test_a_job_that_is_not_listed_is_handed_in_again_only_after_patience(t
     assert "resubmitted" in notes(state)
 
 
+@pytest.mark.scenario("R77")
 async def test_a_listing_that_fails_is_no_evidence_of_absence(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db", "tag")
     bench.service.fail("submit", "cut_after")
@@ -61,6 +63,7 @@ async def test_a_listing_that_fails_is_no_evidence_of_absence(tmp_path: Path) ->
     assert len(bench.service.made) == 1
 
 
+@pytest.mark.scenario("R76")
 async def test_a_submit_that_lands_late_is_found_and_cancelled_as_one_too_many(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db", "tag", submit_timeout=5.0)
     bench.service.duration_s, bench.service.lands_after_s = 300, 30.0
@@ -133,6 +136,7 @@ async def test_another_payload_under_our_token_is_never_adopted(tmp_path: Path) 
         assert "another payload" in state.jobs[1].reason
 
 
+@pytest.mark.scenario("R19", "R87")
 async def test_without_token_or_mark_a_person_is_asked(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db", "none")
     bench.service.fail("submit", "cut_after")
@@ -195,6 +199,7 @@ async def test_a_refusal_fails_the_task_and_a_throttle_does_not(tmp_path: Path) 
     assert bench.service.faults.calls["submit"] == 4
 
 
+@pytest.mark.scenario("R81")
 async def test_a_handle_that_another_open_job_has_is_never_shared(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db", "none")
     bench.service.duration_s = 100
@@ -212,6 +217,7 @@ async def test_a_handle_that_another_open_job_has_is_never_shared(tmp_path: Path
         assert "handle_shared" in notes(states[second])
 
 
+@pytest.mark.scenario("R19", "R21")
 @pytest.mark.parametrize("tier", ["token", "tag"])
 async def test_an_intent_of_an_earlier_process_is_resolved(tmp_path: Path, tier: Tier) -> None:
     bench = Bench(tmp_path / "f.db", tier)

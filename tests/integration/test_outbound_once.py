@@ -46,6 +46,7 @@ async def service() -> AsyncIterator[Cutting]:
     await runner.cleanup()
 
 
+@pytest.mark.scenario("R85")
 @pytest.mark.parametrize(
     ("method", "times"), [("POST", 1), ("PATCH", 1), ("PUT", 1), ("DELETE", 1), ("GET", 2)]
 )
@@ -62,6 +63,7 @@ async def test_request_that_lost_its_answer_arrived_once_unless_it_reads(
     assert service.arrived == [method] * times
 
 
+@pytest.mark.scenario("R85")
 async def test_client_library_repeats_and_the_page_says_how_it_does_not(service: Cutting) -> None:
     """The trap that the page for authors names is there, and what the page gives avoids it."""
     async with aiohttp.ClientSession() as plain:

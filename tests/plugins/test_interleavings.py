@@ -16,7 +16,7 @@ from tests.plugins.interleavings import RACES, run_seed
 SEEDS = 25
 
 
-@pytest.mark.scenario("R53")
+@pytest.mark.scenario("R53", "R56", "R57")
 @pytest.mark.parametrize("part", range(4))
 async def test_cluster_is_given_back_or_used_and_never_both(part: int, tmp_path: Path) -> None:
     seen: Counter[str] = Counter()

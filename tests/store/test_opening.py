@@ -36,6 +36,7 @@ async def test_second_opener_is_refused_with_the_holders_name(tmp_path: Path) ->
     await create(tmp_path / "flow.db")
 
 
+@pytest.mark.scenario("R13")
 async def test_second_opener_may_wait_for_the_first(tmp_path: Path) -> None:
     async with SqliteStore.open(tmp_path / "flow.db"):
         waiting = asyncio.ensure_future(create(tmp_path / "flow.db", takeover_wait_s=60))

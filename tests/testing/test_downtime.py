@@ -132,6 +132,7 @@ async def test_worker_that_answers_after_the_downtime_is_in_time(tmp_path: Path)
     assert (run.status, run.output) == ("COMPLETED", {"work": {"late": False}})
 
 
+@pytest.mark.scenario("R34", "R36")
 async def test_wait_and_retry_delay_run_on_while_the_engine_is_down(tmp_path: Path) -> None:
     machine = Machine(tmp_path, work=[Outcome.fail(), Outcome.fail()])
     delayed = simple("work", retryCount=1, retryDelaySeconds=1000)
@@ -142,6 +143,7 @@ async def test_wait_and_retry_delay_run_on_while_the_engine_is_down(tmp_path: Pa
     assert [attempt.started for attempt in run.attempts("work")] == [0, 1000]
 
 
+@pytest.mark.scenario("R36")
 async def test_retry_that_came_due_while_the_engine_was_down_begins_at_its_start(tmp_path: Path) -> None:
     machine = Machine(tmp_path, work=[Outcome.fail(), Outcome.complete()])
     await machine.begin(side_by_side(simple("work", retryCount=1, retryDelaySeconds=1000)), 300)

@@ -53,6 +53,7 @@ MOVED = side_by_side(
 )
 
 
+@pytest.mark.scenario("R60", "R61")
 @pytest.mark.parametrize(
     ("forward", "dated"),
     [(0, HOUR), (-HOUR, 2 * HOUR), (DAY, 300), (HOUR - 300 - 60, 360), (-DAY, HOUR + DAY)],
@@ -71,6 +72,7 @@ async def test_wall_clock_set_while_running_moves_dates_only(forward: float, dat
     assert ended_once(run)
 
 
+@pytest.mark.scenario("R60")
 async def test_wall_clock_set_back_and_forth_fires_a_date_once() -> None:
     async with VirtualEngine() as engine:
         execution = await engine.begin(side_by_side(wait("dated", until="2030-01-01 01:00")))
@@ -83,6 +85,7 @@ async def test_wall_clock_set_back_and_forth_fires_a_date_once() -> None:
     assert ended_once(run)
 
 
+@pytest.mark.scenario("R62")
 async def test_what_was_due_while_the_machine_slept_fires_once_and_in_order() -> None:
     waits = [wait(f"w{minutes}", duration=f"{minutes} minutes") for minutes in (9, 3, 6, 20)]
     async with VirtualEngine() as engine:
@@ -100,6 +103,7 @@ async def test_what_was_due_while_the_machine_slept_fires_once_and_in_order() ->
     assert ended_once(run)
 
 
+@pytest.mark.scenario("R60")
 @pytest.mark.parametrize("forward", [0, -HOUR, DAY])
 async def test_wait_goes_on_over_a_restart_whatever_the_wall_clock_says(
     tmp_path: Path, forward: float
@@ -118,6 +122,7 @@ async def test_wait_goes_on_over_a_restart_whatever_the_wall_clock_says(
     assert ended_once(run)
 
 
+@pytest.mark.scenario("R34")
 async def test_wait_that_came_due_while_the_engine_was_down_ends_at_its_start(tmp_path: Path) -> None:
     file = tmp_path / "engine.db"
     async with VirtualEngine(file) as engine:
@@ -132,6 +137,7 @@ async def test_wait_that_came_due_while_the_engine_was_down_ends_at_its_start(tm
     assert ended_once(run)
 
 
+@pytest.mark.scenario("R36", "R60")
 async def test_retry_that_was_waited_for_comes_at_its_time_over_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "engine.db"
     work = simple("work", retryCount=1, retryDelaySeconds=1000)

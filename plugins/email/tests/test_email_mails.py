@@ -124,6 +124,7 @@ async def test_refusals_say_whether_a_retry_helps(manager: EmailManager, server:
     assert server.mails == []
 
 
+@pytest.mark.scenario("R87")
 async def test_lost_answer_is_open_and_no_other(manager: EmailManager, server: MailServer) -> None:
     server.fail("submit", "cut_after")
     with pytest.raises(OutcomeOpen):

@@ -121,6 +121,7 @@ async def test_step_cancelled_on_a_living_cluster_is_cancelled(manager: EmrManag
     assert (await manager.poll(handle, [step]))[step].word == "cancelled"
 
 
+@pytest.mark.scenario("R77")
 async def test_polls_of_many_steps_cost_pages_not_calls_each(manager: EmrManager, aws: AwsEndpoint) -> None:
     handle = await manager.create(ORDER)
     steps = [await manager.submit(job(n, handle)) for n in range(1, 201)]
