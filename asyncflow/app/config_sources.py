@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from asyncflow.app.config import Config
-from asyncflow.app.resource_config import ResourceSection, shown_config
+from asyncflow.app.plugin_settings import shown_config
+from asyncflow.app.resource_config import ResourceSection
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.limits import Limits
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from asyncflow.app.event_names import names_heard
-from asyncflow.app.resource_config import Duration, shown_config
+from asyncflow.app.plugin_settings import shown_config
+from asyncflow.app.resource_config import Duration
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.listening import ListenerSettings, Start
@@ -77,27 +78,6 @@ def parse_listener(body: JsonObject, name: str) -> ListenerSection:
     except ValidationError as error:
         place = f"listeners.{name}"
         raise ConfigurationError("; ".join(faults_of(error, place=place, model=ListenerSection))) from None
-
-
-def check_stored(section: ListenerSection, name: str, registry: Registry) -> None:
-    """Return if such settings may come with a request, and be kept in the journal.
-
-    Raises:
-        ConfigurationError: one is for the configuration file alone, or a secret stands in it as it is.
-    """
-    kind = registry.listeners.get(section.type or name)
-    if kind is None:
-        return
-    reserved = sorted(kind.Config.of_the_machine & section.config.keys())
-    if reserved:
-        raise ConfigurationError(f"listeners.{name}.{reserved[0]}: only the configuration file may say this")
-    shown = shown_config(section.config)
-    assert isinstance(shown, dict)
-    hidden = sorted(key for key, value in section.config.items() if shown[key] != value)
-    if hidden:
-        raise ConfigurationError(
-            f"listeners.{name}.{hidden[0]}: it is kept in the journal: name a secret, as ${{secret:NAME}}"
-        )
 
 
 def shown_listener(section: ListenerSection) -> JsonObject:

@@ -19,13 +19,13 @@ from asyncflow.app.listener_again import Again
 from asyncflow.app.listener_config import (
     DOCUMENT,
     check_listener,
-    check_stored,
     parse_listener,
     shown_listener,
 )
 from asyncflow.app.listener_making import post_of
 from asyncflow.app.listening import CURSOR, Listening, Post
 from asyncflow.app.logbook import Logbook
+from asyncflow.app.plugin_settings import check_stored
 from asyncflow.app.turn_feed import FeedStore
 from asyncflow.errors import AsyncflowError, ConfigurationError, InvalidInput, NotFound, Refused
 from asyncflow.model.resource_settings import check_resource_name
@@ -115,7 +115,8 @@ class Listeners:
         try:
             section = parse_listener(body, name)
             check_listener(section, name, engine.registry, engine.settings.secrets)
-            check_stored(section, name, engine.registry)
+            if kind := engine.registry.listeners.get(section.type or name):
+                check_stored(kind.Config, section.config, f"listeners.{name}")
             post = post_of(engine, name, section.settings())
         except ConfigurationError as error:
             raise InvalidInput(str(error), field="body") from error

@@ -26,16 +26,11 @@ from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.resources import ResourceManager, has_instances, has_parts, takes_jobs
-from asyncflow.plugins.settings import SECRET, read_config
-
-HIDDEN = "***"
-"""What is shown instead of a value that may be a secret."""
+from asyncflow.plugins.settings import read_config
 
 _RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{0,9})\s*(ms|s|m|h|d)\s*")
 _DURATION = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)\s*")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_SENSITIVE = re.compile(r"pass|secret|token|key|credential|dsn|auth", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 _YEAR_S = 366 * 86_400.0
 
 
@@ -228,14 +223,3 @@ def _without_effect(section: ResourceSection, place: str, kind: type[ResourceMan
         for key in keys:
             if not known and key in section.model_fields_set:
                 yield f"{place}.{key}: a resource of type {section.type} {said}"
-
-
-def shown_config(config: object, key: str = "") -> object:
-    """Settings of a plugin as they may be shown: what may be a secret is hidden, names of secrets are not."""
-    if isinstance(config, Mapping):
-        return {name: shown_config(value, str(name)) for name, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [shown_config(value, key) for value in config]
-    if not isinstance(config, str) or SECRET.fullmatch(config):
-        return config
-    return HIDDEN if _SENSITIVE.search(key) or _CREDENTIALS.search(SECRET.sub("", config)) else config

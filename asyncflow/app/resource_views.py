@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from asyncflow.app.resource_config import shown_config
+from asyncflow.app.plugin_settings import shown_config
 from asyncflow.ids import task_id
 from asyncflow.model.jobs import JobState
 from asyncflow.model.resource_settings import ResourceSettings, settings_to_json
 from asyncflow.model.values import JsonObject
+from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.engine import Engine
 
 _SLICE = 2_000
 
 
-def shown_settings(settings: ResourceSettings) -> JsonObject:
-    """The settings, with nothing in them that may be a secret."""
-    return {**settings_to_json(settings), "config": shown_config(settings.config)}
+def shown_settings(settings: ResourceSettings, kind: type[ResourceManager] | None) -> JsonObject:
+    """The settings, with nothing in them that may be a secret; `kind` is the plugin, if it is there."""
+    config = shown_config(settings.config, model=None if kind is None else kind.Config)
+    return {**settings_to_json(settings), "config": config}
 
 
 def is_used(usage: Mapping[str, object]) -> bool:
@@ -68,12 +70,12 @@ def _shown(stream: str, job: JobState) -> JsonObject:
     }
 
 
-def state_of(life: JsonObject, *, has_manager: bool) -> str:
+def state_of(life: JsonObject) -> str:
     """The one word for how a resource stands, of what the runtime says of it."""
-    if life["damage"]:
-        return "damaged"
-    if life["isOrphaned"]:
-        return "orphaned"
-    if not has_manager and life["reason"] and not life["drained"]:
-        return "broken"
-    return "drained" if life["drained"] else "ready" if life["isOpen"] else "closed"
+    for word in ("damaged", "orphaned", "drained", "broken"):
+        if life[_SAYS[word]]:
+            return word
+    return "ready" if life["isOpen"] else "closed"
+
+
+_SAYS = {"damaged": "damage", "orphaned": "isOrphaned", "drained": "drained", "broken": "isBroken"}

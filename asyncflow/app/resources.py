@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from asyncflow.app.documents import Documents
 from asyncflow.app.job_decisions import read_instance_decision
+from asyncflow.app.plugin_settings import check_stored
 from asyncflow.app.resource_config import check_resource, parse_resource
 from asyncflow.app.resource_release import read_release
 from asyncflow.app.resource_sizes import OF_INSTANCES, read_sizes, resized_instances, resized_limits
@@ -27,6 +28,9 @@ from asyncflow.runtime.resource_operating import Operating
 from asyncflow.runtime.resource_wiring import DOCUMENT
 from asyncflow.runtime.resources import Resources as Kept
 from asyncflow.store.journal import Journal
+
+Usage = Mapping[str, dict[str, object]]
+"""By name, how much of a resource is in use; as `Admission.usage`."""
 
 _IMPLICIT = ("task:", "workflow:")
 
@@ -58,36 +62,36 @@ class Resources:
         Raises:
             NotFound: it is neither configured nor stored.
         """
-        found = self._kept.settings.get(name)
+        found = self._kept.settings_of(name)
         if found is None:
             raise NotFound("resource", name)
         return found
 
     def names(self) -> list[str]:
         """Every resource by name: configured, stored, made by limits of definitions, or in use now."""
-        usage = self._engine.admission.usage()
+        return self._names(self._engine.admission.usage())
+
+    def _names(self, usage: Usage) -> list[str]:
         named = (name for name, used in usage.items() if name.startswith(_IMPLICIT) or is_used(used))
         return sorted({*self._kept.settings, *self._kept.orphans, *named})
 
     def all(self, *, start: int = 0, count: int = 100) -> JsonObject:
         """Resources by name, each with its use and state; cost: in the resources."""
-        usage = self._engine.admission.usage()
-        names = self.names()
-        shown = [self._shown(name, usage) for name in names[start : start + count]]
+        usage, jobs = self._engine.admission.usage(), self._engine.jobs.counts()
+        names = self._names(usage)
+        shown = [self._shown(name, usage, jobs) for name in names[start : start + count]]
         return {"totalHits": len(names), "resources": shown}
 
-    def _shown(self, name: str, usage: Mapping[str, dict[str, object]]) -> JsonObject:
+    def _shown(self, name: str, usage: Usage, jobs: Mapping[str, dict[str, int]]) -> JsonObject:
         found: JsonObject = {"name": name, "source": self._source(name), **usage.get(name, {})}
-        said = self._kept.settings.get(name)
-        is_orphan = name in self._kept.orphans
-        if said is None and not is_orphan:
+        life = self._kept.find(name)
+        if life is None:
             return {**found, "type": "limit", "state": "ready"}
-        life = self._kept.describe(name)
-        jobs = self._engine.jobs.counts().get(name, {})
         own = {key: value for key, value in life.items() if key not in {"name", "waiting", "settings"}}
-        settings = life["settings"] if said is None else shown_settings(said)
-        state = state_of(life, has_manager=self._kept.manager(name) is not None)
-        return {**found, "settings": settings, "jobs": jobs, **own, "state": state}
+        said = self._kept.settings_of(name)
+        kind = self._engine.registry.resources.get(str(life["type"]))
+        settings = life["settings"] if said is None else shown_settings(said, kind)
+        return {**found, "settings": settings, "jobs": jobs.get(name, {}), **own, "state": state_of(life)}
 
     def get(self, name: str) -> JsonObject:
         """One resource, with the first of those who hold it and of those who wait.
@@ -95,13 +99,14 @@ class Resources:
         Raises:
             NotFound: nobody named it.
         """
-        if name not in self.names():
-            raise NotFound("resource", name)
         admission = self._engine.admission
+        usage = admission.usage()
+        if name not in self._names(usage):
+            raise NotFound("resource", name)
         found = admission.people(name)
         for key in ("held_by", "waited_by"):
             found[key] = people(self._engine, found.get(key))
-        return {**self._shown(name, admission.usage()), **found}
+        return {**self._shown(name, usage, self._engine.jobs.counts()), **found}
 
     async def history(self, name: str, *, start: int = 0, count: int = 100) -> JsonObject:
         """What became of a resource: its events, the newest first.
@@ -153,6 +158,8 @@ class Resources:
         try:
             section = parse_resource(body, name)
             broken = check_resource(section, name, engine.registry, engine.settings.secrets)
+            if kind := engine.registry.resources.get(section.type):
+                check_stored(kind.Config, section.config, name)
         except ConfigurationError as error:
             raise InvalidInput(str(error), field="body") from error
         if broken:

@@ -273,15 +273,21 @@ class Resources:
     @property
     def orphans(self) -> dict[str, ResourceState]:
         """Those that are not configured and have left something outside, or may have."""
-        former = self.former.items()
-        return {name: each for name, each in former if each.instances or each.doubles or each.damage}
+        return {name: each for name, each in self.former.items() if _is_left(each)}
 
     # --- looking ----------------------------------------------------------------------------------
 
     def describe(self, name: str) -> JsonObject:
         """How a resource and its instances stand, also of one that was left. Raises NotFound."""
-        orphan = self.orphans.get(name)
-        return shown(self.keeper(name)) if orphan is None else orphan_shown(orphan)
+        orphan = self.former.get(name)
+        return orphan_shown(orphan) if orphan is not None and _is_left(orphan) else shown(self.keeper(name))
+
+    def find(self, name: str) -> JsonObject | None:
+        """The same of one that is configured, or was and left something; None where there is none."""
+        keeper, orphan = self.keepers.get(name), self.former.get(name)
+        is_known = orphan is not None and _is_left(orphan)
+        is_known = is_known or (keeper is not None and not keeper.state.is_removed)
+        return self.describe(name) if is_known else None
 
     def why(self, name: str) -> JsonObject:
         """Why nobody begins there, and what can open it next; {} while its gate is open."""
@@ -299,3 +305,8 @@ class Resources:
         """
         state = self.keepers[name].state if name in self.keepers else self.former.get(name)
         return await history_of(name, 1 if state is None else state.generation, read)
+
+
+def _is_left(state: ResourceState) -> bool:
+    """Whether one that is not configured has something outside, or may have."""
+    return bool(state.instances or state.doubles or state.damage)

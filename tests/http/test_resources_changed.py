@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 
+from asyncflow.app.services import Services
+from asyncflow.model.resource_settings import ResourceSettings
 from tests.http.conftest import serving
 from tests.http.test_resources import PATH, SETTINGS, holding, shown, started
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 
 @pytest.mark.route("PUT /api/asyncflow/resources/{name}")
@@ -93,3 +102,49 @@ async def test_what_is_awaited_is_neither_deleted_nor_given_another_type() -> No
     assert (deleted.status, other.status, same.status) == (409, 409, 200)
     assert "made is in use (1 waiting)" in deleted.message
     assert "made is of type gate and in use (1 waiting)" in other.message
+
+
+@pytest.mark.route("PUT /api/asyncflow/resources/{name}")
+async def test_a_secret_is_named_and_not_kept_in_the_journal(tmp_path: Path) -> None:
+    database = tmp_path / "a.db"
+    settings = replace(SETTINGS, secrets={"printer": "hunter2"})
+    async with serving(engine=settings, database=database) as server:
+        refused = await server.put(f"{PATH}/made", json={"type": "gate", "password": "hunter2"})
+
+        fine = await server.put(f"{PATH}/password", json={"type": "gate", "password": "${secret:printer}"})
+
+    assert (fine.status, shown(fine)["settings"]["config"]) == (200, {"password": "${secret:printer}"})
+    assert (refused.status, "made.password: it is kept in the journal" in refused.message) == (400, True)
+    assert b"hunter2" not in database.read_bytes()
+
+
+def _steps(services: Services, count: int) -> int:
+    """How many instructions of Python a list of resources takes."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        shown = services.resources.all(count=count)["resources"]
+    finally:
+        sys.settrace(before)
+    assert isinstance(shown, list)
+    assert len(shown) == count
+    return steps
+
+
+async def test_a_list_of_resources_costs_as_much_as_there_are() -> None:
+    """It took the square of that: everything was looked up anew for each of them."""
+    steps = []
+    for count in (50, 200):
+        resources = {f"r{number}": ResourceSettings("gate") for number in range(count)}
+        async with serving(engine=replace(SETTINGS, resources=resources)) as server:
+            steps.append(_steps(server.services, count))
+
+    assert steps[1] < 6 * steps[0], steps

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SecretStr
 
 from asyncflow.app.config_sources import configure
-from asyncflow.app.resource_config import ResourceSection, check_resource, parse_resource, shown_config
+from asyncflow.app.plugin_settings import shown_config
+from asyncflow.app.resource_config import ResourceSection, check_resource, parse_resource
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.plugins.jobs import InstanceOrder, InstanceStatus, Job, JobStatus
@@ -124,6 +125,37 @@ def test_secrets_are_shown_by_name_only() -> None:
         "url": "***",
         "more": {"api_key": ["***"]},
     }
+
+
+class Keys(PluginConfig):
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    hook: SecretStr | None = None
+    inner: Settings | None = None
+
+
+@pytest.mark.parametrize(
+    ("config", "shown"),
+    [
+        (
+            {"credentials": {"user": "me", "value": "hunter2"}},
+            {"credentials": {"user": "***", "value": "***"}},
+        ),
+        ({"password": 12345678, "tokens_at_once": 5}, {"password": "***", "tokens_at_once": 5}),
+        ({"url": "https://ghp_hunter2@example.com/"}, {"url": "***"}),
+        ({"url": "https://example.com/?sig=hunter2"}, {"url": "***"}),
+        ({"url": "https://example.com/?page=2"}, {"url": "https://example.com/?page=2"}),
+        (
+            {"headers": {"X-Of-Us": "hunter2", "B": "${secret:b}"}},
+            {"headers": {"X-Of-Us": "***", "B": "${secret:b}"}},
+        ),
+        ({"hook": "hunter2"}, {"hook": "***"}),
+        ({"inner": {"region": "eu", "password": "hunter2"}}, {"inner": {"region": "eu", "password": "***"}}),
+    ],
+)
+def test_what_is_under_the_name_of_a_secret_or_held_as_one_is_hidden(
+    config: dict[str, object], shown: dict[str, object]
+) -> None:
+    assert shown_config(config, model=Keys) == shown
 
 
 def test_the_configuration_as_it_is_shown_hides_them_too(tmp_path: Path) -> None:
