@@ -125,6 +125,7 @@ class Health:
         return {
             "damaged": [name for name, state in states.items() if state.damage],
             "orphaned": [name for name, state in kept.orphans.items() if not state.damage],
+            "unusable": [*kept.unusable],
             "broken": [name for name, keeper in kept.keepers.items() if keeper.is_broken],
             "an instance has to be decided": [
                 name

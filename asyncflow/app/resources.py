@@ -73,7 +73,7 @@ class Resources:
 
     def _names(self, usage: Usage) -> list[str]:
         named = (name for name, used in usage.items() if name.startswith(_IMPLICIT) or is_used(used))
-        return sorted({*self._kept.settings, *self._kept.orphans, *named})
+        return sorted({*self._kept.settings, *self._kept.orphans, *self._kept.unusable, *named})
 
     def all(self, *, start: int = 0, count: int = 100) -> JsonObject:
         """Resources by name, each with its use and state; cost: in the resources."""
@@ -84,6 +84,8 @@ class Resources:
 
     def _shown(self, name: str, usage: Usage, jobs: Mapping[str, dict[str, int]]) -> JsonObject:
         found: JsonObject = {"name": name, "source": self._source(name), **usage.get(name, {})}
+        if name in self._kept.unusable:
+            return {**found, "type": "", "state": "unusable", "reason": self._kept.unusable[name]}
         life = self._kept.find(name)
         if life is None:
             return {**found, "type": "limit", "state": "ready"}
@@ -191,6 +193,9 @@ class Resources:
         self._check_ours(name)
         async with self._changing:
             self._documents.get(name)
+            if self._kept.unusable.pop(name, ""):
+                await self._documents.delete(name)
+                return
             keeper = self._kept.keeper(name)
             if any(word in self._use(name) for word in ("holders", "waiting", "jobs")):
                 said = f"resource {name} is in use ({self._use(name)})"

@@ -77,6 +77,8 @@ class ResourceSettings:
             raise InvalidInput("at least 1, and not below min_instances, expected", field="max_instances")
         if not 0 < self.poll_first_s <= self.poll_max_s:
             raise InvalidInput("above 0, and not above poll_max_s, expected", field="poll_first_s")
+        if self.limit.rate and not self.limit.rate_window_ms:
+            raise InvalidInput("a rate needs a window", field="rate")
         if self.connections < 1:
             raise InvalidInput("at least 1 expected", field="connections")
 

@@ -5,6 +5,7 @@ The one place that knows both sides; it decides nothing. See `runtime/resources`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +35,8 @@ from asyncflow.runtime.resource_surroundings import Surroundings
 from asyncflow.runtime.resources import Resources
 from asyncflow.runtime.timers import TimerKey
 from asyncflow.runtime.turns import Turns
+
+log = logging.getLogger("asyncflow.resources")
 
 DOCUMENT = "resource"
 """The kind of the documents that resources are stored as."""
@@ -162,11 +165,18 @@ def _configured(engine: Engine) -> dict[str, ResourceSettings]:
 def add_stored(engine: Engine, resources: Resources) -> None:
     """Recovery, before the resources are restored: those made while an engine ran; see `app/resources`.
 
-    One that is configured now is as it is configured.
+    One that is configured now is as it is configured. One whose settings cannot be used stops no start.
     """
     for name, body in engine.catalog.documents.get(DOCUMENT, {}).items():
-        if name not in engine.settings.resources:
-            resources.keepers[name] = Keeper(name, settings_from_json(body), resources.around)
+        if name in engine.settings.resources:
+            continue
+        try:
+            settings = settings_from_json(body)
+        except (InvalidInput, TypeError, ValueError) as fault:
+            resources.unusable[name] = str(fault)
+            log.warning("stored resource not usable", extra={"resource": name, "reason": str(fault)})
+        else:
+            resources.keepers[name] = Keeper(name, settings, resources.around)
 
 
 def damaged_histories(found: Recovered) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Resources:
 
     Attributes:
         keepers: by name; also those that were removed, until their instances are gone.
+        unusable: stored, but with settings that cannot be used, and why; they are as if they were not there.
         former: recorded, and not configured now; numbers go on from there if one comes back.
     """
 
@@ -49,6 +50,7 @@ class Resources:
         around.retired = self._retired
         self.keepers = {name: Keeper(name, each, around) for name, each in configured.items()}
         self.former: dict[str, ResourceState] = {}
+        self.unusable: dict[str, str] = {}
         self._has_begun = False
 
     # --- which there are --------------------------------------------------------------------------
@@ -242,6 +244,7 @@ class Resources:
             keeper.record([] if keeper.state.is_removed else [ev.ResourceRemoved(by)])
             keeper.stir()
             return
+        self.unusable.pop(name, None)
         is_new = keeper is None
         if keeper is None:
             keeper = Keeper(name, settings, self.around, self.former.pop(name, None))

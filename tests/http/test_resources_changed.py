@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from asyncflow.app.documents import Documents
 from asyncflow.app.services import Services
 from asyncflow.model.resource_settings import ResourceSettings
 from tests.http.conftest import serving
@@ -148,3 +149,24 @@ async def test_a_list_of_resources_costs_as_much_as_there_are() -> None:
             steps.append(_steps(server.services, count))
 
     assert steps[1] < 6 * steps[0], steps
+
+
+@pytest.mark.route("PUT /api/asyncflow/resources/{name}")
+@pytest.mark.route("DELETE /api/asyncflow/resources/{name}")
+async def test_stored_settings_that_cannot_be_used_stop_no_start(tmp_path: Path) -> None:
+    """Such as an early release kept: it is named, and made usable or deleted."""
+    unusable = {"type": "limit", "limit": {"rate": 20, "rate_window_ms": 0}}
+    async with serving(engine=SETTINGS, database=tmp_path / "a.db") as server:
+        documents = Documents(server.services.executions.engine, "resource")
+        for name in ("one", "two"):
+            await documents.save(name, unusable)
+    async with serving(engine=SETTINGS, database=tmp_path / "a.db") as server:
+        found = shown(await server.get(f"{PATH}/one"))
+        health = (await server.get("/health")).text
+        mended = shown(await server.put(f"{PATH}/one", json={"type": "gate"}))
+        shown(await server.delete(f"{PATH}/two"))
+        left = [each["name"] for each in shown(await server.get(PATH))["resources"]]
+
+    assert (found["state"], found["reason"]) == ("unusable", "rate: a rate needs a window")
+    assert "unusable: one, two" in health
+    assert (mended["state"], "one" in left, "two" in left) == ("ready", True, False)
