@@ -195,7 +195,9 @@ _EXECUTIONS: dict[type, Rule] = {
     ),
     ev.SlotAwaited: _one("execution", "execution.waiting", "It waits for a limit of executions.", "resource"),
     ev.SlotTaken: _one("execution", "execution.admitted", "It waits for that no longer."),
-    ev.ExecutionPaused: _one("execution", "execution.paused", "Nothing new is scheduled.", "reason", "by_stop"),
+    ev.ExecutionPaused: _one(
+        "execution", "execution.paused", "Nothing new is scheduled.", "reason", "by_stop"
+    ),
     ev.ExecutionResumed: _one("execution", "execution.resumed", "It goes on.", "by_start"),
     ev.ExecutionEnded: Rule(
         "execution",
@@ -284,6 +286,16 @@ _ENGINE: dict[type, Rule] = {
     ),
     ev.EngineStarted: _one(
         "engine", "engine.started", "Executions were taken up again.", "down_from_ms", "down_to_ms"
+    ),
+    ev.WorkerLost: _one(
+        "engine",
+        "worker.lost",
+        "A worker that has tasks is not heard of, or let one pass its time; of these the first are named.",
+        "worker",
+        "reason",
+        "tasks",
+        "task_ids",
+        "last_seen_ms",
     ),
     ev.EngineStopped: _one("engine", "engine.stopped", "It was closed while executions were open."),
 }

@@ -36,6 +36,7 @@ from asyncflow.app.streams import Streams
 from asyncflow.app.version_counts import VersionCounts
 from asyncflow.app.volume_watch import VolumeWatch
 from asyncflow.app.volumes import Volumes
+from asyncflow.app.worker_losses import WorkerLosses
 from asyncflow.app.workers import Workers
 from asyncflow.errors import StoreError
 
@@ -159,6 +160,7 @@ async def open_services(
         services.meters.listeners = listeners
         services.meters.watch = VolumeWatch(engine, services.volumes)
         services.meters.watch.open()
+        WorkerLosses(engine).open()
         await services.schedules.open()
         await services.handlers.open()
         async with listening(listeners), journaling(engine, opened, store) as services.health.journaling:

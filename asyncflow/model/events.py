@@ -43,6 +43,7 @@ from asyncflow.model.resource_events import ResourceEvent as ResourceEvent
 from asyncflow.model.slot_events import SlotAwaited as SlotAwaited
 from asyncflow.model.slot_events import SlotTaken as SlotTaken
 from asyncflow.model.values import JsonObject, JsonValue
+from asyncflow.model.worker_events import WorkerLost as WorkerLost
 
 # --- tasks ----------------------------------------------------------------------------------
 
@@ -322,6 +323,7 @@ Event = (
     | TasksRemoved
     | MessagePublished
     | IoUnusual
+    | WorkerLost
     | InputApplied
     | Deferred
     | Advanced

@@ -8,10 +8,14 @@ from typing import cast
 
 import pytest
 
+from asyncflow.app.service import StartRequest
+from asyncflow.app.services import open_services
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.worker_roll import WorkerLost
 from asyncflow.testing.clock import VirtualClock
 from tests.integration.engine_support import simple, workflow
+from tests.integration.listener_support import Ear, settings_of
+from tests.integration.waiting import until
 from tests.integration.worker_support import Shop, shop
 
 
@@ -99,6 +103,23 @@ async def test_worker_that_says_nothing_for_long_is_announced_and_keeps_its_task
         await made.complete(task)
 
         assert await made.status(execution) == "COMPLETED"
+
+
+async def test_listeners_are_told_of_a_worker_that_is_lost(tmp_path: Path) -> None:
+    clock, ear = VirtualClock(auto=False), Ear()
+    settings = settings_of(ear, patterns=("worker.*",))
+    async with open_services(tmp_path / "a.db", settings=settings, clock=clock) as services:
+        clock.attach(services.executions.engine)
+        await services.executions.register_workflow(workflow("w", [far(responseTimeoutSeconds=20)]))
+        await services.executions.start(StartRequest("w"))
+        (task,) = await services.workers.poll("far", worker_id="w1", timeout_ms=0)
+        await clock.advance(25)
+        await until(lambda: ear.heard)
+    (told,) = ear.heard
+
+    assert told.name == "worker.lost"
+    assert (told.data["worker"], told.data["tasks"], told.data["taskIds"]) == ("w1", 1, [task["taskId"]])
+    assert told.data["reason"] == "a task was not spoken of in time"
 
 
 @pytest.mark.parametrize(
