@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from asyncflow.app.code_prints import fingerprints
 from asyncflow.app.turn_feed import FeedStore, Reader, TurnFeed
 from asyncflow.errors import AsyncflowError, ShuttingDown, StoreError
 from asyncflow.model import events as ev
@@ -312,11 +313,7 @@ class Journaling:
 
 
 def open_folder(path: Path) -> JournalFolder:
-    """The folder of journal files.
-
-    Raises:
-        StoreError: it cannot be opened.
-    """
+    """The folder of journal files. Raises StoreError."""
     try:
         return JournalFolder(path)
     except OSError as error:
@@ -337,6 +334,7 @@ async def journaling(
         return
     folder = await asyncio.to_thread(open_folder, settings.journal)
     try:
+        folder.code = fingerprints({name: each.function for name, each in engine.functions.items()})
         for execution, name in settings.journal_names.items():
             folder.adopt(execution, name)
         writing = Journaling(engine, store, folder, must=settings.journal_must)

@@ -19,13 +19,10 @@ from asyncflow.app.database import reading
 from asyncflow.app.hyperflow_recovery import is_of_hyperflow
 from asyncflow.app.journaling import open_folder
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.decide.render import render_execution
 from asyncflow.errors import Conflict, NotFound, StoreError, StoreLocked
 from asyncflow.model import events as ev
 from asyncflow.model.state import ExecutionState
-from asyncflow.model.statuses import TASK_ENDED, TASK_SUCCESSFUL
 from asyncflow.model.turn import Moment, Recorded, StoredDefinition, StreamEvents, Turn
-from asyncflow.model.values import JsonObject
 from asyncflow.runtime import recovery
 from asyncflow.runtime.rebuild import row_batches
 from asyncflow.runtime.stored_definitions import know_definitions, named_definitions
@@ -34,8 +31,6 @@ from asyncflow.store.journal_folder import Heading, Part
 from asyncflow.store.journal_lines import JournalFile, read_journal
 from asyncflow.store.records import Segment, StoreSettings, ViewBatch
 from asyncflow.store.sqlite import SqliteReader, SqliteStore
-
-REUSE, AGAIN, OPEN = "reuse", "run again", "go on"
 
 _SEGMENT_EVENTS = 1_000
 
@@ -48,6 +43,7 @@ class Journaled:
         execution_id: the execution; `states` has it and those below it.
         name: the name of the workflow.
         torn: what is wrong with the end of the file; empty if nothing is.
+        code: fingerprints of the functions that its results are of, by task name; see `app/code_prints`.
     """
 
     path: Path
@@ -58,6 +54,8 @@ class Journaled:
     definitions: Mapping[str, str] = field(repr=False)
     streams: Mapping[str, list[Recorded]] = field(repr=False)
     states: Mapping[str, ExecutionState] = field(repr=False)
+    code: Mapping[str, str] = field(repr=False)
+    catalog: DefinitionCatalog = field(repr=False)
 
     @property
     def state(self) -> ExecutionState:
@@ -139,50 +137,13 @@ async def _checked(found: JournalFile) -> Journaled:
         found.definitions,
         histories,
         states,
+        found.code,
+        catalog,
     )
 
 
 def _is_removed(history: Sequence[Recorded]) -> bool:
     return type(history[-1].event) is ev.ExecutionRemoved
-
-
-def is_over(found: Journaled) -> bool:
-    """Whether nothing of the execution or below it goes on, so that no engine is needed."""
-    return all(state.is_ended and not state.jobs and not state.outbox for state in found.states.values())
-
-
-def shown(found: Journaled) -> JsonObject:
-    """The execution in Conductor's shape."""
-    return render_execution(found.state)
-
-
-def plan_of(found: Journaled) -> list[JsonObject]:
-    """Each task record of a file: reused, run again, or going on where it was; oldest first."""
-    rows: list[JsonObject] = []
-    for stream, state in found.states.items():
-        for task in state.tasks.values():
-            action, reason = _fate(task.status)
-            rows.append(
-                {
-                    "action": action,
-                    "taskReferenceName": task.ref,
-                    "type": task.node.type,
-                    "status": task.status,
-                    "workflowId": stream,
-                    "reason": reason,
-                }
-            )
-    return rows
-
-
-def _fate(status: str) -> tuple[str, str]:
-    if status in TASK_SUCCESSFUL:
-        return REUSE, "its result is in the file"
-    if status in TASK_ENDED:
-        return REUSE, "how it ended is in the file"
-    if status == "IN_PROGRESS":
-        return AGAIN, "it was begun, and no end is in the file"
-    return OPEN, "it was due, and not begun"
 
 
 # --- into a store -----------------------------------------------------------------------------------
@@ -280,6 +241,7 @@ async def renamed(found: Journaled) -> Journaled:
     streams = {ids[stream]: _with_ids(stream, history, ids) for stream, history in found.streams.items()}
     file = JournalFile(found.path, ids[found.execution_id], found.name, found.installation)
     file.definitions, file.streams, file.torn = dict(found.definitions), streams, found.torn
+    file.code = dict(found.code)
     return await _checked(file)
 
 

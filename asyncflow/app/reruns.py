@@ -29,10 +29,13 @@ from asyncflow.decide.rerun_plan import (
 from asyncflow.decide.rerun_selectors import match_below, parse_selector
 from asyncflow.errors import Conflict, InvalidInput, NotFound
 from asyncflow.ids import task_number
+from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import Once
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime import recovery
+from asyncflow.runtime.recovery import CATALOG_STREAM
+from asyncflow.runtime.stored_definitions import fold_catalog
 
 _MOST_CHANGES = 1_000
 
@@ -67,7 +70,7 @@ class Reruns:
         """
         asked = read_request(request)
         state = await self._engine.state(execution_id)
-        plan = await planned(self._engine.state, state, asked)
+        plan = await planned(self._engine.state, state, asked, graph=self._graph(state, asked))
         await self._engine.turns.settled(execution_id)
         return plan_json(plan)
 
@@ -93,7 +96,13 @@ class Reruns:
                 f"the plan is for epoch {given.epoch}, event {given.seq} of execution {execution_id}, "
                 f"which is at epoch {state.epoch}, event {state.seq} by now: make another one"
             )
-        command = command_of(await planned(self._engine.state, state, given.request), given.actions)
+        graph = self._graph(state, given.request)  # held until the command is decided
+        made = await planned(self._engine.state, state, given.request, graph=graph)
+        if plan.get("definition") != made.definition:
+            raise Conflict(
+                f"the plan is for another definition than version {given.request.version} is by now"
+            )
+        command = command_of(made, given.actions)
         if command.workflow_input is not None:
             checked, _ = await self._service.accepted_payload(command.workflow_input, "workflowInput")
             command = command._replace(workflow_input=checked)
@@ -102,10 +111,29 @@ class Reruns:
         after = await self._engine.submit(execution_id, Once(token, command))
         return _applied(after, changes=after.seq - given.seq, already=False)
 
+    def _graph(self, state: ExecutionState, request: RerunRequest) -> Graph | None:
+        return graph_of(self._engine.catalog, state, request)
 
-async def planned(load: Load, state: ExecutionState, request: RerunRequest) -> RerunPlan:
+
+def graph_of(catalog: DefinitionCatalog, state: ExecutionState, request: RerunRequest) -> Graph | None:
+    """The other definition that a rerun is to go on under, None if none is asked for.
+
+    Raises:
+        NotFound: there is no such version of the workflow.
+    """
+    if request.version is None:
+        return None
+    found = catalog.latest(state.name, request.version or None)
+    if found is None:
+        raise NotFound("workflow definition", f"{state.name} version {request.version or 'latest'}")
+    return found
+
+
+async def planned(
+    load: Load, state: ExecutionState, request: RerunRequest, *, graph: Graph | None = None
+) -> RerunPlan:
     """The plan for an execution, with what the selectors mean in those below it; raises as `plan_rerun`."""
-    return plan_rerun(state, request, below=await _below(load, state, request))
+    return plan_rerun(state, request, below=await _below(load, state, request), graph=graph)
 
 
 async def _below(load: Load, state: ExecutionState, request: RerunRequest) -> Below:
@@ -149,7 +177,11 @@ def read_request(body: Mapping[str, object]) -> RerunRequest:
             raise InvalidInput("text is expected", field=field)
     for each in listed:
         check_texts(changed=each)
-    return RerunRequest(tuple(listed), str(completed or "keep"), str(cut_off or "outputs"))
+    version = body.get("version")
+    if version is not None and (type(version) is not int or version < 0):
+        raise InvalidInput("a version, or 0 for the newest, is expected", field="version")
+    spared = "outputs" if version is None else "inputs"
+    return RerunRequest(tuple(listed), str(completed or "keep"), str(cut_off or spared), version)
 
 
 def _read_plan(execution_id: str, plan: JsonObject) -> _Given:
@@ -175,7 +207,8 @@ def _read_plan(execution_id: str, plan: JsonObject) -> _Given:
 def _token(execution_id: str, given: _Given) -> str:
     """What makes the same plan the same, with the actions chosen in it."""
     request = given.request
-    whole = [execution_id, given.epoch, given.seq, request.changed, request.completed, request.cut_off]
+    whole: list[object] = [execution_id, given.epoch, given.seq, request.changed, request.completed]
+    whole += [request.cut_off] if request.version is None else [request.cut_off, request.version]
     text = to_json([*whole, sorted(given.actions.items())])
     return f"rerun:{hashlib.sha256(text).hexdigest()}"
 
@@ -207,4 +240,8 @@ async def plan_in_file(path: str | Path, execution_id: str, request: JsonObject)
                 raise NotFound("execution", stream)
             return state
 
-        return plan_json(await planned(load, await load(execution_id), asked))
+        state = await load(execution_id)
+        if asked.version is not None:
+            registered = (await reader.read_streams([CATALOG_STREAM]))[CATALOG_STREAM]
+            await fold_catalog(reader, catalog, registered)  # type: ignore[arg-type]  # as above
+        return plan_json(await planned(load, state, asked, graph=graph_of(catalog, state, asked)))

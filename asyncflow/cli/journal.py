@@ -20,12 +20,13 @@ from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import FolderPath
 
 if TYPE_CHECKING:
-    from asyncflow.app import hyperflow_recovery, recovering
+    from asyncflow.app import hyperflow_recovery, recovering, recovery_shown
     from asyncflow.convert import hyperflow
     from asyncflow.convert import tasks as converted
 else:
     hyperflow_recovery = Late("asyncflow.app.hyperflow_recovery")
     recovering = Late("asyncflow.app.recovering")
+    recovery_shown = Late("asyncflow.app.recovery_shown")
     hyperflow = Late("asyncflow.convert.hyperflow")
     converted = Late("asyncflow.convert.tasks")
 
@@ -70,7 +71,7 @@ def plan(*, file: Path, until_damage: bool, output: Format) -> None:
     """Print what `recover FILE` would reuse, and what would run again; run nothing."""
     found = in_loop(partial(recovering.read_file, file, until_damage=until_damage))
     tell_of(found)
-    write_rows(recovering.plan_of(found), _COLUMNS, output)
+    write_rows(recovery_shown.plan_of(found), _COLUMNS, output)
 
 
 @journal.command(short_help="Turn a journal of HyperFlow into one of asyncflow.")

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -20,14 +20,19 @@ from asyncflow.cli.loop import in_loop, with_signals
 from asyncflow.cli.output import Format, format_option
 from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads_option
+from asyncflow.cli.rerun import tell_counts, write_plan
 
 if TYPE_CHECKING:
-    from asyncflow.app import local, recovering
+    from asyncflow.app import local, recover_changed, recovering, recovery_shown
     from asyncflow.app.service import Service
     from asyncflow.cli import loading, run, running
+    from asyncflow.model import definition as definitions
+    from asyncflow.model.values import JsonObject
 else:
     local = Late("asyncflow.app.local")
+    recover_changed = Late("asyncflow.app.recover_changed")
     recovering = Late("asyncflow.app.recovering")
+    recovery_shown = Late("asyncflow.app.recovery_shown")
     loading = Late("asyncflow.cli.loading")
     run = Late("asyncflow.cli.run")
     running = Late("asyncflow.cli.running")
@@ -50,6 +55,22 @@ else:
     metavar="MODULE|FILE.py",
     help="Python with @task functions or workflows.",
 )
+@click.option(
+    "--changed",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Redo what this concerns, as `workflow rerun --changed`; other results are reused.",
+)
+@click.option(
+    "--definition", "newer", type=FilePath(), metavar="FILE", help="Go on under the workflow in this file."
+)
+@click.option(
+    "--code",
+    type=click.Choice(["keep", "redo"]),
+    help="What becomes of results of functions whose code is another by now; without it they are named and "
+    "nothing runs.",
+)
+@click.option("--plan", "is_plan", is_flag=True, help="Show what would be redone, and why; run nothing.")
 @journal_option
 @payloads_option
 @format_option
@@ -64,6 +85,10 @@ def recover(  # noqa: PLR0913 - one parameter per option
     new_id: bool,
     no_run: bool,
     until_damage: bool,
+    changed: tuple[str, ...],
+    newer: Path | None,
+    code: str | None,
+    is_plan: bool,
 ) -> int:
     """Take up executions from their journal files, here or on another machine, and run each to its end.
 
@@ -72,16 +97,22 @@ def recover(  # noqa: PLR0913 - one parameter per option
     """
     if no_run and database is None:
         raise CommandFailed("--no-run needs --db, for there is nothing else to leave it in")
-    bundle = loading.read_bundle((), modules)
+    bundle = loading.read_bundle(() if newer is None else (str(newer),), modules)
+    wish = _Wish(changed, code, newer is not None, bundle)
     with ExitStack() as stack:
         for file in files:
             stack.enter_context(recovering.alone(file))
         found = [in_loop(partial(_read, file, until_damage=until_damage, new_id=new_id)) for file in files]
         passing = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncflow-")))
         worst = DONE
-        for number, each in enumerate(found):
-            if database is None and journal is None and recovering.is_over(each):
-                ended = running.Finished(running.End.ENDED, recovering.shown(each), 0)
+        plans = [in_loop(partial(_planned, each, wish)) for each in found]
+        if is_plan:
+            for _, plan in plans:
+                write_plan(plan, output)
+            return DONE
+        for number, (each, _) in enumerate(plans):
+            if database is None and journal is None and recovery_shown.is_over(each):
+                ended = running.Finished(running.End.ENDED, recovery_shown.shown(each), 0)
                 worst = max(worst, _tell(ended, output, None))
                 continue
             place = database or passing / f"{number}.db"
@@ -103,6 +134,52 @@ async def _read(file: Path, *, until_damage: bool, new_id: bool) -> recovering.J
     found = await recovering.read_file(file, until_damage=until_damage)
     tell_of(found)
     return await recovering.renamed(found) if new_id else found
+
+
+class _Wish(NamedTuple):
+    """What changed since a file was written, and what there is to run now."""
+
+    changed: tuple[str, ...]
+    code: str | None
+    is_newer: bool
+    bundle: loading.Bundle
+
+    def definition(self, name: str) -> definitions.WorkflowDefinition | None:
+        """The definition to go on under, the one of this name if there are several."""
+        if not self.is_newer:
+            return None
+        found = self.bundle.workflows
+        named = [each for each in found if each.name == name] or found[:1]
+        if not named:
+            raise CommandFailed("--definition: the file holds no workflow")
+        return named[0]
+
+
+async def _planned(found: recovering.Journaled, wish: _Wish) -> tuple[recovering.Journaled, JsonObject]:
+    """The execution as what changed leaves it, and what becomes of its tasks.
+
+    Raises:
+        CommandFailed: code changed, and nobody said what becomes of its results.
+    """
+    functions = wish.bundle.functions
+    changed = [*wish.changed]
+    if not recovery_shown.is_over(found) or wish.code == "redo":
+        other = recover_changed.code_changed(found, {name: each.function for name, each in functions.items()})
+        for name, count in other.items():
+            click.echo(
+                f"asyncflow: {found.path}: the code of {name} changed since it gave {count} results", err=True
+            )
+        if other and wish.code is None:
+            raise CommandFailed("say --code keep to use these results, or --code redo; nothing was run")
+        changed += [f"name:{name}" for name in other if wish.code == "redo"]
+    definition = wish.definition(found.name)
+    if not changed and definition is None:
+        return found, {"tasks": list(recovery_shown.plan_of(found))}
+    executors = {name: each.executor for name, each in functions.items()}
+    change = recover_changed.Change(tuple(changed), definition, executors)
+    after, plan = await recover_changed.changed(found, change)
+    tell_counts(plan)
+    return after, plan
 
 
 class _Run:

@@ -102,6 +102,12 @@ def changing(function: F) -> F:
     "input:KEY[=VALUE], path:$.a.b[=VALUE]. May be given several times.",
 )
 @changing
+@click.option(
+    "--definition-version",
+    "version",
+    metavar="N|latest",
+    help="Under this version of the workflow: what still fits is reused. --cut-off is then `inputs`.",
+)
 @click.option("--save", type=FilePath(), metavar="FILE", help="Write the plan to FILE, to be edited.")
 @click.option("--apply", "applied", type=FilePath(), metavar="FILE", help="Carry out the plan in FILE.")
 @click.option(
@@ -126,6 +132,7 @@ def rerun(  # noqa: PLR0913 - one parameter per option
     cut_off: str | None,
     chosen: tuple[str, ...],
     is_plan: bool,
+    version: str | None,
     save: Path | None,
     applied: Path | None,
     database: Path | None,
@@ -149,7 +156,9 @@ def rerun(  # noqa: PLR0913 - one parameter per option
         "correlationId": correlation_id or None,
     }
     sent = {key: value for key, value in plain.items() if value is not None}
-    is_smart = bool(changed or completed or cut_off or chosen or is_plan or save or applied or database)
+    is_smart = bool(
+        changed or completed or cut_off or chosen or is_plan or save or applied or database or version
+    )
     if not is_smart:
         click.echo(send(server, "POST", "api", "workflow", execution_id, "rerun", body=sent).text)
         return DONE
@@ -160,10 +169,20 @@ def rerun(  # noqa: PLR0913 - one parameter per option
     place, wish = Place(server, database, modules), Wish(output, is_plan, save, chosen)
     if applied is None:
         body = request_of(changed, completed, cut_off)
+        if version is not None:
+            body["version"] = _version(version)
         return go_through(place, execution_id, _plan(place, execution_id, body), wish)
-    if changed or completed or cut_off:
+    if changed or completed or cut_off or version:
         raise CommandFailed("--apply carries out a plan as it was made; what changed is said in it")
     return go_through(place, execution_id, loading.read_object(f"@{applied}", "--apply"), wish)
+
+
+def _version(text: str) -> int:
+    if text == "latest":
+        return 0
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise CommandFailed(f"--definition-version {text}: a number from 1, or latest, is expected")
+    return int(text)
 
 
 def request_of(changed: Sequence[str], completed: str | None, cut_off: str | None) -> JsonObject:
@@ -207,7 +226,15 @@ def write_plan(plan: JsonObject, output: Format) -> None:
         for row in rows
     ]
     write_rows(shown, _COLUMNS, "table")
-    found = [str(row.get("action")) for row in rows]
+    tell_counts(plan)
+
+
+def tell_counts(plan: JsonObject) -> None:
+    """Say how many tasks are redone and reused, and what is to run for the first time."""
+    added = plan.get("added")
+    if isinstance(added, list) and added:
+        said(f"without a result, to be run where the flow comes to them: {', '.join(map(str, added))}")
+    found = [str(row.get("action")) for row in as_rows(plan, "tasks")]
     said(", ".join(f"{found.count(each)} {each}" for each in dict.fromkeys((*_ACTIONS, *found))))
 
 

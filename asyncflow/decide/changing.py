@@ -11,15 +11,17 @@ from collections.abc import Iterable
 
 from asyncflow.decide.altered import CHANGE
 from asyncflow.decide.downstream import Downstream
+from asyncflow.decide.flow import begin_list
 from asyncflow.decide.repairing import RERUN, in_order, repair, unsuccessful
 from asyncflow.decide.rerunning import next_seq, rewind
 from asyncflow.decide.reusing import REUSABLE
 from asyncflow.decide.reviving import tell_parent
+from asyncflow.decide.scheduling import OUTSIDE
 from asyncflow.decide.shape import PASSIVE
 from asyncflow.decide.slots import await_slot
 from asyncflow.decide.step import Step
 from asyncflow.errors import Conflict, InvalidInput, Refused
-from asyncflow.model.events import ExecutionReopened, TasksRemoved
+from asyncflow.model.events import DefinitionMigrated, ExecutionReopened, Repaired, TasksRemoved
 from asyncflow.model.inputs import RerunChanged
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import COMPLETED, SKIPPED
@@ -51,6 +53,9 @@ def rerun_changed(step: Step, command: RerunChanged) -> None:
         raise InvalidInput(f"one of {', '.join(CUT_OFFS)} expected, got {command.cut_off!r}", field="cutOff")
     asked = [_asked(state, number) for number in command.redo]
     _check_kept(state, command.keep)
+    if command.definition not in (None, state.graph.hash):
+        _go_under(step, command, asked)
+        return
     back = Downstream(state)
     top = targets(state, asked, back)
     if not top and is_as_wished(state, command):
@@ -66,7 +71,8 @@ def is_end(task: TaskState) -> bool:
 def is_as_wished(state: ExecutionState, command: RerunChanged) -> bool:
     """Whether an execution stays as it is: it succeeded, and nothing is to be redone or changed."""
     same_input = command.workflow_input is None or command.workflow_input == state.input
-    return state.status == COMPLETED and same_input and not command.redo
+    same = same_input and command.definition in (None, state.graph.hash)
+    return state.status == COMPLETED and same and not command.redo
 
 
 def check_ended(state: ExecutionState) -> None:
@@ -136,6 +142,40 @@ def _reopen(
     tell_parent(step, RERUN)
     if not is_held:
         repair(step)
+
+
+def _go_under(step: Step, command: RerunChanged, asked: list[TaskState]) -> None:
+    """Begin again under another definition, with every record set aside: the flow takes up what still fits.
+
+    Raises:
+        InvalidInput: the definition is not known.
+        Refused: jobs of the execution are open outside.
+    """
+    state = step.state
+    graph = state.graphs.get(command.definition or "")
+    if graph is None:
+        raise InvalidInput(f"no such definition: {command.definition}", field="definition")
+    if state.jobs:
+        raise Refused(f"execution {state.execution_id} has open jobs: it cannot go under another definition")
+    step.emit(
+        ExecutionReopened(
+            CHANGE,
+            clear_reason=True,
+            clear_failures=True,
+            input=command.workflow_input,
+            cut_off=command.cut_off,
+            redo=[task.ref for task in asked],
+            keep=command.keep,
+            variables={},
+        )
+    )
+    step.emit(TasksRemoved(list(state.tasks), 1, kept=True))
+    step.emit(DefinitionMigrated(graph.hash, graph.definition.version))
+    step.emit(Repaired(0))
+    is_held = await_slot(step, begins=True)
+    tell_parent(step, RERUN)
+    if not is_held:
+        begin_list(step, state.graph.root, OUTSIDE)
 
 
 def _variables(state: ExecutionState, back: Downstream, top: list[TaskState]) -> JsonObject | None:

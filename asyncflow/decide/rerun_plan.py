@@ -14,11 +14,13 @@ from asyncflow.decide.changing import CUT_OFFS, check_ended, is_end, targets
 from asyncflow.decide.downstream import Downstream
 from asyncflow.decide.expressions import Template
 from asyncflow.decide.gather import join_refs
+from asyncflow.decide.rerun_definitions import compare
 from asyncflow.decide.rerun_selectors import changed_input, match, parse_selector, refuse_unmatched
 from asyncflow.decide.reusing import REUSABLE
 from asyncflow.decide.shape import JOINS, STRUCTURE
 from asyncflow.errors import InvalidInput
 from asyncflow.ids import task_id
+from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import RerunChanged
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import SKIPPED, TASK_UNSUCCESSFUL
@@ -38,12 +40,14 @@ class RerunRequest:
     """What a plan is asked for: what changed, and what is to become of what is finished.
 
     `completed` says whether finished tasks that nothing changed are kept, redone, or asked about one by
-    one; `cut_off` where a change ends, see `inputs.RerunChanged`.
+    one; `cut_off` where a change ends, see `inputs.RerunChanged`. `version` is that of another definition
+    to go on under, 0 for the newest.
     """
 
     changed: tuple[str, ...] = ()
     completed: str = "keep"
     cut_off: str = "outputs"
+    version: int | None = None
 
 
 class PlannedTask(NamedTuple):
@@ -69,7 +73,8 @@ class PlannedTask(NamedTuple):
 class RerunPlan:
     """What a smart rerun would do, for an execution as it was at `epoch` and `seq`.
 
-    `workflow_input` is the new one, None where it stays.
+    `workflow_input` is the new one, None where it stays. `definition` is the content hash of another one to
+    go on under, and `added` are its tasks that there is no record of.
     """
 
     execution_id: str
@@ -78,6 +83,8 @@ class RerunPlan:
     request: RerunRequest
     workflow_input: JsonObject | None
     tasks: tuple[PlannedTask, ...]
+    definition: str | None = None
+    added: tuple[str, ...] = ()
 
 
 class Below(NamedTuple):
@@ -91,11 +98,14 @@ class Below(NamedTuple):
     matched: set[str]
 
 
-def plan_rerun(state: ExecutionState, request: RerunRequest, *, below: Below | None = None) -> RerunPlan:
+def plan_rerun(
+    state: ExecutionState, request: RerunRequest, *, below: Below | None = None, graph: Graph | None = None
+) -> RerunPlan:
     """The plan for an execution that ended.
 
     Args:
         below: what the selectors mean in the executions below it.
+        graph: another definition to go on under.
 
     Raises:
         Refused: the execution did not end yet.
@@ -105,6 +115,8 @@ def plan_rerun(state: ExecutionState, request: RerunRequest, *, below: Below | N
     """
     check_ended(state)
     _check_modes(request)
+    if graph is not None and request.cut_off != "inputs":
+        raise InvalidInput("under another definition only inputs count: inputs expected", field="cutOff")
     selectors = [parse_selector(text) for text in request.changed]
     given = changed_input(state.input, selectors)
     found = match(state, selectors, given=given)
@@ -115,9 +127,13 @@ def plan_rerun(state: ExecutionState, request: RerunRequest, *, below: Below | N
         for task in state.by_ref.values():
             if task.status in REUSABLE and task.node.type not in STRUCTURE:
                 reasons.setdefault(task.number, "finished tasks are to run again")
+    change = None if graph is None or graph.hash == state.graph.hash else compare(state, graph)
+    if change is not None:
+        reasons = {**change.reasons, **reasons}
     back = Downstream(state)
     top = targets(state, [state.tasks[number] for number in reasons if _may_run(state, number)], back)
     planner = _Planner(state, request, reasons, back, {task.number for task in top})
+    planner.gone = change.gone if change is not None else {}
     return RerunPlan(
         state.execution_id,
         state.epoch,
@@ -127,6 +143,8 @@ def plan_rerun(state: ExecutionState, request: RerunRequest, *, below: Below | N
         tuple(
             planner.planned(task) for task in sorted(state.by_ref.values(), key=lambda t: (t.seq, t.number))
         ),
+        None if change is None or graph is None else graph.hash,
+        () if change is None else change.added,
     )
 
 
@@ -144,7 +162,7 @@ def _may_run(state: ExecutionState, number: int) -> bool:
 class _Planner:
     """Says what becomes of each record."""
 
-    __slots__ = ("_again", "_back", "_reasons", "_request", "_state")
+    __slots__ = ("_again", "_back", "_reasons", "_request", "_state", "gone")
 
     def __init__(
         self,
@@ -155,6 +173,7 @@ class _Planner:
         top: set[int],
     ) -> None:
         self._state, self._request, self._reasons, self._back = state, request, reasons, back
+        self.gone: Mapping[int, str] = {}
         self._again = top | back.removed.keys() | back.reopened.keys() | back.rewound.keys()
 
     def planned(self, task: TaskState) -> PlannedTask:
@@ -171,13 +190,20 @@ class _Planner:
             reason,
             is_asked,
             conditional,
-            is_fixed=task.status == SKIPPED or (task.node.type in STRUCTURE and not is_asked),
+            is_fixed=self._is_fixed(task, is_asked),
         )
+
+    def _is_fixed(self, task: TaskState, is_asked: bool) -> bool:  # noqa: FBT001 - as it was decided
+        if task.status == SKIPPED or task.number in self.gone:
+            return True
+        return task.node.type in STRUCTURE and not is_asked
 
     def _decided(self, task: TaskState) -> tuple[Action, str, bool]:
         number = task.number
         if task.status == SKIPPED:
             return "reuse", "it was skipped", False
+        if number in self.gone:
+            return "reuse", self.gone[number], False
         if number in self._reasons:
             return "redo", self._reasons[number], True
         if task.status in TASK_UNSUCCESSFUL:
@@ -239,7 +265,9 @@ def command_of(plan: RerunPlan, actions: Mapping[int, str]) -> RerunChanged:
             redo.append(task.number)
         elif action == REUSE and task.action != REUSE:
             keep.append(task.ref)
-    return RerunChanged(plan.epoch, plan.seq, redo, keep, plan.request.cut_off, plan.workflow_input)
+    return RerunChanged(
+        plan.epoch, plan.seq, redo, keep, plan.request.cut_off, plan.workflow_input, plan.definition
+    )
 
 
 def _check_action(task: PlannedTask, action: str) -> None:
@@ -288,6 +316,9 @@ def plan_json(plan: RerunPlan) -> JsonObject:
         "completed": plan.request.completed,
         "cutOff": plan.request.cut_off,
         "workflowInput": plan.workflow_input,
+        "version": plan.request.version,
+        "definition": plan.definition,
+        "added": list(plan.added),
         "counts": counts(plan.tasks),
         "tasks": tasks,
     }

@@ -28,6 +28,10 @@ _CHANGES: JsonObject = {
     },
     "completed": {"enum": ["keep", "redo", "ask-per-task"], "default": "keep"},
     "cutOff": {"enum": ["outputs", "inputs", "none"], "default": "outputs"},
+    "version": {
+        "type": ["integer", "null"],
+        "description": "Go on under this version of the workflow, 0 for the newest; cutOff is then `inputs`.",
+    },
 }
 
 routes = Routes(
@@ -42,6 +46,8 @@ routes = Routes(
                 "seq": _WHOLE,
                 **_CHANGES,
                 "workflowInput": {"type": ["object", "null"], "description": "The new one, if it changes."},
+                "definition": {"type": ["string", "null"], "description": "Of that version, by content."},
+                "added": {"type": "array", "items": _TEXT, "description": "Tasks of it without a record."},
                 "counts": {"type": "object", "additionalProperties": _WHOLE},
                 "tasks": {"type": "array", "items": {"$ref": "#/components/schemas/RerunPlanTask"}},
             },

@@ -116,7 +116,8 @@ class RerunChanged(NamedTuple):
     `epoch` and `seq` are those of the execution that was looked at; it is refused for any other. `redo` are
     the records to run again, `keep` the full names that are not, whatever they are given. `cut_off` says
     what spares a task behind a redone one: "outputs" if what it follows came out as before, "inputs" if its
-    own input is as before, "none" nothing. `workflow_input` replaces the present one.
+    own input is as before, "none" nothing. `workflow_input` replaces the present one. `definition` is the
+    content hash of another definition to go on under.
     """
 
     epoch: int
@@ -125,6 +126,7 @@ class RerunChanged(NamedTuple):
     keep: list[str]
     cut_off: str = "outputs"
     workflow_input: JsonObject | None = None
+    definition: str | None = None
 
 
 class RemoveExecution(NamedTuple):

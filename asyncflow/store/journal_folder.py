@@ -96,6 +96,8 @@ class JournalFolder:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
         self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.code: dict[str, str] = {}
+        """Fingerprints of functions by task name, which files say of the results that follow."""
         self._names: dict[str, str] = {}
         """By execution, of what is there; read once, as a folder may have very many."""
         for name in os.listdir(self._folder):  # noqa: PTH208 - pathlib lists no open folder
@@ -126,7 +128,10 @@ class JournalFolder:
         if found is not None:
             self._cut(name, found.size)
             self._names[heading.execution_id] = name
-            return WrittenFile.of(found)
+            written = WrittenFile.of(found)
+            if found.code | self.code != found.code:
+                self._add(written, [encode_line(written.lines + 1, {"code": self.code})])
+            return written
         written = WrittenFile(name)
         head = {
             "format": FORMAT,
@@ -134,6 +139,7 @@ class JournalFolder:
             "name": heading.name,
             "installation": heading.installation,
             "definitions": dict(definitions),
+            **({"code": self.code} if self.code else {}),
         }
         with self._opened(written.name, _APPEND | os.O_CREAT | os.O_EXCL) as file:
             self._put(written, file, encode_line(1, head))
@@ -187,10 +193,13 @@ class JournalFolder:
             ends[stream] = fresh[-1].seq
             definitions.update(new)
         if lines:
-            with self._opened(written.name, _APPEND) as file:
-                self._put(written, file, b"".join(lines))
+            self._add(written, lines)
             written.ends, written.definitions = ends, definitions
-            written.lines += len(lines)
+
+    def _add(self, written: WrittenFile, lines: Sequence[bytes]) -> None:
+        with self._opened(written.name, _APPEND) as file:
+            self._put(written, file, b"".join(lines))
+        written.lines += len(lines)
 
     def _put(self, written: WrittenFile, file: int, text: bytes) -> None:
         if os.fstat(file).st_size != written.size:

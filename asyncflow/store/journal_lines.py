@@ -66,6 +66,7 @@ class JournalFile:
         execution_id: the execution that it is of; `streams` has those below it too.
         installation: who wrote it, by the id that tokens for outside services are made with.
         definitions: canonical JSON by content hash.
+        code: fingerprints of functions by task name, the newest.
         lines: how many are whole, and `size` how many bytes they take.
         torn: what is wrong with the end, and from where; empty if nothing is.
     """
@@ -76,6 +77,7 @@ class JournalFile:
     installation: str = ""
     definitions: dict[str, str] = field(default_factory=dict)
     streams: dict[str, list[Recorded]] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
     lines: int = 0
     size: int = 0
     torn: str = ""
@@ -104,6 +106,7 @@ class JournalFile:
             if content_hash(body.encode()) != name:
                 raise StoreError(f"definition {name} is not what its name says")
             self.definitions[name] = body
+        self.code.update(cast("dict[str, str]", line.get("code", {})))
         if "stream" in line:
             self._take_events(cast("str", line["stream"]), cast("int", line["seq"]), line["events"])
         self.lines += 1

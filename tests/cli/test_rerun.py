@@ -167,3 +167,21 @@ def test_a_file_is_planned_without_an_engine_and_run_to_its_end(here: Path) -> N
     tasks = json.loads(again.stdout)["tasks"]
     assert [each["outputData"]["value"] for each in tasks] == [2, 3, 6]
     assert [each["taskId"] for each in tasks] == [each["taskId"] for each in execution["tasks"]]
+
+
+async def test_a_newer_version_reuses_what_fits_and_runs_the_rest(shell: Shell) -> None:
+    identity = await ended(shell)
+    assert isinstance(SUMS["tasks"], list)
+    zero = inline("zero", a="${workflow.input.day}")
+    await shell.registered(workflow(zero, *SUMS["tasks"], name="sums", version=2))
+    chosen = ("workflow", "rerun", identity, "--definition-version", "latest")
+    plan = await shell(*chosen, "--plan")
+    await shell(*chosen)
+    refused = await shell(*chosen[:-1], "7", code=2)
+
+    assert "to be run where the flow comes to them: zero" in plan.stderr
+    assert "3 reuse, 0 redo" in plan.stderr
+    shown = await shell.one("workflow", "get", identity)
+    assert shown["workflowVersion"] == 2
+    assert results(shown) == {"zero": 2, "one": 2, "two": 3, "three": 6}
+    assert "sums version 7" in refused.stderr
