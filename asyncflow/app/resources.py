@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from asyncflow.app.documents import Documents
 from asyncflow.app.job_decisions import read_instance_decision
@@ -31,6 +32,14 @@ from asyncflow.store.journal import Journal
 
 Usage = Mapping[str, dict[str, object]]
 """By name, how much of a resource is in use; as `Admission.usage`."""
+
+
+class Operate(Protocol):
+    """What is done to a resource by hand, as by `runtime/resource_operating`."""
+
+    async def __call__(self, name: str, *, by: str, reason: str) -> None:
+        """Do it to this one; durable at return."""
+
 
 _IMPLICIT = ("task:", "workflow:")
 
@@ -209,19 +218,17 @@ class Resources:
 
         Raises:
             NotFound: there is no such resource.
+            Conflict: nobody knows what it has outside.
         """
-        self.settings(name)
-        await self._operating.drain(name, by=by, reason=reason)
-        return self.get(name)
+        return await self._operated(name, self._operating.drain, by=by, reason=reason)
 
     async def resume(self, name: str, *, by: str = "", reason: str = "") -> JsonObject:
-        """Let tasks begin again after a drain; durable at return.
+        """Let tasks begin again after a drain; durable at return. Raises as `drain`."""
+        return await self._operated(name, self._operating.resume, by=by, reason=reason)
 
-        Raises:
-            NotFound: there is no such resource.
-        """
+    async def _operated(self, name: str, operate: Operate, *, by: str, reason: str) -> JsonObject:
         self.settings(name)
-        await self._operating.resume(name, by=by, reason=reason)
+        await operate(name, by=by, reason=reason)
         return self.get(name)
 
     async def resize(

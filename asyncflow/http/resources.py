@@ -6,14 +6,19 @@ open to everybody, and believes nobody: it only has the job asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from asyncflow.app.job_decisions import decide_job
 from asyncflow.app.overview import MOST_LISTED
+from asyncflow.http.bodies import Body
 from asyncflow.http.routing import (
     ADMIN,
     OPEN,
     OPERATOR,
     VIEWER,
+    Answer,
     Call,
+    Handler,
     HttpError,
     Reply,
     Routes,
@@ -87,116 +92,97 @@ _COUNT = number("count", default=100, minimum=1, maximum=MOST_LISTED, about="How
 _PAGE = (_START, _COUNT)
 _REASON = word("reason", about="Why, for those who come after.")
 _NO_BODY = json_body("Map", optional=True)
+_RESOURCE = json_answer("Resource")
+
+
+_ALL = "/api/asyncflow/resources"
+_ONE = f"{_ALL}/{{name}}"
 
 
 def _page(call: Call) -> dict[str, int]:
     return {"start": call.integer("start"), "count": call.integer("count")}
 
 
-@routes.get("/api/asyncflow/resources", role=VIEWER, query=_PAGE, answers=json_answer("Resources"))
+def _listing(what: str, shown: str) -> Callable[[Handler], Handler]:
+    """A page of something that a resource has."""
+    return routes.get(f"{_ONE}/{what}", role=VIEWER, query=_PAGE, answers=json_answer(shown), errors=(404,))
+
+
+def _verb(
+    verb: str, body: Body = _NO_BODY, *, answers: Sequence[Answer] = (_RESOURCE,)
+) -> Callable[[Handler], Handler]:
+    """Something that operators do with a resource, and may say why."""
+    path, query = f"{_ONE}/{verb}", (_REASON,)
+    return routes.post(path, role=OPERATOR, query=query, body=body, answers=answers, errors=(404, 409))
+
+
+def _asked(call: Call) -> dict[str, str]:
+    """Who asks, and why."""
+    return {"by": call.caller.name, "reason": call.word("reason")}
+
+
+@routes.get(_ALL, role=VIEWER, query=_PAGE, answers=json_answer("Resources"))
 async def get_resources(call: Call) -> Reply:
     """Everything that limits tasks: how much there is, how much is in use, how many wait, in which state."""
     return reply_json(call.services.resources.all(**_page(call)))
 
 
-@routes.get("/api/asyncflow/resources/{name}", role=VIEWER, answers=json_answer("Resource"), errors=(404,))
+@routes.get(_ONE, role=VIEWER, answers=_RESOURCE, errors=(404,))
 async def get_resource(call: Call) -> Reply:
     """A resource with its settings, its instances, those who hold it and those who wait for it."""
     return reply_json(call.services.resources.get(call.path["name"]))
 
 
-@routes.get(
-    "/api/asyncflow/resources/{name}/history",
-    role=VIEWER,
-    query=_PAGE,
-    answers=json_answer("ResourceEvents"),
-    errors=(404,),
-)
+@_listing("history", "ResourceEvents")
 async def get_resource_history(call: Call) -> Reply:
     """What became of a resource and why, the newest event first."""
     return reply_json(await call.services.resources.history(call.path["name"], **_page(call)))
 
 
-@routes.get(
-    "/api/asyncflow/resources/{name}/jobs",
-    role=VIEWER,
-    query=_PAGE,
-    answers=json_answer("ResourceJobs"),
-    errors=(404,),
-)
+@_listing("jobs", "ResourceJobs")
 async def get_resource_jobs(call: Call) -> Reply:
     """The open jobs of a resource: of which task, in which phase, under which handle."""
     return reply_json(await call.services.resources.jobs(call.path["name"], **_page(call)))
 
 
-@routes.put(
-    "/api/asyncflow/resources/{name}",
-    role=ADMIN,
-    body=json_body("ResourceSettings"),
-    answers=json_answer("Resource"),
-    errors=(409,),
-)
+@routes.put(_ONE, role=ADMIN, body=json_body("ResourceSettings"), answers=_RESOURCE, errors=(409,))
 async def save_resource(call: Call) -> Reply:
     """Make a resource, or change it; those of the configuration file are changed there."""
     body = await call.json_object()
     return reply_json(await call.services.resources.save(call.path["name"], body, by=call.caller.name))
 
 
-@routes.delete("/api/asyncflow/resources/{name}", role=ADMIN, body=_NO_BODY, errors=(404, 409))
+@routes.delete(_ONE, role=ADMIN, body=_NO_BODY, errors=(404, 409))
 async def delete_resource(call: Call) -> Reply:
     """Delete a resource that nobody uses."""
     await call.services.resources.delete(call.path["name"], by=call.caller.name)
     return reply_empty()
 
 
-@routes.post(
-    "/api/asyncflow/resources/{name}/drain",
-    role=OPERATOR,
-    query=(_REASON,),
-    body=_NO_BODY,
-    answers=json_answer("Resource"),
-    errors=(404, 409),
-)
+@_verb("drain")
 async def drain_resource(call: Call) -> Reply:
     """Begin nothing there any more until it is resumed; what is under way ends."""
-    name, reason = call.path["name"], call.word("reason")
-    return reply_json(await call.services.resources.drain(name, by=call.caller.name, reason=reason))
+    return reply_json(await call.services.resources.drain(call.path["name"], **_asked(call)))
 
 
-@routes.post(
-    "/api/asyncflow/resources/{name}/resume",
-    role=OPERATOR,
-    query=(_REASON,),
-    body=_NO_BODY,
-    answers=json_answer("Resource"),
-    errors=(404, 409),
-)
+@_verb("resume")
 async def resume_resource(call: Call) -> Reply:
     """Let tasks begin again after a drain."""
-    name, reason = call.path["name"], call.word("reason")
-    return reply_json(await call.services.resources.resume(name, by=call.caller.name, reason=reason))
+    return reply_json(await call.services.resources.resume(call.path["name"], **_asked(call)))
 
 
-@routes.post(
-    "/api/asyncflow/resources/{name}/resize",
-    role=OPERATOR,
-    query=(_REASON,),
-    body=json_body("ResourceSize"),
-    answers=json_answer("Resource"),
-    errors=(404, 409),
-)
+@_verb("resize", json_body("ResourceSize"))
 async def resize_resource(call: Call) -> Reply:
     """Change how much there is, at once; that of the configuration file holds until the next start."""
     name, body = call.path["name"], await call.json_object()
-    by, reason = call.caller.name, call.word("reason")
-    return reply_json(await call.services.resources.resize(name, body, by=by, reason=reason))
+    return reply_json(await call.services.resources.resize(name, body, **_asked(call)))
 
 
 @routes.post(
-    "/api/asyncflow/resources/{name}/instances/{number}/decide",
+    f"{_ONE}/instances/{{number}}/decide",
     role=OPERATOR,
     body=json_body("InstanceDecision"),
-    answers=json_answer("Resource"),
+    answers=_RESOURCE,
     errors=(404, 409),
 )
 async def decide_instance(call: Call) -> Reply:
@@ -212,10 +198,10 @@ async def decide_instance(call: Call) -> Reply:
 
 
 @routes.post(
-    "/api/asyncflow/resources/{name}/release",
+    f"{_ONE}/release",
     role=OPERATOR,
     body=json_body("ResourceRelease"),
-    answers=json_answer("Resource"),
+    answers=_RESOURCE,
     errors=(404, 409),
 )
 async def release_resource(call: Call) -> Reply:
@@ -230,17 +216,10 @@ async def release_resource(call: Call) -> Reply:
     return reply_json(found)
 
 
-@routes.post(
-    "/api/asyncflow/resources/{name}/forget",
-    role=OPERATOR,
-    query=(_REASON,),
-    body=_NO_BODY,
-    errors=(404, 409),
-)
+@_verb("forget", answers=())
 async def forget_resource(call: Call) -> Reply:
     """Leave the instances of a resource that is not configured any more to themselves."""
-    name, reason = call.path["name"], call.word("reason")
-    await call.services.resources.forget(name, by=call.caller.name, reason=reason)
+    await call.services.resources.forget(call.path["name"], **_asked(call))
     return reply_empty()
 
 

@@ -30,8 +30,9 @@ class Operating:
         await self._changed(self._known(name), [ev.ResourceDrained(by, reason)])
 
     async def resume(self, name: str, *, by: str = "", reason: str = "") -> None:
-        """Open it again. Raises NotFound, Conflict."""
-        await self._changed(self._known(name), [ev.ResourceResumed(by, reason)])
+        """Open it again; nothing is recorded where it is open. Raises NotFound, Conflict."""
+        keeper = self._known(name)
+        await self._changed(keeper, [ev.ResourceResumed(by, reason)] if keeper.state.drained else [])
 
     async def resize(self, name: str, least: int, most: int, *, by: str = "", reason: str = "") -> None:
         """Have so many instances until it is configured anew. Raises NotFound, Conflict, InvalidInput."""

@@ -13,6 +13,7 @@ import pytest
 from asyncflow.app.documents import Documents
 from asyncflow.app.services import Services
 from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.model.values import JsonObject
 from tests.http.conftest import serving
 from tests.http.test_resources import PATH, SETTINGS, holding, shown, started
 
@@ -155,7 +156,7 @@ async def test_a_list_of_resources_costs_as_much_as_there_are() -> None:
 @pytest.mark.route("DELETE /api/asyncflow/resources/{name}")
 async def test_stored_settings_that_cannot_be_used_stop_no_start(tmp_path: Path) -> None:
     """Such as an early release kept: it is named, and made usable or deleted."""
-    unusable = {"type": "limit", "limit": {"rate": 20, "rate_window_ms": 0}}
+    unusable: JsonObject = {"type": "limit", "limit": {"rate": 20, "rate_window_ms": 0}}
     async with serving(engine=SETTINGS, database=tmp_path / "a.db") as server:
         documents = Documents(server.services.executions.engine, "resource")
         for name in ("one", "two"):
@@ -170,3 +171,14 @@ async def test_stored_settings_that_cannot_be_used_stop_no_start(tmp_path: Path)
     assert (found["state"], found["reason"]) == ("unusable", "rate: a rate needs a window")
     assert "unusable: one, two" in health
     assert (mended["state"], "one" in left, "two" in left) == ("ready", True, False)
+
+
+@pytest.mark.route("POST /api/asyncflow/resources/{name}/resume")
+async def test_what_is_open_is_resumed_without_a_trace() -> None:
+    async with serving(engine=SETTINGS) as server:
+        shown(await server.post(f"{PATH}/fixed/drain"))
+        for _ in range(3):
+            shown(await server.post(f"{PATH}/fixed/resume"))
+        history = shown(await server.get(f"{PATH}/fixed/history"))["events"]
+
+    assert [each["event"] for each in history] == ["ResourceResumed", "ResourceDrained", "ResourceConfigured"]
