@@ -1,109 +1,65 @@
-"""W7: what waiting costs a server: fifty workers that poll, and ten thousand long polls held at once.
+"""W7: the shapes of HyperFlow's own measurements, a chain and a fan-out of 10,000, with journal files on.
 
-Figures are shares of a core and bytes a poll, of the server process alone. The polls of the crowd come
-over connections of their own, as those of workers do; without connections is `held-engine`.
+Every step is durable in the database and in the journal file before the next begins. HyperFlow does 1,500 to
+2,000 tasks a second of these on the machine of `bench/peers`, which measures it beside these.
 """
 
 from __future__ import annotations
 
-import asyncio
-import resource
 import time
 from pathlib import Path
 
-from asyncflow.app.services import Services, open_services
+import asyncflow as af
+from asyncflow.app.local import LocalOptions, open_local
+from asyncflow.app.process import tune_process
+from asyncflow.app.service import StartRequest
+from asyncflow.model.definition import parse_workflow
+from asyncflow.model.values import JsonObject
 from bench.floors import on_uvloop
 from bench.harness import Case, Measured
-from bench.lean_client import Link, ServerProcess, asyncflow_server, server
+from bench.w2 import FAN_OUT, branch
 
-CROWD = 10_000
-POLL_MS = 5_000
-MEASURED_S = 10.0
+TASKS = 10_000
 
 
-async def _poll(port: int, worker: int, *, timeout_ms: int, begins_at_s: float = 0) -> None:
-    """One worker that polls for work that never comes."""
-    await asyncio.sleep(begins_at_s)
-    path = f"/api/tasks/poll/batch/idle?count=1&timeout={timeout_ms}&workerid=w{worker}"
-    async with Link(port) as link:
-        while True:
-            await link.ask("GET", path)
+@af.task(retries=0)
+async def link() -> None:
+    """Do nothing."""
 
 
-async def _share(running: ServerProcess, workers: int, *, timeout_ms: int, warm_s: float) -> Measured:
-    """The share of a core that so many polling workers cost, and memory each."""
-    before_kb = running.rss_kb()
-    polls = [
-        asyncio.ensure_future(
-            _poll(running.port, n, timeout_ms=timeout_ms, begins_at_s=warm_s * 0.6 * n / workers)
-        )
-        for n in range(workers)
-    ]
-    await asyncio.sleep(warm_s)
-    cpu, began = running.cpu_s(), time.perf_counter()
-    await asyncio.sleep(MEASURED_S)
-    share = (running.cpu_s() - cpu) / (time.perf_counter() - began) * 100
-    broken = sum(poll.done() for poll in polls)
-    for poll in polls:
-        poll.cancel()
-    await asyncio.gather(*polls, return_exceptions=True)
-    each_kb = (running.rss_kb() - before_kb) / workers
-    return Measured(share, {"kb_each": each_kb, "broken": broken, "workers": workers})
+def chain() -> JsonObject:
+    """As many tasks in a row as a definition may have."""
+    refs = [f"link_{number}" for number in range(TASKS)]
+    tasks = [{"name": "link", "taskReferenceName": ref, "type": "SIMPLE"} for ref in refs]
+    return {"name": "chain_10k", "version": 1, "tasks": tasks}
 
 
-def polling(folder: Path, *, workers: int, timeout_ms: int, warm_s: float) -> Measured:
-    """The cost of polls over HTTP."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    where, command = asyncflow_server(folder)
-    with server(where, *command) as running:
-        found = on_uvloop(lambda: _share(running, workers, timeout_ms=timeout_ms, warm_s=warm_s))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return found
+async def _run(folder: Path, body: JsonObject, given: JsonObject) -> Measured:
+    """Tasks per second, from the start request until the journal file holds the end."""
+    functions = {each.name: each for each in (link, branch)}
+    began = time.perf_counter()
+    options = LocalOptions(journal=folder / "journal")
+    async with open_local(folder / "w7.db", functions, options) as service:
+        identity = await service.start(StartRequest(definition=parse_workflow(body), input=given))
+        state = await service.ended(identity)
+        assert state.status == "COMPLETED", state.reason
+    took_s = time.perf_counter() - began
+    size = sum(file.stat().st_size for file in (folder / "journal").iterdir())
+    return Measured(TASKS / took_s, {"journal_mb": size / 1e6})
 
 
-async def _engine_share(folder: Path) -> Measured:
-    async with open_services(folder / "w.db") as services:
-        before_kb = _own_kb()
-        polls = [asyncio.ensure_future(_poll_engine(services, n)) for n in range(CROWD)]
-        await asyncio.sleep(2)
-        each_kb = (_own_kb() - before_kb) / CROWD
-        cpu, began = time.process_time(), time.perf_counter()
-        await asyncio.sleep(MEASURED_S)
-        share = (time.process_time() - cpu) / (time.perf_counter() - began) * 100
-        for poll in polls:
-            poll.cancel()
-        await asyncio.gather(*polls, return_exceptions=True)
-    return Measured(share, {"kb_each": each_kb})
-
-
-async def _poll_engine(services: Services, worker: int) -> None:
-    while True:
-        await services.workers.poll("idle", worker_id=f"w{worker}", timeout_ms=POLL_MS)
-
-
-def _own_kb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1024
+def measure(folder: Path, body: JsonObject, given: JsonObject) -> Measured:
+    """One sample."""
+    tune_process()
+    return on_uvloop(lambda: _run(folder, body, given))
 
 
 CASES = (
+    Case("chain-10k", "tasks/s", lambda f: measure(f, chain(), {}), floor="floors/F2-100"),
     Case(
-        "idle-50",
-        "% of a core",
-        lambda f: polling(f, workers=50, timeout_ms=100, warm_s=2),
-        target=25,
-        higher_is_better=False,
-    ),
-    Case(
-        "held-engine",
-        "% of a core",
-        lambda f: on_uvloop(lambda: _engine_share(f)),
-        target=20,
-        higher_is_better=False,
-    ),
-    Case(
-        "held-10000",
-        "% of a core",
-        lambda f: polling(f, workers=CROWD, timeout_ms=POLL_MS, warm_s=15),
+        "fan-out-10k",
+        "tasks/s",
+        lambda f: measure(f, FAN_OUT, {"items": [{}] * TASKS}),
+        floor="floors/F2-100",
     ),
 )
