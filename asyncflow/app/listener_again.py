@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from asyncflow.app.event_telling import Source, Telling
-from asyncflow.app.listening import RETOLD, SKIPPED, Listening, audited, caller_of
-from asyncflow.app.logbook import AuditEntry, AuditFilter, Logbook
+from asyncflow.app.listening import RETOLD, SKIPPED, Listening, caller_of
+from asyncflow.app.logbook import AuditEntry, AuditFilter, Logbook, audited
 from asyncflow.app.turn_feed import FeedStore
 from asyncflow.errors import InvalidInput, NotFound, Refused
 from asyncflow.model.values import JsonObject

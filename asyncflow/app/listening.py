@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from asyncflow.app.event_rules import GAP
 from asyncflow.app.event_telling import Telling, Told, is_wanted
-from asyncflow.app.logbook import AuditEntry, Logbook
+from asyncflow.app.logbook import AuditEntry, Logbook, audited
 from asyncflow.app.turn_feed import FeedStore, Reader, TurnFeed
 from asyncflow.errors import ShuttingDown, StoreError
 from asyncflow.model.turn import Turn
@@ -40,7 +40,6 @@ _SAVED_EVERY_S = 0.25
 _AGAIN_S = 1.0  # after the store took nothing
 _GRACE_S = 2.0  # for the event it has, at the end
 _REASON = 1_500  # characters
-_NAME = 200  # characters of what the audit names something by
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +275,3 @@ class Listening:
 def caller_of(listener: str) -> str:
     """Under which name what became of a listener's events stands in the audit."""
     return audited(f"listener:{listener}")
-
-
-def audited(name: str) -> str:
-    """What names something, as long as the audit takes it."""
-    return name[:_NAME]

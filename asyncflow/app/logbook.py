@@ -15,7 +15,7 @@ from asyncflow.runtime.engine import Engine
 from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, Logs, TaskLine
 from asyncflow.store.records import Condition, Found, Page, Where
 
-__all__ = ["AuditEntry", "AuditFilter", "Firing", "LogEntry", "LogFilter", "Logbook"]
+__all__ = ["AuditEntry", "AuditFilter", "Firing", "LogEntry", "LogFilter", "Logbook", "audited"]
 
 _LINES = 1_000  # of one call
 _PAGE = 5_000
@@ -170,6 +170,11 @@ class Logbook:
 
     def _now_ms(self) -> int:
         return self._engine.clock.now().wall_ms
+
+
+def audited(name: str) -> str:
+    """What names something, cut to what the audit takes."""
+    return name[:_TEXT]
 
 
 def _page(start: int, size: int) -> Page:

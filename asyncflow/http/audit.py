@@ -31,6 +31,7 @@ UNAUDITED: Final = frozenset(
         ("POST", "/api/tasks/update-v2"),
         ("POST", "/api/tasks/{id}/log"),
         ("POST", "/api/asyncflow/tasks/{id}/heartbeat"),
+        ("POST", "/api/asyncflow/tasks/{id}/io"),
         ("POST", "/api/asyncflow/tasks/{id}/release"),
         ("POST", "/api/asyncflow/callback/{token}/{proof}"),
     }

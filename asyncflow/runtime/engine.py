@@ -127,7 +127,7 @@ class Engine:
         )
         self.code_changes = self._code_changes()
         self._task_logs = TaskLogs(self.logs, lambda: self.clock.now().wall_ms, self.turns.states)
-        self.turns.recorded = self._task_logs.committed
+        self.turns.listeners.append(self._task_logs.committed)
         self.admission = Admission()
         self.supervisor = Supervisor()
         self._stack = AsyncExitStack()

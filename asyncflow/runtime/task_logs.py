@@ -16,8 +16,9 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Turn
 from asyncflow.runtime.attempt_records import AttemptRecord, IoRecorded, LogLine
 from asyncflow.runtime.log_writer import LogWriter
+from asyncflow.runtime.open_turn import OpenTurn
 from asyncflow.runtime.resource_lines import begun_line, resource_line
-from asyncflow.store.log_records import TaskIo, TaskLine
+from asyncflow.store.log_records import MOST_TOLD, TaskIo, TaskLine
 
 
 class TaskLogs:
@@ -34,7 +35,7 @@ class TaskLogs:
         fields = f" {to_json(line.fields).decode()}" if line.fields else ""
         self._put(execution_id, number, line.message + fields, self._now_ms())
 
-    def committed(self, turn: Turn) -> None:
+    def committed(self, _open: OpenTurn, turn: Turn) -> None:
         """A turn is durable: notes of resets belong to logs of tasks, lives to those of resources."""
         at_ms = turn.moment.wall_ms
         for stream, _, events in turn.entries:
@@ -52,8 +53,7 @@ class TaskLogs:
     def record(self, execution_id: str, number: int, record: AttemptRecord) -> None:
         """Data that an attempt told of; other records are not kept here."""
         if isinstance(record, IoRecorded):
-            task = task_id(execution_id, number)
-            self._writer.put(TaskIo(task, record.direction, record.rows, record.bytes, execution_id))
+            self._put_io(execution_id, number, record.direction, record.rows, record.bytes)
 
     def _job_told(self, stream: str, serial: int, counts: Mapping[str, object]) -> None:
         state = self._states.get(stream)
@@ -61,7 +61,11 @@ class TaskLogs:
         for direction in ("in", "out") if number else ():
             rows, size = counts.get(f"rows_{direction}", 0), counts.get(f"bytes_{direction}", 0)
             if isinstance(rows, int) and isinstance(size, int) and (rows or size):
-                self._writer.put(TaskIo(task_id(stream, number), direction, rows, size, stream))
+                self._put_io(stream, number, direction, rows, size)
+
+    def _put_io(self, execution_id: str, number: int, direction: str, rows: int, size: int) -> None:
+        task = task_id(execution_id, number)
+        self._writer.put(TaskIo(task, direction, min(rows, MOST_TOLD), min(size, MOST_TOLD), execution_id))
 
     def _put(self, execution_id: str, number: int, text: str, at_ms: int) -> None:
         self._writer.put(TaskLine(task_id(execution_id, number), at_ms, text, "INFO", execution_id))

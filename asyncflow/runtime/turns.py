@@ -44,7 +44,7 @@ class Turns:
         watchers: by execution, who is told of its events once they are durable.
         under_way: whether anything is carried out; time does not jump then.
         committed: told of every turn once it is durable and everybody else was told.
-        recorded: told of the same, as the journal has it; `listeners` too, until they break.
+        listeners: told of a turn that is durable while all that ended in it is in memory, until they break.
     """
 
     def __init__(
@@ -69,7 +69,6 @@ class Turns:
         self.watchers: dict[str, list[Watcher]] = {}
         self.under_way: Callable[[], bool] = lambda: False
         self.committed: Callable[[OpenTurn], None] = lambda _: None
-        self.recorded: Callable[[Turn], None] = lambda _: None
         self.listeners: list[Listener] = []
         self._clock = clock
         self._deciding = Deciding(
@@ -244,7 +243,6 @@ class Turns:
             self._deciding.left(stream)
         self.residents.let_go(self._recording.turn.entries, self._deciding.left)
         self.committed(turn)
-        self.recorded(record)
         self._wake.set()
 
     def record_catalog(self, events: list[Event], stream: str, first_seq: int = 0) -> asyncio.Future[None]:

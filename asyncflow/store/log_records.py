@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol
 
 from asyncflow.store.records import Found, Page, Where
 
+MOST_TOLD = 1 << 53
+"""What is counted of rows and bytes at most, of one task and direction."""
+
 
 class TaskLine(NamedTuple):
     """One line of the log of a task; `execution_id` is looked up in the views where it is ''."""

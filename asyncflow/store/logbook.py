@@ -14,6 +14,7 @@ from itertools import islice
 from asyncflow.store.codec import encode_json
 from asyncflow.store.connection import snapshot, transaction
 from asyncflow.store.log_records import (
+    MOST_TOLD,
     AuditEntry,
     Firing,
     LogBound,
@@ -58,17 +59,24 @@ FIRINGS = View(Firing._fields, Firing, source="schedule_firing", order="due_ms D
 IO = View(TaskIo._fields, TaskIo, source="task_io", order="task_id, direction")
 """What tasks told of their data."""
 
-_PUT_IO = """
+
+def _total(place: int) -> str:
+    """A sum that no overflow can break: a batch is of many callers, who are not to lose theirs by one."""
+    return f"CAST(min(total(json_extract(value, '$[{place}]')), {MOST_TOLD}) AS INTEGER)"
+
+
+_PUT_IO = f"""
 WITH given AS (
   SELECT json_extract(value, '$[0]') AS task_id, json_extract(value, '$[1]') AS direction,
-    sum(json_extract(value, '$[2]')) AS row_count, sum(json_extract(value, '$[3]')) AS byte_count,
+    {_total(2)} AS row_count, {_total(3)} AS byte_count,
     coalesce(nullif(max(json_extract(value, '$[4]')), ''),
       (SELECT execution_id FROM task WHERE task_id = json_extract(value, '$[0]')), '') AS execution_id
   FROM json_each(?) GROUP BY 1, 2)
 INSERT INTO task_io (task_id, direction, row_count, byte_count, execution_id)
 SELECT * FROM given WHERE execution_id NOT IN (SELECT stream FROM removal)
 ON CONFLICT (task_id, direction) DO UPDATE SET
-  row_count = row_count + excluded.row_count, byte_count = byte_count + excluded.byte_count"""
+  row_count = min({MOST_TOLD}, row_count + excluded.row_count),
+  byte_count = min({MOST_TOLD}, byte_count + excluded.byte_count)"""
 _ENDS = """
 SELECT value,
   (SELECT number FROM task_log WHERE task_id = value ORDER BY number DESC LIMIT 1),

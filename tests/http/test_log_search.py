@@ -11,6 +11,7 @@ from asyncflow.http import logs
 from asyncflow.model.events import Event
 from asyncflow.model.resource_events import InstanceAsked, InstanceDestroying
 from asyncflow.model.turn import Moment, StreamEvents, Turn
+from asyncflow.runtime.open_turn import OpenTurn
 from tests.http.conftest import Server, serving
 
 pytestmark = pytest.mark.route("GET /api/asyncflow/log")
@@ -28,7 +29,8 @@ async def filled(server: Server) -> None:
     ]
     for number, (at_ms, event) in enumerate(events, 10):
         entries = [StreamEvents("resource:emr-prod", 1, [event])]
-        services.executions.engine.turns.recorded(Turn(number, Moment(at_ms, at_ms), entries, []))
+        turn = Turn(number, Moment(at_ms, at_ms), entries, [])
+        services.executions.engine._task_logs.committed(OpenTurn(), turn)
 
 
 async def found(server: Server, **wanted: str | int) -> list[dict[str, Any]]:
@@ -95,7 +97,8 @@ async def test_lines_are_found_by_what_one_knows(wanted: dict[str, str | int], t
 async def test_secrets_are_taken_out_of_lines_of_resources() -> None:
     async with serving(logs.routes, engine=EngineSettings(secrets={"pg": "hunter2-hunter2"})) as server:
         entries = [StreamEvents("resource:x", 1, [InstanceDestroying(1, "idle", 1, "said hunter2-hunter2")])]
-        server.services.executions.engine.turns.recorded(Turn(9, Moment(1, 1), entries, []))
+        turn = Turn(9, Moment(1, 1), entries, [])
+        server.services.executions.engine._task_logs.committed(OpenTurn(), turn)
         (told,) = await found(server)
 
     assert "hunter2" not in told["line"]

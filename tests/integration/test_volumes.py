@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel
 
 import asyncflow as af
 from asyncflow.app.options import EngineSettings
@@ -15,7 +16,11 @@ from asyncflow.app.services import Services, open_services
 from asyncflow.app.workers import TaskResult
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.model.io_rule import IoRule
+from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.values import JsonObject
+from asyncflow.plugins.jobs import Ended, Job, JobStatus
+from asyncflow.plugins.registry import Registry
+from asyncflow.plugins.resources import JobInput, ResourceManager
 from tests.integration.listener_support import Ear, settings_of
 from tests.integration.schedule_support import workflow
 from tests.integration.test_watchers import receiving
@@ -199,3 +204,43 @@ async def test_runs_outside_the_usual_range_are_named_over_restarts(tmp_path: Pa
     odd = next(run["unusual"] for run in found["runs"] if run["unusual"])
     assert set(odd) == {"outputBytes", "rowsOut", "bytesOut"}
     assert found["factor"] == 3.0
+
+
+async def test_numbers_beyond_all_bounds_lose_nobody_else_a_row(tmp_path: Path) -> None:
+    @af.task(executor="loop", retries=0)
+    async def huge(ctx: af.TaskContext) -> None:
+        for _ in range(3):
+            ctx.record_io(rows=10**30, bytes=2**62)
+
+    settings = EngineSettings()
+    async with open_services(tmp_path / "a.db", functions={"huge": huge}, settings=settings) as services:
+        await services.executions.register_workflow(grown("huge"))
+        execution = await services.executions.start(StartRequest(name="w", input={"size": 1}))
+        state = await services.executions.ended(execution)
+        found: Any = await services.volumes.history("w", "g")
+        dropped = services.executions.engine.logs.dropped
+
+    assert (state.status, dropped) == ("COMPLETED", 0)
+    assert (found["runs"][0]["rowsOut"], found["runs"][0]["bytesOut"]) == (2**53, 2**53)
+
+
+async def test_what_a_service_tells_of_a_job_that_leaves_memory_at_once_is_kept() -> None:
+    class Counting(ResourceManager):
+        tasks: ClassVar[Mapping[str, type[BaseModel]]] = {"FAKE": JobInput}
+
+        async def submit(self, job: Job) -> Ended:
+            return Ended("h", JobStatus("succeeded", rows_out=10**30, bytes_in=7))
+
+        async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
+            return {}
+
+    registry = Registry.built_in().with_classes(resources={"fake": Counting})
+    settings = EngineSettings(resources={"r": ResourceSettings("fake")}, registry=registry, keep_ended=0)
+    async with open_services(settings=settings) as services:
+        job: JsonObject = {"name": "j", "taskReferenceName": "j", "type": "FAKE"}
+        await services.executions.register_workflow(workflow("w", job))
+        execution = await services.executions.start(StartRequest(name="w"))
+        await services.executions.ended(execution)
+        found: Any = await services.volumes.history("w", "j")
+
+    assert (found["runs"][0]["rowsOut"], found["runs"][0]["bytesIn"]) == (2**53, 7)

@@ -38,7 +38,7 @@ async def test_an_event_with_a_long_id_is_skipped_like_any_other() -> None:
         registry=Registry.built_in().with_classes(tasks=[Beat]),
     )
     held: JsonObject = {"name": "beat", "taskReferenceName": "beat", "type": "BEAT"}
-    held["asyncflow"] = {"resources": [{"name": "r", "mode": "exclusive", "key": "k" * 400}]}
+    held["asyncflow"] = {"resources": [{"name": "r", "mode": "exclusive", "key": "k" * 1_500}]}
     async with open_services(settings=settings) as services:
         await ran(services, "w", held)
         await until(lambda: ear.names == ["execution.completed"])
@@ -47,7 +47,7 @@ async def test_an_event_with_a_long_id_is_skipped_like_any_other() -> None:
         told = await services.listeners.tell_skipped("ear")
 
     assert (skipped[0]["name"], told["told"]) == ("resource.leased", 1)
-    assert ear.heard[-1].id.endswith("k" * 400)
+    assert ear.heard[-1].id.endswith("k" * 1_500)
 
 
 async def test_what_could_not_be_noted_as_skipped_is_told_by_the_next_start(tmp_path: Path) -> None:
