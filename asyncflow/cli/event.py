@@ -15,6 +15,7 @@ from asyncflow.cli.remote import (
     fetch,
     object_of,
     objects_of,
+    offset_option,
     said,
     send,
     server_option,
@@ -100,7 +101,7 @@ def publish(*, sink: str, payload: str, message_id: str, server: str) -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 5_000), default=50, show_default=True, help="At most this many."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@offset_option
 @server_option
 @format_option
 def runs(*, handler: str, state: str | None, limit: int, offset: int, server: str, output: Format) -> None:

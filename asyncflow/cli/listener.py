@@ -9,13 +9,22 @@ from __future__ import annotations
 import click
 
 from asyncflow.cli.exits import DONE, USAGE, CommandFailed
-from asyncflow.cli.output import Format, cell, format_option, write_facts, write_json, write_rows
+from asyncflow.cli.output import (
+    Format,
+    cell,
+    format_option,
+    write_json,
+    write_object,
+    write_rows,
+)
 from asyncflow.cli.remote import (
     as_object,
     as_rows,
     ask,
     fetch,
+    limit_option,
     objects_of,
+    offset_option,
     said,
     send,
     server_option,
@@ -66,10 +75,7 @@ def list_(*, server: str, output: Format) -> None:
 def get(*, name: str, server: str, output: Format) -> None:
     """Show one listener with its settings."""
     found = as_object(fetch(server, *_path(name)))
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
+    write_object(found, output)
 
 
 @listener.command()
@@ -115,9 +121,7 @@ def rewind(*, name: str, turn: int | None, event: str, yes: bool, server: str) -
 @listener.command()
 @_name
 @click.argument("events", metavar="[EVENT_ID]...", nargs=-1)
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="At most this many."
-)
+@limit_option
 @server_option
 def retell(*, name: str, events: tuple[str, ...], limit: int, server: str) -> int:
     """Tell a listener once more what it skipped: these events, or the oldest that it was not told since."""
@@ -138,7 +142,7 @@ def retell(*, name: str, events: tuple[str, ...], limit: int, server: str) -> in
 @click.option(
     "--limit", type=click.IntRange(1, 5_000), default=50, show_default=True, help="At most this many."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@offset_option
 @server_option
 @format_option
 def skipped(*, name: str, limit: int, offset: int, server: str, output: Format) -> None:

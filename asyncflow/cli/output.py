@@ -89,6 +89,14 @@ def write_facts(facts: Iterable[tuple[str, object]]) -> None:
         click.echo(f"{name:<{width}}  {text}")
 
 
+def write_object(found: Mapping[str, object], output: Format) -> None:
+    """One object: its members one per line, or as JSON."""
+    if output == "table":
+        write_facts(found.items())
+    else:
+        write_json(found, lines=output == "jsonl")
+
+
 def cell(value: object) -> str:
     """A value as the text of a table's cell: one line, control characters shown as escapes."""
     if value is None:

@@ -12,7 +12,14 @@ import click
 
 from asyncflow.cli.exits import DONE, USAGE
 from asyncflow.cli.late import Late
-from asyncflow.cli.output import Format, cell, format_option, styled, write_facts, write_json, write_rows
+from asyncflow.cli.output import (
+    Format,
+    cell,
+    format_option,
+    styled,
+    write_object,
+    write_rows,
+)
 from asyncflow.cli.remote import as_object, as_rows, fetch, said
 from asyncflow.model.values import JsonObject
 
@@ -73,10 +80,7 @@ def get(*, kind: str, name: str, server: str | None, output: Format) -> None:
         found = catalogue.PluginCatalogue(registry.Registry.load()).get(kind, name)
     else:
         found = as_object(fetch(server, "api", "asyncflow", "plugins", kind, name))
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
+    write_object(found, output)
 
 
 @plugin.command()

@@ -9,7 +9,18 @@ import click
 
 from asyncflow.cli.completion import execution_ids
 from asyncflow.cli.output import Format, cell, format_option, write_rows
-from asyncflow.cli.remote import as_object, as_rows, fetch, said, send, server_option, tell_of_more, when
+from asyncflow.cli.remote import (
+    as_object,
+    as_rows,
+    fetch,
+    limit_option,
+    offset_option,
+    said,
+    send,
+    server_option,
+    tell_of_more,
+    when,
+)
 
 _LISTED = {
     "workflowId": "EXECUTION",
@@ -26,10 +37,8 @@ def quarantine() -> None:
 
 
 @quarantine.command(name="list")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="At most this many."
-)
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@limit_option
+@offset_option
 @server_option
 @format_option
 def list_(*, limit: int, offset: int, server: str, output: Format) -> None:

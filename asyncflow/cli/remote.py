@@ -38,6 +38,10 @@ server_option = click.option(
     default="",
     help="The server; by default ASYNCFLOW_SERVER, CONDUCTOR_SERVER_URL, or http://127.0.0.1:8080.",
 )
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="At most this many."
+)
+offset_option = click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask whether one is sure.")
 input_option = click.option("--input", "given", metavar="JSON|@FILE", help="An object; @- reads stdin.")
 id_argument = click.argument("execution_id", metavar="ID", shell_complete=execution_ids)

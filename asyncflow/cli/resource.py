@@ -17,7 +17,16 @@ from asyncflow.cli.output import (
     write_json,
     write_rows,
 )
-from asyncflow.cli.remote import as_object, as_rows, fetch, server_option, tell_of_more, when
+from asyncflow.cli.remote import (
+    as_object,
+    as_rows,
+    fetch,
+    limit_option,
+    offset_option,
+    server_option,
+    tell_of_more,
+    when,
+)
 from asyncflow.cli.resource_verbs import VERBS
 from asyncflow.cli.waits import task_of, wait_of
 from asyncflow.errors import ServerRefused
@@ -50,7 +59,7 @@ _OPEN = {
 @click.option(
     "--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="At most this many."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@offset_option
 @server_option
 @format_option
 def overview(*, workflow: str, limit: int, offset: int, server: str, output: Format) -> None:
@@ -89,10 +98,8 @@ def resource() -> None:
 
 
 @resource.command(name="list")
-@click.option(
-    "--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="At most this many."
-)
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@limit_option
+@offset_option
 @server_option
 @format_option
 def list_(*, limit: int, offset: int, server: str, output: Format) -> None:
@@ -131,10 +138,8 @@ def worker() -> None:
 @worker.command(name="list")
 @click.option("--queue", default="", metavar="TYPE", help="Who polled for this task type, and when.")
 @click.option("--lost", is_flag=True, help="Only those that are lost.")
-@click.option(
-    "--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="At most this many."
-)
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@limit_option
+@offset_option
 @server_option
 @format_option
 def list_workers(*, queue: str, lost: bool, limit: int, offset: int, server: str, output: Format) -> None:

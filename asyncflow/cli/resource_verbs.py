@@ -9,13 +9,21 @@ from __future__ import annotations
 import click
 
 from asyncflow.cli.exits import CommandFailed
-from asyncflow.cli.output import Format, cell, format_option, write_facts, write_json, write_rows
+from asyncflow.cli.output import (
+    Format,
+    cell,
+    format_option,
+    write_object,
+    write_rows,
+)
 from asyncflow.cli.remote import (
     as_object,
     as_rows,
     ask,
     fetch,
+    limit_option,
     objects_of,
+    offset_option,
     said,
     send,
     server_option,
@@ -37,14 +45,15 @@ _JOBS = {
 
 _name = click.argument("name")
 _reason = click.option("--reason", default="", metavar="TEXT", help="Kept for those who come after.")
-_limit = click.option(
-    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="At most this many."
-)
-_offset = click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
 
 
 def _path(name: str, *more: str) -> tuple[str, ...]:
     return ("api", "asyncflow", "resources", name, *more)
+
+
+def _sent(server: str, name: str, *more: str, body: object = ..., reason: str = "") -> JsonObject:
+    """Have something done to a resource, and give how it is then."""
+    return as_object(send(server, "POST", *_path(name, *more), body=body, reason=reason).json)
 
 
 @click.command()
@@ -54,10 +63,7 @@ def _path(name: str, *more: str) -> tuple[str, ...]:
 def get(*, name: str, server: str, output: Format) -> None:
     """Show one resource: its settings, its instances, those who hold it and those who wait for it."""
     found = as_object(fetch(server, *_path(name)))
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
+    write_object(found, output)
 
 
 @click.command()
@@ -66,7 +72,7 @@ def get(*, name: str, server: str, output: Format) -> None:
 @server_option
 def drain(*, name: str, reason: str, server: str) -> None:
     """Begin nothing there any more until it is resumed; what is under way ends."""
-    found = as_object(send(server, "POST", *_path(name, "drain"), reason=reason).json)
+    found = _sent(server, name, "drain", reason=reason)
     said(f"{name} is {found.get('state')}, {found.get('holders', 0)} still hold it")
 
 
@@ -76,7 +82,7 @@ def drain(*, name: str, reason: str, server: str) -> None:
 @server_option
 def resume(*, name: str, reason: str, server: str) -> None:
     """Let tasks begin again after a drain."""
-    found = as_object(send(server, "POST", *_path(name, "resume"), reason=reason).json)
+    found = _sent(server, name, "resume", reason=reason)
     said(f"{name} is {found.get('state')}")
 
 
@@ -105,7 +111,7 @@ def resize(  # noqa: PLR0913 - one parameter per option
     body = {key: value for key, value in given.items() if value is not None}
     if not body:
         raise CommandFailed("say what to change, such as --max-concurrent 4")
-    found = as_object(send(server, "POST", *_path(name, "resize"), body=body, reason=reason).json)
+    found = _sent(server, name, "resize", body=body, reason=reason)
     is_kept = found.get("source") == "document" or set(body) == {"instances"}
     said(f"{name} is resized{'' if is_kept else ' until the next start'}")
 
@@ -127,14 +133,14 @@ def decide(*, name: str, number: int, decision: str, handle: str, reason: str, s
     body: dict[str, object] = {"decision": decision, "reason": reason}
     if handle:
         body["handle"] = handle
-    found = send(server, "POST", *_path(name, "instances", str(number), "decide"), body=body)
-    said(f"{name} is {as_object(found.json).get('state')}")
+    found = _sent(server, name, "instances", str(number), "decide", body=body)
+    said(f"{name} is {found.get('state')}")
 
 
 @click.command()
 @_name
-@_limit
-@_offset
+@limit_option
+@offset_option
 @server_option
 @format_option
 def history(*, name: str, limit: int, offset: int, server: str, output: Format) -> None:
@@ -153,8 +159,8 @@ def _event(row: JsonObject) -> dict[str, object]:
 
 @click.command()
 @_name
-@_limit
-@_offset
+@limit_option
+@offset_option
 @server_option
 @format_option
 def jobs(*, name: str, limit: int, offset: int, server: str, output: Format) -> None:
@@ -207,7 +213,7 @@ def release(*, name: str, next_number: int, instances: tuple[str, ...], reason: 
     """
     handles = {number: handle for number, _, handle in (each.partition("=") for each in instances)}
     body: dict[str, object] = {"nextNumber": next_number, "instances": handles, "reason": reason}
-    found = as_object(send(server, "POST", *_path(name, "release"), body=body).json)
+    found = _sent(server, name, "release", body=body)
     said(f"{name} is {found.get('state')}")
 
 

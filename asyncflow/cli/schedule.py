@@ -17,6 +17,7 @@ from asyncflow.cli.remote import (
     fetch,
     joined,
     objects_of,
+    offset_option,
     quoted,
     said,
     send,
@@ -190,7 +191,7 @@ def next_(*, name: str, cron: str, zone: str, server: str, output: Format) -> No
 @click.option(
     "--limit", type=click.IntRange(1, 5_000), default=50, show_default=True, help="At most this many."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@offset_option
 @server_option
 @format_option
 def runs(*, name: str, query: str, limit: int, offset: int, server: str, output: Format) -> None:

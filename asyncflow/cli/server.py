@@ -13,13 +13,14 @@ import click
 
 from asyncflow.cli.exits import DONE, USAGE, CommandFailed
 from asyncflow.cli.late import Late
-from asyncflow.cli.output import Format, format_option, write_facts, write_json, write_rows
+from asyncflow.cli.output import Format, format_option, write_facts, write_json, write_object, write_rows
 from asyncflow.cli.remote import (
     as_object,
     as_rows,
     connected,
     fetch,
     input_option,
+    offset_option,
     server_option,
     tell_of_more,
     when,
@@ -55,10 +56,7 @@ def health(*, server: str, output: Format) -> int:
     with connected(server) as client:
         found = as_object(client.get("/health").json)
         found["version"] = client.get("/api/version").text.strip()
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
+    write_object(found, output)
     return DONE if found.get("healthy") else USAGE
 
 
@@ -114,7 +112,7 @@ def secrets(*, server: str, output: Format) -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 5_000), default=50, show_default=True, help="At most this many."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@offset_option
 @server_option
 @format_option
 def audit(*, limit: int, offset: int, server: str, output: Format, identity: str, **chosen: str) -> None:

@@ -33,6 +33,7 @@ from asyncflow.cli.remote import (
     input_option,
     joined,
     object_of,
+    offset_option,
     quoted,
     said,
     send,
@@ -91,7 +92,7 @@ def task() -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 5_000), default=100, show_default=True, help="At most this many."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@offset_option
 @server_option
 @format_option
 def list_(  # noqa: PLR0913 - one parameter per option

@@ -25,6 +25,7 @@ from asyncflow.cli.output import (
     moment,
     write_facts,
     write_json,
+    write_object,
     write_rows,
 )
 from asyncflow.cli.paths import FilePath
@@ -37,6 +38,7 @@ from asyncflow.cli.remote import (
     fetch_execution,
     id_argument,
     joined,
+    offset_option,
     quoted,
     server_option,
     tell_of_more,
@@ -115,7 +117,7 @@ for _command in (*STARTING, *VERBS):
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most this many."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first ones.")
+@offset_option
 @server_option
 @format_option
 def list_(*, database: Path | None, server: str, output: Format, quarantined: bool, **chosen: object) -> None:
@@ -237,10 +239,7 @@ def status(*, execution_id: str, with_result: bool, server: str, output: Format)
     """Show how one execution stands, in brief."""
     asked = {"includeOutput": with_result, "includeVariables": with_result}
     found = as_object(fetch(server, "api", "workflow", execution_id, "status", **asked))
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
+    write_object(found, output)
 
 
 @workflow.command()

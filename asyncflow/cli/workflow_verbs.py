@@ -11,7 +11,7 @@ from typing import cast
 import click
 
 from asyncflow.cli.exits import DONE, USAGE, CommandFailed
-from asyncflow.cli.output import Format, format_option, write_facts, write_json
+from asyncflow.cli.output import Format, format_option, write_json, write_object
 from asyncflow.cli.remote import (
     as_object,
     id_argument,
@@ -211,10 +211,7 @@ def migrate(
     body = {"version": version, "mapping": {old: new for old, _, new in pairs}, "dryRun": dry}
     sent = {name: value for name, value in body.items() if value is not None}
     found = as_object(send(server, "POST", "api", "workflow", execution_id, "migrate", body=sent).json)
-    if output == "table":
-        write_facts(found.items())
-    else:
-        write_json(found, lines=output == "jsonl")
+    write_object(found, output)
     return DONE if found.get("possible") else USAGE
 
 
