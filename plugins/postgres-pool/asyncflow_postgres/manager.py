@@ -7,13 +7,14 @@ keeps no statement and no argument.
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import asyncpg
 from pydantic import Field, SecretStr
+from pydantic_core import from_json, to_json
 
 from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.plugins.errors import CredentialsRefused, OutcomeOpen, Rejected, ServiceError, Throttled
@@ -41,6 +42,9 @@ FROM asyncflow_statements WHERE token = ANY($1::text[])"""
 _SWEEP = "DELETE FROM asyncflow_statements WHERE done_at < now() - make_interval(days => $1)"
 _BUSY = ("53", "57P03")  # no connections or memory left; starting up
 _REFUSED = ("28",)
+_VALUE = re.compile(r"(?<=argument \$)(\d+).*|: \".*", re.DOTALL)  # where a message begins to tell a value
+_AT_ONCE = 50
+_PATIENCE_S = 10.0
 _MAKE_LOCK = 7_307_261_907
 
 
@@ -52,7 +56,7 @@ class PostgresConfig(PluginConfig):
     statement_timeout_s: float = Field(default=25.0, gt=0, le=28.0)
     most_rows: int = Field(default=1000, ge=0)
     most_bytes: int = Field(default=1_000_000, ge=1000)
-    keep_days: int = Field(default=30, ge=1)
+    keep_days: int = Field(default=30, ge=30)
     behind_pgbouncer: bool = False
 
 
@@ -69,6 +73,7 @@ class PostgresManager(ResourceManager):
     Config: ClassVar[type[PluginConfig]] = PostgresConfig
     tasks: ClassVar[Mapping[str, type[JobInput]]] = {"SQL": SqlStatement}
     tier: ClassVar[Tier] = "token"
+    token_life: ClassVar[float] = 29 * 86_400.0  # a token that was removed would be done again
 
     config: PostgresConfig
     _pool: Pool | None = None
@@ -109,10 +114,17 @@ class PostgresManager(ResourceManager):
         given = SqlStatement.model_validate(job.input)
         async with self._lent() as connection, _committed(connection):
             if await connection.fetchval(_CLAIM, job.token, job.payload_hash) is not None:
-                output = await self._output(connection, given)
-                await connection.execute(_KEEP, job.token, json.dumps(output))
-            (row,) = await connection.fetch(_READ, [job.token])
-        return Ended(job.token, _done(row))
+                try:
+                    async with asyncio.timeout(self.config.statement_timeout_s):
+                        output = await self._output(connection, given)
+                except TimeoutError:  # nothing was committed, and nothing will be
+                    told = f"it took longer than {self.config.statement_timeout_s:g} s, and is rolled back"
+                    raise Rejected(told) from None
+                await connection.execute(_KEEP, job.token, to_json(output).decode())
+            rows = await connection.fetch(_READ, [job.token])
+        if not rows:
+            raise Rejected("it ended the transaction that it was in, and nothing is kept", is_final=True)
+        return Ended(job.token, _done(rows[0]))
 
     async def poll(self, instance: str, handles: Sequence[str]) -> Mapping[str, JobStatus]:
         """See `ResourceManager.poll`: one query for all; a token that is there is done."""
@@ -129,28 +141,33 @@ class PostgresManager(ResourceManager):
     # --- within -------------------------------------------------------------------------------------
 
     async def _output(self, connection: Connection | PoolConnectionProxy, given: SqlStatement) -> JsonObject:
-        """Do the statement, and give as many of its rows as are kept."""
+        """Do the statement whole, and give as many of its rows as are kept; a few at a time are in memory."""
         prepared = await connection.prepare(given.sql)
-        rows: list[JsonObject] = []
-        most, left, is_cut = self.config.most_rows, self.config.most_bytes, False
         if not prepared.get_attributes():
             await prepared.fetch(*given.args)
-        else:
-            for row in await prepared.fetch(*given.args):
-                shown = json.loads(json.dumps(dict(row), default=str))
-                left -= len(json.dumps(shown))
-                if len(rows) == most or left < 0:
-                    is_cut = True
-                    break
-                rows.append(shown)
-        return {"rows": rows, "status": prepared.get_statusmsg(), "truncated": is_cut}
+            return {"rows": [], "status": prepared.get_statusmsg(), "truncated": False}
+        rows: list[JsonValue] = []
+        left, count = self.config.most_bytes, 0
+        async for row in prepared.cursor(*given.args, prefetch=_AT_ONCE):
+            count += 1
+            if len(rows) == self.config.most_rows or left < 0:
+                continue
+            shown = to_json(dict(row), inf_nan_mode="strings", bytes_mode="hex", fallback=str)
+            left -= len(shown)
+            if left >= 0:
+                rows.append(from_json(shown))
+        return {"rows": rows, "status": f"{count} rows", "truncated": len(rows) < count}
 
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[Connection | PoolConnectionProxy]:
         """A connection of the pool; one whose user gives up is cut, as its answer may never come."""
         if self._pool is None:
             raise Throttled("the database is not connected")
-        async with _answered(), self._pool.acquire() as connection:
+        async with _answered(), AsyncExitStack() as held:
+            try:
+                connection = await held.enter_async_context(self._pool.acquire(timeout=_PATIENCE_S))
+            except TimeoutError:
+                raise Throttled(f"no connection was free for {_PATIENCE_S:g} s") from None
             try:
                 yield connection
             except asyncio.CancelledError:
@@ -172,7 +189,7 @@ async def _committed(connection: Connection | PoolConnectionProxy) -> AsyncItera
 
 
 def _done(row: Record) -> JobStatus:
-    return JobStatus("succeeded", json.loads(row["result"]), ended_ms=row["done_ms"], raw="done")
+    return JobStatus("succeeded", from_json(row["result"]), ended_ms=row["done_ms"], raw="done")
 
 
 @asynccontextmanager
@@ -185,16 +202,17 @@ async def _answered() -> AsyncIterator[None]:
     except asyncpg.PostgresError as error:
         raise _meaning(error) from None
     except asyncpg.InterfaceError as error:
-        if "closed" in str(error) or "released" in str(error):
-            raise OutcomeOpen("the connection ended") from None
-        raise Rejected(f"the arguments do not fit: {str(error)[:200]}", is_final=True) from None
+        if "for this query" in str(error):
+            raise Rejected(f"the arguments do not fit: {str(error)[:200]}", is_final=True) from None
+        raise OutcomeOpen(f"the connection cannot be used: {type(error).__name__}") from None
     except (OSError, TimeoutError) as error:
         raise OutcomeOpen(f"no answer: {type(error).__name__}") from None
 
 
 def _meaning(error: asyncpg.PostgresError) -> ServiceError:
     """What an error of the server says: all is rolled back, unless the connection went with it."""
-    state, told = str(error.sqlstate or ""), f"{error.sqlstate}: {error.args[0] if error.args else ''}"
+    state, text = str(error.sqlstate or ""), str(error.args[0] if error.args else "")
+    told = f"{state}: {_VALUE.sub(lambda found: found[1] or '', text)}"
     if state.startswith(_REFUSED):
         return CredentialsRefused(f"{state} from the database")
     if state.startswith(_BUSY):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from asyncflow_postgres.testing import CuttingSockets
 
 from asyncflow.ids import attempt_token
 from asyncflow.model.values import JsonObject
-from asyncflow.plugins.errors import Rejected
+from asyncflow.plugins.errors import Rejected, Throttled
 from asyncflow.plugins.jobs import Ended, Job, JobWord
 from asyncflow.plugins.resources import ResourceContext
 from asyncflow.testing.faults import Call, FakeService, Fault
@@ -154,3 +155,75 @@ async def test_arguments_are_values_and_no_text(manager: Watched, service: Datab
     await manager.submit(a_job("INSERT INTO booked VALUES ($1)", evil))
 
     assert service.rows == [evil]
+
+
+async def test_rows_beyond_the_bound_are_done_and_not_held(manager: Watched) -> None:
+    """Each row is a megabyte: what is not kept is not gathered first."""
+    large = "SELECT repeat('x', 1000000) FROM generate_series(1, 200)"
+    tracemalloc.start()
+    try:
+        done = await manager.submit(a_job(large))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 150_000_000
+    assert done.status.output["status"] == "200 rows"
+    assert done.status.output["truncated"] is True
+
+
+async def test_statement_that_takes_too_long_is_rolled_back_and_said_to_be(service: Database) -> None:
+    manager = the_manager(service, statement_timeout_s=0.2)
+    await manager.open()
+    slow = "WITH one AS (INSERT INTO booked VALUES ($1) RETURNING token) SELECT token, pg_sleep(600) FROM one"
+    with pytest.raises(Rejected, match="rolled back") as told:
+        await manager.submit(a_job(slow, "x"))
+    await manager.submit(a_job(BOOK, number=2))
+    await manager.close()
+
+    assert not told.value.is_final
+    assert service.rows == [a_job(BOOK, number=2).token]
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK", "ROLLBACK AND CHAIN"])
+async def test_statement_that_ends_its_transaction_is_refused(manager: Watched, end: str) -> None:
+    with pytest.raises(Rejected, match="ended the transaction") as told:
+        await manager.submit(a_job(end))
+
+    assert told.value.is_final
+
+
+async def test_values_of_arguments_are_in_no_error(manager: Watched) -> None:
+    told = []
+    for number, sql in enumerate(("SELECT $1::int + 1", "SELECT $1::text::int", "SELECT $1::uuid"), 1):
+        with pytest.raises(Rejected) as refused:
+            await manager.submit(a_job(sql, "hush", number=number))
+        told.append(refused.value)
+    with pytest.raises(Rejected, match="expects 1 argument"):
+        await manager.submit(a_job("SELECT $1::int", 1, 2, number=9))
+
+    assert [each for each in told if "hush" in str(each) or not each.is_final] == []
+    assert "argument $1" in str(told[0])
+    assert "type integer" in str(told[1])
+
+
+async def test_values_without_a_form_in_json_are_texts(manager: Watched) -> None:
+    row = "SELECT 'NaN'::float8 AS n, '\\xff00'::bytea AS b, 1.5::numeric AS d, '[1,2)'::int4range AS r"
+    done = await manager.submit(a_job(row))
+    (shown,) = cast("list[JsonObject]", done.status.output["rows"])
+
+    assert (shown["n"], shown["b"], shown["d"]) == ("NaN", "ff00", "1.5")
+
+
+async def test_a_pool_that_is_used_up_says_that_nothing_was_sent(
+    manager: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncflow_postgres.manager._PATIENCE_S", 0.01)
+    pool = manager.client("")
+    assert isinstance(pool, asyncpg.Pool)
+    taken = [await pool.acquire() for _ in range(4)]
+    with pytest.raises(Throttled, match="no connection was free"):
+        await manager.submit(a_job(BOOK))
+    for each in taken:
+        await pool.release(each)
+    await manager.submit(a_job(BOOK))
