@@ -14,16 +14,23 @@ from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
 from asyncflow.store.journal import Views
-from asyncflow.store.log_records import Logs, TaskIo
+from asyncflow.store.log_records import MOST_TOLD, Logs, TaskIo
 from asyncflow.store.records import Condition, Page, TaskHit, Where
 
 MOST_RUNS = 1_000
 MEASURES = ("inputBytes", "outputBytes", "bytesIn", "bytesOut", "rowsIn", "rowsOut")
 """What is measured: of input and output always, the others where somebody told them."""
 
-_MOST_COUNT = 1 << 53
 _FACTOR = 3.0  # where no rule says another
 _WORDS = {"in": "In", "out": "Out"}
+
+
+class Told(NamedTuple):
+    """What somebody says went through a task, in one direction."""
+
+    direction: str
+    rows: int
+    bytes: int
 
 
 class Run(NamedTuple):
@@ -106,10 +113,7 @@ class Volumes:
         Raises:
             InvalidInput: a count is no integer from 0, or the direction unknown.
         """
-        if not isinstance(direction, str) or direction not in _WORDS:
-            raise InvalidInput('"in" or "out" is expected', field="direction")
-        told = TaskIo(task_id, direction, _count("rows", rows), _count("bytes", bytes))
-        await self._engine.logs.add(told)
+        await self._engine.logs.add(TaskIo(task_id, *_told(direction, {"rows": rows, "bytes": bytes})))
 
 
 def usual(runs: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
@@ -129,6 +133,28 @@ def unusual(measured: Mapping[str, int], medians: Mapping[str, int], factor: flo
             yield name
 
 
+def read_io(given: object, field: str) -> list[Told]:
+    """What a document says went through a task: `{"in": {"rows": 7, "bytes": 50}, "out": {…}}`.
+
+    Raises:
+        InvalidInput: it is no such document; names the field.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, Mapping):
+        raise InvalidInput("an object with in, out or both is expected", field=field)
+    return [_told(direction, counts, within=f"{field}.") for direction, counts in given.items()]
+
+
+def _told(direction: object, counts: object, *, within: str = "") -> Told:
+    if not isinstance(direction, str) or direction not in _WORDS:
+        raise InvalidInput('"in" or "out" is expected', field=f"{within}direction")
+    place = f"{within}{direction}." if within else ""
+    if not isinstance(counts, Mapping):
+        raise InvalidInput("an object with rows, bytes or both is expected", field=place.removesuffix("."))
+    return Told(direction, *(_count(f"{place}{key}", counts.get(key, 0)) for key in ("rows", "bytes")))
+
+
 def _run(hit: TaskHit, told: Mapping[str, int]) -> Run:
     task = hit.task
     facts: JsonObject = {
@@ -146,6 +172,6 @@ def _run(hit: TaskHit, told: Mapping[str, int]) -> Run:
 
 
 def _count(field: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_COUNT:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_TOLD:
         raise InvalidInput("a count from 0 is expected", field=field)
     return value

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from asyncflow.app.handed_out import HandedOut
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.next_poll import NextPoll
 from asyncflow.app.payloads import check_payload, check_texts
+from asyncflow.app.volumes import Told
 from asyncflow.app.worker_queues import WorkerQueues
 from asyncflow.decide.render import render_task
 from asyncflow.errors import InvalidInput, NotFound
@@ -26,6 +28,7 @@ from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
 from asyncflow.runtime.inbox import Then
 from asyncflow.store.journal import Views
+from asyncflow.store.log_records import TaskIo
 from asyncflow.store.records import Condition, Page
 
 MOST_TIMEOUT_MS = 5_000
@@ -45,6 +48,7 @@ class TaskResult:
         callback_after_s: with IN_PROGRESS: the task is given back and handed out again after it.
         logs: lines `{"log": text, "createdTime": ms}`, of which the first ten are kept.
         extend_lease: nothing but a sign of life; everything else in it is ignored.
+        io: what went through the task since it last told; of an update that changes nothing, it is ignored.
     """
 
     workflow_id: str
@@ -56,6 +60,7 @@ class TaskResult:
     worker_id: str = ""
     logs: Sequence[JsonObject] = ()
     extend_lease: bool = False
+    io: Sequence[Told] = ()
 
 
 class Workers(WorkerQueues):
@@ -161,8 +166,20 @@ class Workers(WorkerQueues):
             worker_id=result.worker_id or None,
             output_bytes=size,
         )
+        told = [] if task.is_ended else [TaskIo(result.task_id, *each) for each in result.io]
+        then = partial(self._tell, told, then) if told else then
         await self.engine.turns.submit(result.workflow_id, command, size=size, then=then)
+        if result.io:
+            self._tell(told)
+            await self.engine.logs.flushed()
         await self._keep(result, lines)
+
+    def _tell(self, told: list[TaskIo], then: Then | None = None) -> None:
+        """Keep what went through a task, with the turn of its update: who hears of its end finds it."""
+        self.engine.logs.put(*told)
+        told.clear()
+        if then is not None:
+            then()
 
     async def _accepted(
         self, output: JsonObject, task: TaskState, *, merged: bool = False

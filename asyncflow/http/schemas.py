@@ -65,6 +65,8 @@ def shape(
     return found
 
 
+_VOLUME: Final = shape({"rows": NUMBER, "bytes": NUMBER})
+
 _WORKFLOW: Final[dict[str, JsonObject]] = {
     "workflowId": TEXT,
     "workflowName": TEXT,
@@ -204,6 +206,7 @@ WRITTEN: Final[dict[str, JsonObject]] = {
             "callbackAfterSeconds": {"type": "number"},
             "extendLease": YES_NO,
             "logs": listed(ref("TaskLog")),
+            "asyncflow": shape({"io": shape({"in": _VOLUME, "out": _VOLUME})}),
         },
         *("workflowInstanceId", "taskId", "status"),
     ),

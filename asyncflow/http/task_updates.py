@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from asyncflow.app.executing import Patience
 from asyncflow.app.signal_response import ReturnStrategy
+from asyncflow.app.volumes import read_io
 from asyncflow.app.workers import TaskResult
 from asyncflow.errors import InvalidInput, NotFound, ShuttingDown
 from asyncflow.http.routing import (
@@ -116,6 +117,7 @@ def read_result(body: JsonObject) -> TaskResult:
         worker_id=_text(body, "workerId") or "",
         logs=_logs(body),
         extend_lease=bool(extend_lease),
+        io=read_io(_object(body, "asyncflow").get("io"), "asyncflow.io"),
     )
 
 
