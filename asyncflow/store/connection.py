@@ -20,12 +20,15 @@ from asyncflow.errors import NotCommitted, OutcomeUnknown, StoreError
 
 T = TypeVar("T")
 
+STORAGE_BUSY = "storage_busy"
+"""Somebody else locks the file."""
+
 _CALL = "call"  # stands where an SQL text would; never reaches SQLite
 _FULL = "storage_full"
 _REFUSED_BEFORE_COMMIT = {
     "SQLITE_FULL": _FULL,
-    "SQLITE_BUSY": "storage_busy",
-    "SQLITE_LOCKED": "storage_busy",
+    "SQLITE_BUSY": STORAGE_BUSY,
+    "SQLITE_LOCKED": STORAGE_BUSY,
 }
 
 

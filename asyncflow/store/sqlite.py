@@ -22,7 +22,7 @@ from asyncflow.model.quarantine import Quarantined
 from asyncflow.model.turn import Turn
 from asyncflow.store import checks, logbook, logbook_trim, quarantine, schema, texts, views, wal, writing
 from asyncflow.store.codec import Codec
-from asyncflow.store.connection import SqlThread, target, transaction
+from asyncflow.store.connection import STORAGE_BUSY, SqlThread, target, transaction
 from asyncflow.store.lock import process_lock
 from asyncflow.store.log_records import LogBound, LogRow, Surplus
 from asyncflow.store.queries import Queries
@@ -47,7 +47,7 @@ class SqliteStore(SqliteReader):
         super().__init__(path, codec=codec, settings=settings)
         self._writer: SqlThread
         self._was_clean = True
-        self._is_broken = False
+        self._is_broken, self._is_patient = False, True
         self._inode = 0
 
     @classmethod
@@ -103,11 +103,21 @@ class SqliteStore(SqliteReader):
     async def _commit(self, function: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return await self._writer.run(function)
-        except NotCommitted:
+        except NotCommitted as error:
+            if error.code == STORAGE_BUSY:
+                await self._wait_for_locks(is_patient=False)
             raise
         except StoreError:
             self._is_broken = True
             raise
+
+    async def _wait_for_locks(self, *, is_patient: bool) -> None:
+        """Wait for whoever locks the file some seconds, or, where that was in vain, hardly at all.
+
+        Otherwise every write that a stop still has to try would take those seconds.
+        """
+        self._is_patient = is_patient
+        await self._writer.run(partial(wal.wait_for_locks, is_patient=is_patient))
 
     # --- journal --------------------------------------------------------------------------
 
@@ -123,6 +133,8 @@ class SqliteStore(SqliteReader):
         if self._inode:
             checks.check_still_there(self.path, self._inode)
         await self._commit(partial(writing.append_turn, row=row))
+        if not self._is_patient:  # this write was one for sure: others may have had nothing to write
+            await self._wait_for_locks(is_patient=True)
 
     async def write_segments(self, segments: Sequence[Segment]) -> None:
         """Store segments; see `Journal.write_segments`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from asyncflow.errors import StoreError
 from asyncflow.store.records import StoreSettings
 
-_BUSY_MS = 5000
+_BUSY_MS, _CURT_MS = 5000, 100
 _SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
 _PAGE_BYTES = 4096
 
@@ -36,6 +36,11 @@ def configure_writer(db: sqlite3.Connection, settings: StoreSettings) -> None:
     db.execute(f"PRAGMA journal_size_limit = {settings.wal_limit}")
     if settings.size_limit:
         db.execute(f"PRAGMA max_page_count = {max(1, settings.size_limit // _PAGE_BYTES)}")
+
+
+def wait_for_locks(db: sqlite3.Connection, *, is_patient: bool) -> None:
+    """Say how long the next writes wait where somebody else locks the file."""
+    db.execute(f"PRAGMA busy_timeout = {_BUSY_MS if is_patient else _CURT_MS}")
 
 
 def size(path: str) -> int:

@@ -13,6 +13,7 @@ from asyncflow.errors import ShuttingDown
 from tests.integration.engine_support import simple, waiting, workflow
 
 
+@pytest.mark.scenario("R8")
 @pytest.mark.parametrize("kind", ["loop", "thread"])
 async def test_attempt_broken_off_by_a_stop_is_interrupted_once_and_uses_no_retry(
     tmp_path: Path, kind: str
@@ -71,6 +72,7 @@ async def iter_tail(execution: af.Execution):  # type: ignore[no-untyped-def]
             yield recorded
 
 
+@pytest.mark.scenario("R15")
 async def test_start_at_the_moment_of_the_stop_is_durable_or_refused(tmp_path: Path) -> None:
     async with af.Engine(tmp_path / "a.db", durability="normal") as engine:
         starts = [asyncio.ensure_future(engine.start(workflow("w", [waiting()]))) for _ in range(300)]
@@ -125,6 +127,7 @@ async def test_function_that_swallows_its_cancellation_does_not_hold_up_the_stop
     assert told >= 1
 
 
+@pytest.mark.scenario("R8")
 async def test_drain_lets_what_runs_end_and_begins_nothing(tmp_path: Path) -> None:
     began, go = asyncio.Event(), asyncio.Event()
     second: list[str] = []

@@ -34,6 +34,7 @@ async def test_terminating_cancels_the_job_and_frees_what_it_held_when_it_has_en
     assert bench.service.made["job-1"].word == "cancelled"
 
 
+@pytest.mark.scenario("R14")
 @pytest.mark.scenario("R14", "R30")
 async def test_a_cancel_goes_on_in_the_next_engine(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "f.db")

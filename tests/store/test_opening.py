@@ -26,6 +26,7 @@ async def create(path: Path, **settings: object) -> None:
         await store.append(turn(1))
 
 
+@pytest.mark.scenario("R51")
 async def test_second_opener_is_refused_with_the_holders_name(tmp_path: Path) -> None:
     async with SqliteStore.open(tmp_path / "flow.db"):
         with pytest.raises(
