@@ -25,18 +25,18 @@ _OF_INSTANCES = ("name", "phase", "handle", "sinceMs", "reserved", "reason", "la
 def explain(engine: Engine, state: ExecutionState, entry: JsonObject, number: int) -> None:
     """Add to a wait of `decide/waiting` what the runtime knows of it, and since when it lasts."""
     kind, key = entry["kind"], (state.execution_id, number)
+    task = state.tasks.get(number)
     if kind == "admission":
         entry.update(named(engine, engine.carry.admitting.why(key) or {}))
-    elif kind == "worker":
+    elif kind == "worker" and task is not None:
         now_ms = engine.clock.now().elapsed_ms
-        entry.update(named(engine, why_offered(engine.carry.hand_out, key, elapsed_ms=now_ms)))
+        entry.update(named(engine, why_offered(engine.carry.hand_out, key, task, elapsed_ms=now_ms)))
     elif kind == "report":
         entry.update(why_leased(engine.carry.hand_out.roll, key))
     elif kind in ("job", "decision"):
         entry["now"] = engine.jobs.why(state.execution_id, _serial(entry)) or {}
     elif entry.get("executor") == "thread" and (threads := engine.threads.statistics()).waiting:
         entry["threads"] = {"size": threads.size, "waiting": threads.waiting, "hung": threads.abandoned}
-    task = state.tasks.get(number)
     if task is not None:
         entry["sinceMs"] = task.scheduled_ms if task.status == SCHEDULED else task.started_ms
 

@@ -5,7 +5,9 @@ It changes nothing. The keys of what it returns are part of REST and of `asyncfl
 
 from __future__ import annotations
 
+from asyncflow.model.state import TaskState
 from asyncflow.runtime.hand_out import HandOut
+from asyncflow.runtime.hand_out_rules import task_name
 from asyncflow.runtime.queues import PRESENT_MS, Queue
 from asyncflow.runtime.worker_roll import Key, Roll
 
@@ -18,17 +20,17 @@ from asyncflow.runtime.worker_roll import Key, Roll
 #   polling        somebody polls now, and others come first
 
 
-def why_offered(hand_out: HandOut, key: Key, *, elapsed_ms: int) -> dict[str, object]:
+def why_offered(hand_out: HandOut, key: Key, task: TaskState, *, elapsed_ms: int) -> dict[str, object]:
     """What a task that is offered waits for; empty if it is not offered, or is held back until it is due."""
     demand, roll = hand_out.demand, hand_out.roll
-    queue = next((each for each in demand.queues.values() if key in each.offers), None)
-    if queue is None:
+    queue = demand.queues.get((task_name(task), task.domain or ""))
+    if queue is None or key not in queue.offers:
         return {}
     found = hand_out.why_admission(key)
     resource = queue.offers[key]
     place = demand.places.get(resource, queue.general)
     polled = roll.polled.get(queue.key, {})
-    eligible = [worker for worker in polled if place.rule.accepts(worker, roll.known(worker).version)]
+    eligible = {worker for worker in polled if place.rule.accepts(worker, roll.known(worker).version)}
     seen_ms = max((polled[worker][1] for worker in polled), default=None)
     others = sorted({domain for name, domain in roll.polled if name == queue.key[0]} - {queue.key[1]})
     found["workers"] = _workers(hand_out, queue, eligible, found=found, elapsed_ms=elapsed_ms)
@@ -38,7 +40,7 @@ def why_offered(hand_out: HandOut, key: Key, *, elapsed_ms: int) -> dict[str, ob
 
 
 def _workers(
-    hand_out: HandOut, queue: Queue, eligible: list[str], *, found: dict[str, object], elapsed_ms: int
+    hand_out: HandOut, queue: Queue, eligible: set[str], *, found: dict[str, object], elapsed_ms: int
 ) -> str:
     polled = hand_out.roll.polled.get(queue.key, {})
     if not polled:
