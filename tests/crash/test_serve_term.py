@@ -106,8 +106,7 @@ def readiness(url: str) -> Iterator[int]:
                 return
 
 
-@pytest.mark.scenario("R1", "R15")
-@pytest.mark.scenario("R2", "R15")
+@pytest.mark.scenario("R1", "R2", "R15")
 @pytest.mark.parametrize("seed", range(10))
 async def test_sigterm_under_load_loses_nothing(tmp_path: Path, seed: int) -> None:
     draw = Random(seed)

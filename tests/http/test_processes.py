@@ -50,7 +50,6 @@ def fetch(url: str) -> object:
 
 
 @pytest.mark.scenario("R6")
-@pytest.mark.scenario("R6")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_ends_it_well(tmp_path: Path, name: str) -> None:
     with serve(tmp_path) as (process, url):
@@ -63,7 +62,6 @@ def test_a_signal_ends_it_well(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "asyncflow.db-wal").exists()
 
 
-@pytest.mark.scenario("R6")
 @pytest.mark.scenario("R6")
 def test_a_hangup_changes_nothing(tmp_path: Path) -> None:
     with serve(tmp_path) as (process, url):
@@ -109,7 +107,6 @@ def _with_an_attempt_under_way(folder: Path) -> None:
 
 
 @pytest.mark.scenario("R8")
-@pytest.mark.scenario("R8")
 def test_an_attempt_that_does_not_end_is_left_to_the_next_start(tmp_path: Path) -> None:
     _with_an_attempt_under_way(tmp_path)
     with serve(tmp_path, "--load", "hanging.py", ASYNCFLOW_SERVER_DRAIN_TIMEOUT_S="0.1") as (process, _):
@@ -146,7 +143,6 @@ def _start_until_refused(url: str, found: list[str], some: threading.Event) -> N
             some.set()
 
 
-@pytest.mark.scenario("R15")
 @pytest.mark.scenario("R15")
 def test_a_stop_under_load_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     """Every 2xx is durable: what was started before and while it stopped is there after the next start."""
@@ -190,7 +186,6 @@ def test_it_stops_by_itself_when_the_database_fails(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.scenario("R7")
 @pytest.mark.scenario("R7")
 def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:
     """Another process has the database: the start waits for it, but not when it is told to stop."""
