@@ -20,6 +20,11 @@ AFTER_SEND = "after_send"
 AFTER_POLL = "after_poll"
 BEFORE_CANCEL = "before_cancel"
 AFTER_CANCEL = "after_cancel"
+TAKEN_UP = "taken_up"
+BEFORE_VIEWS = "before_views"
+AFTER_VIEWS = "after_views"
+BEFORE_INSTANCE = "before_instance"
+AFTER_INSTANCE = "after_instance"
 
 POINTS = (
     AFTER_DECIDE,
@@ -36,6 +41,17 @@ told, and all told; then around the steps of a compaction."""
 JOB_POINTS = (BEFORE_SEND, AFTER_SEND, AFTER_POLL, BEFORE_CANCEL, AFTER_CANCEL)
 """Around the calls to a service: about to be made, and answered with nothing of it recorded. They are
 reached only where an execution has jobs."""
+
+START_POINTS = (TAKEN_UP,)
+"""All that was unfinished is read, and nothing of it has begun."""
+
+VIEW_POINTS = (BEFORE_VIEWS, AFTER_VIEWS)
+"""Around the writing of views."""
+
+INSTANCE_POINTS = (BEFORE_INSTANCE, AFTER_INSTANCE)
+"""Around the calls about instances of resources: about to be made, and answered with nothing recorded."""
+
+EVERY_POINT = (*POINTS, *JOB_POINTS, *START_POINTS, *VIEW_POINTS, *INSTANCE_POINTS)
 
 _hook: Callable[[str], None] | None = None
 

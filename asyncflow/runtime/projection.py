@@ -16,6 +16,7 @@ from itertools import islice
 from asyncflow.errors import StoreError
 from asyncflow.ids import task_id
 from asyncflow.model.state import ExecutionState
+from asyncflow.runtime import points
 from asyncflow.runtime.clock import comes_within
 from asyncflow.runtime.rows import execution_row, task_row
 from asyncflow.store.journal import Views
@@ -214,6 +215,7 @@ class Projection:
             self._tell()
 
     async def _write(self, batch: ViewBatch) -> None:
+        points.reach(points.BEFORE_VIEWS)
         try:
             await self._views.write_views(batch)
         except StoreError as error:
@@ -223,6 +225,7 @@ class Projection:
                 return
             self._ready.clear()  # no time is left; the next start sees what they lack
         else:
+            points.reach(points.AFTER_VIEWS)
             self.trouble = ""
             self._ready.popleft()
             self.turn = batch.turn_number

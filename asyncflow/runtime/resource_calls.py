@@ -23,6 +23,7 @@ from asyncflow.plugins.errors import (
 )
 from asyncflow.plugins.jobs import MOST_HANDLE_CHARACTERS, Found, InstanceOrder, InstanceStatus, InstanceWord
 from asyncflow.plugins.resources import ResourceManager
+from asyncflow.runtime import points
 
 MOST_RETRY_AFTER_MS = 900_000
 _MOST_REASON = 1_000
@@ -58,6 +59,13 @@ async def ask(manager: ResourceManager, call: Call, order: InstanceOrder, since_
 
 
 async def _ask(manager: ResourceManager, call: Call, order: InstanceOrder, since_ms: int) -> Answer:
+    points.reach(points.BEFORE_INSTANCE)
+    answer = await _made(manager, call, order, since_ms)
+    points.reach(points.AFTER_INSTANCE)
+    return answer
+
+
+async def _made(manager: ResourceManager, call: Call, order: InstanceOrder, since_ms: int) -> Answer:
     match call.kind:
         case "create":
             return _handle(await manager.create(order))

@@ -15,7 +15,7 @@ from asyncflow.model.effects import RunAttempt
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, RecoverTasks, ResumeExecution
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
-from asyncflow.runtime import recovery, resource_wiring
+from asyncflow.runtime import points, recovery, resource_wiring
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.code_changes import CodeChanges
 from asyncflow.runtime.compaction import Compaction
@@ -91,6 +91,7 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
         engine.touched.left()
         if count % _SLICE == _SLICE - 1:
             await breathe()
+    points.reach(points.TAKEN_UP)
     if found.states or turns.quarantined:
         record_start(turns, engine.catalog, down_from_ms=position.elapsed_ms)
 

@@ -19,6 +19,7 @@ from asyncflow.model.turn import Recorded
 from asyncflow.runtime.rebuild import rebuild_views
 from asyncflow.store.records import ExecutionRow, Page
 from asyncflow.store.sqlite import SqliteStore
+from tests.crash.cluster_audit import judge_clusters
 from tests.crash.histories import Histories, judge_history, shape_of
 from tests.crash.job_audit import Outside, judge_attempt, read_attempts, read_truth
 from tests.crash.life import CANARY, PERIOD_S, Chain
@@ -104,7 +105,10 @@ async def audit(chain: Chain, expected: Mapping[int, Outcome], found: Audited) -
     found.broken += _judge_logs(chain, histories)
     found.broken += _judge_outcomes(chain, expected, _outcomes(chain, histories))
     by_token: dict[str, list[Outside]] = {}
-    truth = read_truth(chain.truth.read_text(encoding="utf-8")) if chain.truth.exists() else {}
+    text = chain.truth.read_text(encoding="utf-8") if chain.truth.exists() else ""
+    truth = read_truth(text)
+    found.broken += judge_clusters(text)
+    found.counts["clusters"] = text.count('"created"')
     for job in truth.values():
         by_token.setdefault(job.token, []).append(job)
     for row in rows:  # also those whose acknowledgement went with a process

@@ -16,6 +16,7 @@ from asyncflow.model import events as ev
 from asyncflow.model.turn import Recorded
 from tests.crash.histories import names_in
 
+ENDS = {"succeeded", "failed", "cancelled"}
 MOST_ONCE = {"token", "once"}
 """Tiers with which no second job is ever made, cancelled or not."""
 
@@ -56,7 +57,7 @@ def read_truth(text: str) -> dict[str, Outside]:
         _, what, subject, facts = json.loads(line)
         if what == "made":
             made[subject] = Outside(subject, facts["token"])
-        else:
+        elif subject in made and what in ENDS:
             made[subject].word = what
     return made
 

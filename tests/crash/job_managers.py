@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from asyncflow.model.resource_settings import ResourceSettings
-from asyncflow.plugins.jobs import Found, Job, JobStatus, Tier
+from asyncflow.plugins.errors import InstanceGone
+from asyncflow.plugins.jobs import Found, InstanceOrder, InstanceStatus, InstanceWord, Job, JobStatus, Tier
 from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.resources import PluginConfig, ResourceManager
 from asyncflow.runtime import points
 from asyncflow.testing.services import AnyInput
-from tests.crash.job_workflows import job_type
+from tests.crash.job_workflows import CLUSTER, job_type
 
-SUBMIT_MOMENTS = ("submit_half_sent", "submit_sent")
+SENT = "submit_sent"
+SUBMIT_MOMENTS = ("submit_half_sent", SENT)
 FIND_MOMENTS = ("find_sent", "find_answered")
 POLL_MOMENTS = ("poll_sent",)
 CANCEL_MOMENTS = ("cancel_half_sent", "cancel_sent")
+INSTANCE_MOMENTS = ("create_sent", "create_answered", "check_sent", "destroy_sent")
 WIRE_MOMENTS = (*SUBMIT_MOMENTS, *POLL_MOMENTS, *CANCEL_MOMENTS)
 
 
@@ -111,6 +114,38 @@ class TagManager(TokenManager):
         return [Found(**each) for each in answer]
 
 
+class ClusterManager(TagManager):
+    """Of a service whose jobs run on instances that are made for them."""
+
+    tasks: ClassVar[Mapping[str, type[BaseModel]]] = {job_type(CLUSTER): AnyInput}
+
+    async def submit(self, job: Job) -> str:
+        """See the contract."""
+        answer = await ask(self.config.port, "submit", job=asdict(job), tier=self.tier)
+        if answer is None:
+            raise InstanceGone(f"{job.instance} takes no job")
+        return str(answer)
+
+    async def create(self, order: InstanceOrder) -> str:
+        """See the contract."""
+        return str(await ask(self.config.port, "create", token=order.token))
+
+    async def find_instance(self, order: InstanceOrder, since_ms: int) -> Sequence[Found]:
+        """See the contract."""
+        answer = await ask(self.config.port, "find_instance", token=order.token)
+        assert isinstance(answer, list)
+        return [found for each in answer if (found := Found(**each)).created_ms >= since_ms]
+
+    async def check(self, handle: str) -> InstanceStatus:
+        """See the contract."""
+        word = await ask(self.config.port, "check", handle=handle)
+        return InstanceStatus(cast("InstanceWord", word))
+
+    async def destroy(self, handle: str) -> None:
+        """See the contract."""
+        await ask(self.config.port, "destroy", handle=handle)
+
+
 TIERS: Mapping[str, type[ResourceManager]] = {
     "token": TokenManager,
     "tag": TagManager,
@@ -121,8 +156,8 @@ TIERS: Mapping[str, type[ResourceManager]] = {
 
 
 def registry() -> Registry:
-    """The plugins, each named as its tier."""
-    return Registry.built_in().with_classes(resources=TIERS)
+    """The plugins, each named as its tier, and the one with instances."""
+    return Registry.built_in().with_classes(resources={**TIERS, CLUSTER: ClusterManager})
 
 
 def resource(tier: str, port: int) -> ResourceSettings:
@@ -133,4 +168,6 @@ def resource(tier: str, port: int) -> ResourceSettings:
         poll_first_s=2.0,
         poll_max_s=6.0,
         at_least_once=tier == "again",
+        idle_after_s=1.0,
+        max_age_s=4.0,
     )

@@ -17,6 +17,7 @@ from pydantic_core import from_json, to_json
 from asyncflow.plugins.jobs import Job, Tier
 from asyncflow.runtime.clock import pause
 from asyncflow.testing.services import JobService
+from tests.crash.cluster_service import Clusters
 from tests.crash.quick_clock import SPEED, QuickClock
 
 HALF_S = 0.002  # before and after a job is made
@@ -37,8 +38,8 @@ class QuickTime:
 class Front:
     """Takes requests, one per connection."""
 
-    def __init__(self, service: JobService) -> None:
-        self._service = service
+    def __init__(self, service: JobService, clusters: Clusters) -> None:
+        self._service, self._clusters = service, clusters
         self._open = 0
         self._quiet = asyncio.Condition()
 
@@ -74,12 +75,18 @@ class Front:
             case "cancel":
                 await service.cancel(str(given["handle"]))
                 return None
-            case _:
+            case "look":
                 return await self._look(str(given["token"]))
+            case _:
+                return self._clusters.answer(what, given)
 
     async def _submit(self, job: Job, tier: Tier) -> object:
         await pause(HALF_S)
+        if job.instance and not self._clusters.is_ready(job.instance):
+            return None
         handle = await self._service.submit(job, tier=tier)
+        if job.instance:
+            self._clusters.place(str(handle), job.instance)
         if job.input["name"] == "flaky" and job.attempt == 1:
             self._service.end_job(str(handle), "failed")
         await pause(HALF_S)
@@ -97,7 +104,8 @@ async def main(log: str, began_ms: str) -> None:
     clock = QuickClock(int(began_ms))
     service = JobService(QuickTime(), lambda: clock.now().elapsed_ms, duration_s=DURATION_S, path=Path(log))
     service.listing_lag_s = LISTING_LAG_S
-    server = await asyncio.start_server(Front(service).serve, "127.0.0.1", 0)
+    clusters = Clusters(Path(log), lambda: clock.now().elapsed_ms)
+    server = await asyncio.start_server(Front(service, clusters).serve, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

@@ -10,6 +10,9 @@ from asyncflow.model.values import JsonObject
 LATE, EARLY = "late", "early"
 """Kinds that are cancelled: while their job runs, and at once."""
 
+CLUSTER = "cluster"
+"""The resource whose jobs run on instances."""
+
 _POLICY: JsonObject = {"retryCount": 2, "retryDelaySeconds": 0}
 WIDTH = 12
 

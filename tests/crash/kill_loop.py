@@ -29,8 +29,9 @@ from typing import NamedTuple
 import uvloop
 
 from asyncflow.runtime.clock import stopwatch_s
-from asyncflow.runtime.points import AFTER_COMMIT
+from asyncflow.runtime.points import AFTER_COMMIT, START_POINTS
 from tests.crash.auditor import FAULTS, Audited, Outcome, audit, outcomes_of
+from tests.crash.job_managers import FIND_MOMENTS, SENT
 from tests.crash.killing import AT_RANDOM, Death, die_at, ended_well, in_child, kill, warm_up
 from tests.crash.life import Chain, live
 from tests.crash.loads import LOADS, TURN_POINTS, Load
@@ -73,7 +74,9 @@ def deaths(load: Load, plan: Plan, dice: random.Random) -> Iterator[Death]:
     """Every moment so often; from then on by chance, often at a commit or shortly behind it."""
     for nth in plan.times:
         for moment in load.moments:
-            yield Death(moment, nth * nth if moment in TURN_POINTS else nth)
+            if moment in FIND_MOMENTS:
+                yield Death(SENT)  # leaves a job that has to be looked for
+            yield Death(moment, _times(moment, nth))
     while True:
         drawn = dice.random()
         if drawn < 0.4:
@@ -82,6 +85,13 @@ def deaths(load: Load, plan: Plan, dice: random.Random) -> Iterator[Death]:
             yield Death(AFTER_COMMIT, dice.randint(1, 25), dice.choice((0.0, dice.uniform(0.0, 0.004))))
         else:
             yield Death(delay_s=dice.uniform(0.02, 0.9 if dice.random() < 0.3 else 0.2))
+
+
+def _times(moment: str, nth: int) -> int:
+    """How often a life is to come there first: some moments come often, some once, some seldom."""
+    if moment in TURN_POINTS:
+        return nth * nth
+    return min(nth, 1 if moment in START_POINTS else 2 if moment in FIND_MOMENTS else nth)
 
 
 def one_life(chain: Chain, upto: int, death: Death | None, loop: str) -> None:

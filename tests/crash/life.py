@@ -24,7 +24,7 @@ from asyncflow.runtime import points
 from asyncflow.runtime.open_turn import OpenTurn
 from tests.crash import mixed_workflows as mixed
 from tests.crash.job_managers import ask, registry, resource
-from tests.crash.job_workflows import EARLY, LATE
+from tests.crash.job_workflows import CLUSTER, EARLY, LATE
 from tests.crash.loads import LOADS, Load
 from tests.crash.quick_clock import QuickClock
 from tests.crash.shared_log import lines_of, log_to, write
@@ -212,6 +212,14 @@ class Life:
             if state.jobs or not state.is_ended or any(state.wanted.values()):
                 write("wanted", state.name, state.execution_id)
 
+    async def give_back(self) -> None:
+        """Wait until every instance was given back."""
+        while CLUSTER in self.chain.of.tiers:
+            self.moved.clear()
+            if not await ask(self.chain.port, "clusters"):
+                return
+            await self.moved.wait()
+
 
 async def live(chain: Chain, upto: int, patience_s: float | None = None) -> None:
     """Start so many executions in all, and wait for the ends of all.
@@ -241,6 +249,7 @@ async def live(chain: Chain, upto: int, patience_s: float | None = None) -> None
         try:
             async with asyncio.timeout(patience_s):
                 await life.start(upto)
+                await life.give_back()
                 if patience_s is not None:
                     await life.finish()
         except TimeoutError:

@@ -9,10 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asyncflow.model.values import JsonObject
-from asyncflow.runtime.points import AFTER_POLL, AFTER_SEND, BEFORE_SEND, JOB_POINTS, POINTS
+from asyncflow.runtime.points import (
+    AFTER_POLL,
+    AFTER_SEND,
+    BEFORE_SEND,
+    INSTANCE_POINTS,
+    JOB_POINTS,
+    POINTS,
+    START_POINTS,
+    VIEW_POINTS,
+)
 from tests.crash import mixed_workflows as mixed
-from tests.crash.job_managers import FIND_MOMENTS, POLL_MOMENTS, SUBMIT_MOMENTS, TIERS, WIRE_MOMENTS
-from tests.crash.job_workflows import EARLY, LATE, protocol, single, wide
+from tests.crash.job_managers import (
+    FIND_MOMENTS,
+    INSTANCE_MOMENTS,
+    POLL_MOMENTS,
+    SUBMIT_MOMENTS,
+    TIERS,
+    WIRE_MOMENTS,
+)
+from tests.crash.job_workflows import CLUSTER, EARLY, LATE, protocol, single, wide
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,7 @@ _MIXED = (
     *(mixed.SECRET, mixed.BLEND, mixed.ROUNDS),
     *(each for tier in ("token", "tag") for each in protocol(tier) if str(each["name"]).startswith(LATE)),
 )
+_ON_CLUSTERS = (single(CLUSTER), wide(CLUSTER))
 _WIDE = (wide("token"), wide("tag"))
 _WITHOUT_CANCELS = (*TURN_POINTS, BEFORE_SEND, *SUBMIT_MOMENTS, AFTER_SEND, *POLL_MOMENTS, AFTER_POLL)
 
@@ -71,9 +88,15 @@ LOADS: Mapping[str, Load] = {
         _names(*_MIXED),
         (*_MIXED, single("tag"), mixed.TICK),
         ("token", "tag"),
-        (*moments_of("tag"), *COMPACTION),
+        (*_OF_JOBS, *COMPACTION, *START_POINTS, *VIEW_POINTS),
         at_a_kill=2,
         has_schedule=True,
+    ),
+    "clusters": Load(
+        _names(*_ON_CLUSTERS),
+        _ON_CLUSTERS,
+        (CLUSTER,),
+        (*INSTANCE_POINTS, *INSTANCE_MOMENTS, BEFORE_SEND, *SUBMIT_MOMENTS, AFTER_SEND, AFTER_POLL),
     ),
     **{f"jobs-{tier}": _protocol(tier) for tier in TIERS},
 }

@@ -22,19 +22,20 @@ from tests.crash.loads import LOADS
 
 DEADLINE_S = 115
 CHAINS = (
-    Plan("w1", 0, 20, (1,)),
-    Plan("w3", 1, 24, (1,)),
-    Plan("mixed", 2, 32, (1,)),
-    Plan("mixed", 3, 32, (2,)),
+    Plan("w1", 0, 16, (1,)),
+    Plan("w3", 1, 20, (1,)),
+    Plan("mixed", 2, 28, (1,)),
+    Plan("mixed", 3, 28, (2,)),
     Plan("jobs-token", 4, 22, (1,)),
     Plan("jobs-tag", 5, 26, (1,)),
     Plan("jobs-once", 6, 22, (2,)),
     Plan("jobs-again", 7, 22, (3,)),
+    Plan("clusters", 8, 16, (1,)),
 )
 """At which time a process dies at each of its moments differs: the command goes through several of them."""
 
 
-@pytest.mark.scenario("R19", "R20", "R21", "R22", "R23", "R24", "R27", "R30", "R41")
+@pytest.mark.scenario("R19", "R20", "R21", "R22", "R23", "R24", "R27", "R30", "R41", "R54", "R55")
 @pytest.mark.parametrize("plan", CHAINS, ids=lambda plan: f"{plan.load}-{plan.seed}")
 def test_nothing_is_lost_doubled_or_stuck(plan: Plan, tmp_path: Path, checkout: Path) -> None:
     found = run(checkout, plan, tmp_path / "found")

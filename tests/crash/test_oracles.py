@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 import pytest
 
 from asyncflow.model import events as ev
 from asyncflow.model.events import Event
 from asyncflow.model.turn import Recorded
+from tests.crash.cluster_audit import judge_clusters
 from tests.crash.histories import judge_history, shape_of
 from tests.crash.job_audit import Attempt, Outside, judge_attempt
 from tests.crash.job_managers import TIERS
@@ -66,3 +70,31 @@ def test_an_interrupted_attempt_does_not_show_in_the_shape_and_a_second_end_does
 
     assert shape_of("x", {"x": history(made, interrupted, ENDED)}) == plain
     assert shape_of("x", {"x": history(made, ENDED, ENDED)}) != plain
+
+
+def log(*lines: tuple[int, str, str, Mapping[str, object]]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+CREATED = (0, "created", "c1", {"token": "t"})
+MADE = (1, "made", "j1", {"ends_ms": 50})
+PLACED = (1, "placed", "j1", {"instance": "c1"})
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        (log(CREATED), "stuck: c1"),
+        (log(CREATED, MADE, PLACED, (20, "destroyed", "c1", {})), "lost: j1 ran on c1"),
+        (log(CREATED, (1, "destroyed", "c1", {}), MADE, PLACED), "wrong: j1 was taken by c1"),
+    ],
+)
+def test_oracle_sees_what_is_wrong_with_instances(told: str, wrong: str) -> None:
+    assert any(wrong in line for line in judge_clusters(told))
+
+
+def test_oracle_is_content_with_an_instance_that_ends_behind_its_jobs() -> None:
+    cancelled: tuple[int, str, str, Mapping[str, object]] = (10, "cancelled", "j1", {})
+
+    assert judge_clusters(log(CREATED, MADE, PLACED, cancelled, (20, "destroyed", "c1", {}))) == []
+    assert judge_clusters(log(CREATED, MADE, PLACED, (60, "destroyed", "c1", {}))) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from asyncflow.runtime import points
 from tests.crash.loads import LOADS
 
-NAMED = {*points.POINTS, *points.JOB_POINTS}
+NAMED = {*points.EVERY_POINT}
 
 
 def reached_in(source: Path) -> Iterator[str]:

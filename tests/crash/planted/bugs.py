@@ -204,8 +204,8 @@ BUGS = (
         (
             Edit(
                 "asyncflow/runtime/jobs/standing.py",
-                "        desk.polling.take_up(row)\n        if row.is_cancelled:\n",
-                "        desk.polling.take_up(row)\n        if row.is_cancelled and not is_recovered:\n",
+                "        if row.is_cancelled:\n            desk.cancelling.ask(row)\n",
+                "        if row.is_cancelled and not is_recovered:\n            desk.cancelling.ask(row)\n",
             ),
         ),
         (_TAGS, _TOKENS, "tests/integration/test_jobs_cancel.py"),
