@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from asyncflow.app.journaling import Journaling
+from asyncflow.app.listeners import Listeners
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
 from asyncflow.store.records import StoreFacts
@@ -38,12 +39,14 @@ class Health:
 
     Attributes:
         journaling: what writes journal files; None where there are none.
+        listeners: who is told of events; None where nobody is.
     """
 
     def __init__(self, engine: Engine, facts: StoreFacts) -> None:
         """`facts` are those of the database when it was opened."""
         self.facts = facts
         self.journaling: Journaling | None = None
+        self.listeners: Listeners | None = None
         self._engine = engine
         self._stalls = 0
         self._stalled_ms: int | None = None
@@ -103,6 +106,8 @@ class Health:
         for word, names in self._resources().items():
             if names:
                 yield Finding("resources", f"{word}: {_listed(sorted(names))}")
+        for word, named in ({} if self.listeners is None else self.listeners.troubles()).items():
+            yield Finding("listeners", f"{word}: {_listed(named)}")
         quarantined = sorted(engine.turns.quarantined)
         if quarantined:
             yield Finding("executions", f"quarantined: {_listed(quarantined)}")

@@ -244,6 +244,12 @@ class Listeners:
             "missedTurns": counts["missed_turns"],
         }
 
+    def troubles(self) -> Mapping[str, list[str]]:
+        """What is wrong with which of them now, each by name; why is shown by `all`."""
+        stuck = (name for name, each in self.working.items() if each.is_stuck)
+        found = {"cannot be used": sorted(self.broken), "take nothing": sorted(stuck)}
+        return {word: names for word, names in found.items() if names}
+
     async def skipped(self, name: str, *, start: int = 0, size: int = 100) -> tuple[int, list[JsonObject]]:
         """How many events a listener did not take, and a page of them, newest first; of all lives.
 

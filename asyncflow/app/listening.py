@@ -40,6 +40,7 @@ _SAVED_EVERY_S = 0.25
 _AGAIN_S = 1.0  # after the store took nothing
 _GRACE_S = 2.0  # for the event it has, at the end
 _REASON = 1_500  # characters
+_OFTEN = 3  # tries after which one is named as in trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,19 @@ class Listening:
         self.counts["gaps"] += 1
         self.counts["missed_turns"] += last - first + 1
         log.warning("listener fell behind", extra={"listener": name, "from_turn": first, "to_turn": last})
+        now_ms = self._engine.clock.now().wall_ms
+        self._engine.logs.put(
+            ResourceLine(caller_of(name), now_ms, f"fell behind: turns {first} to {last} are missed", "WARN")
+        )
         if GAP not in self.post.names:
             return ()
-        now_ms = self._engine.clock.now().wall_ms
         data: JsonObject = {"fromTurn": first, "toTurn": last, "turns": last - first + 1}
         return [Told(first, CommittedEvent(f"gap:{name}:{first}-{last}", GAP, now_ms, name, data))]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it cannot be opened, or did not take an event that it was told a few times."""
+        return bool(self.trouble) and (not self.is_open or self.tries >= _OFTEN)
 
     # --- while it goes on -------------------------------------------------------------------------
 

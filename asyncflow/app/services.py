@@ -157,7 +157,7 @@ async def open_services(
             routing=service.routing,
             versions=VersionCounts(engine, opened, service.routing),
         )
-        services.meters.listeners = listeners
+        services.meters.listeners = services.health.listeners = listeners
         services.meters.watch = VolumeWatch(engine, services.volumes)
         services.meters.watch.open()
         WorkerLosses(engine).open()

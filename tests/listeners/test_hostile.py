@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asyncflow.app.event_telling import Told
-from asyncflow.app.logbook import AuditEntry, Logbook
+from asyncflow.app.logbook import AuditEntry, Logbook, LogFilter
 from asyncflow.app.options import EngineSettings
 from asyncflow.app.services import open_services
 from asyncflow.errors import NotCommitted
@@ -90,7 +90,9 @@ async def test_the_place_stays_before_a_gap_until_that_is_told(tmp_path: Path) -
         stored = await services.executions.engine._store.cursor("listener:ear")  # type: ignore[attr-defined]  # it has
         ear.refuses = set()
         await until(lambda: "listener.gap" in ear.names)
+        logged = await services.logbook.entries(LogFilter(resource="listener:ear", text="fell behind"))
 
+    assert logged.rows[0].level == "WARN"
     gap = ear.heard[0].data
     assert stored == place == int(str(gap["fromTurn"])) - 1
     assert read >= int(str(gap["toTurn"]))
@@ -157,3 +159,20 @@ async def test_executions_are_loaded_for_nobody_who_does_not_want_their_events(t
         await until(lambda: shown(services, "narrow")["lagTurns"] == 0)
 
     assert (loaded, narrow.heard) == ([], [])
+
+
+async def test_health_names_who_is_told_nothing() -> None:
+    deaf, ear = Ear("deaf"), Ear("ear")
+    deaf.refuses = {"execution.completed"}
+    settings = settings_of(deaf, ear, patterns=("execution.completed",), retries=10**6)
+    listeners = {**settings.listeners, "gone": ListenerSettings(type="nothing")}
+    async with open_services(settings=replace(settings, listeners=listeners)) as services:
+        await ran(services)
+        await until(lambda: deaf.tries >= 4)
+        found = [each.message for each in services.health.findings() if each.name == "listeners"]
+        deaf.refuses = set()
+        await until(lambda: deaf.heard)
+        later = [each.message for each in services.health.findings() if each.name == "listeners"]
+
+    assert found == ["cannot be used: gone", "take nothing: deaf"]
+    assert later == ["cannot be used: gone"]
