@@ -27,11 +27,15 @@ from asyncflow.plugins.resources import JobInput, PluginConfig, ResourceContext,
 
 _TOKEN = re.compile(r"[a-z2-7]{32}")
 _TAIL_BYTES = 64 * 1024
+_REMEMBERED_S = 180 * 86_400.0  # a token that was forgotten would be run again
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
 class CommandConfig(PluginConfig):
-    """Settings of a resource of type `command`: bounds of every process, 0 for none."""
+    """Settings of a resource of type `command`: bounds of every process, 0 for none.
+
+    What a command printed and wrote is kept for `keep_s` after its end; how it ended for half a year more.
+    """
 
     wall_s: float = Field(default=24 * 3600.0, gt=0)
     cpu_s: int = Field(default=0, ge=0)
@@ -62,6 +66,7 @@ class CommandManager(ResourceManager):
     Config: ClassVar[type[PluginConfig]] = CommandConfig
     tasks: ClassVar[Mapping[str, type[JobInput]]] = {"COMMAND_JOB": CommandJob}
     tier: ClassVar[Tier] = "token"
+    token_life: ClassVar[float] = _REMEMBERED_S
 
     config: CommandConfig
 
@@ -146,12 +151,19 @@ class CommandManager(ResourceManager):
             raise OutcomeOpen(f"the command could not be handed over: {type(error).__name__}") from None
 
     def _sweep(self, root: Path) -> None:
+        """Remove what commands that are over left behind; how they ended is kept for much longer."""
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        before_s = self.context.now_ms() / 1000 - self.config.keep_s
+        now_s = self.context.now_ms() / 1000
         for folder in root.iterdir():
-            ended = folder / command_child.ENDED
-            if _TOKEN.fullmatch(folder.name) and ended.exists() and ended.stat().st_mtime < before_s:
+            if not _TOKEN.fullmatch(folder.name) or _is_held(folder / command_child.LOCK):
+                continue
+            age_s = now_s - _last_s(folder)
+            if age_s > self.config.keep_s + _REMEMBERED_S:
                 shutil.rmtree(folder, ignore_errors=True)
+            elif age_s > self.config.keep_s:
+                shutil.rmtree(folder / "work", ignore_errors=True)
+                for name in (command_child.STDOUT, command_child.STDERR):
+                    (folder / name).unlink(missing_ok=True)
 
 
 def _look(folder: Path) -> JobStatus | None:
@@ -168,6 +180,14 @@ def _look(folder: Path) -> JobStatus | None:
     }
     return JobStatus(told["word"], output, told["reason"], started_ms=told["startedMs"],
                      ended_ms=told["endedMs"], raw=told["word"])  # fmt: skip
+
+
+def _last_s(folder: Path) -> float:
+    """When something last became of a job."""
+    for path in (folder / command_child.ENDED, folder / command_child.STARTED):
+        if path.exists():
+            return path.stat().st_mtime
+    return folder.stat().st_mtime
 
 
 def _is_held(lock: Path) -> bool:

@@ -37,7 +37,7 @@ class WebhookConfig(PluginConfig):
     """Signs what is sent; `${secret:NAME}` names one of `[secrets]`. Unsigned without."""
     allow: tuple[str, ...] = ()
     """Hosts and networks that may be called although they are not public."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
     connect_s: float = Field(default=5.0, gt=0, le=60)
     answer_s: float = Field(default=10.0, gt=0, le=600)
 
@@ -88,7 +88,8 @@ class Webhook(Listener):
             },
             inf_nan_mode="null",
         )
-        headers = {**settings.headers, "Content-Type": "application/json", ID_HEADER: event.id}
+        headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+        headers |= {"Content-Type": "application/json", ID_HEADER: event.id}
         secret = settings.secret.get_secret_value()
         if secret:
             headers[SIGNATURE_HEADER] = signature(secret, body)

@@ -210,10 +210,41 @@ async def test_handles_are_no_paths(service: LocalCommands) -> None:
     assert not (service.root / "cancel").exists()
 
 
-async def test_what_ended_long_ago_is_removed_at_the_next_start(service: LocalCommands) -> None:
-    job = a_job("true")
+async def test_what_ended_long_ago_is_still_known_and_never_run_again(service: LocalCommands) -> None:
+    """An engine that was down for weeks hears how its command ended, and starts none twice."""
+    config = CommandConfig.model_validate({"keep_s": 60.0})
+    job = a_job("sh", "-c", "echo out; echo x > file")
     await ended(manager_at(service.root), service, job)
-    later = ResourceContext("local", commands=CommandRules(service.root), now_ms=lambda: 10**15)
-    await CommandManager(CommandConfig(), later).open()
+    folder = service.root / "jobs" / job.token
+    later_s = [0.0]
 
-    assert list((service.root / "jobs").iterdir()) == []
+    async def after(seconds: float) -> CommandManager:
+        later_s[0] = (folder / "ended.json").stat().st_mtime + seconds
+        context = ResourceContext(
+            "local", commands=CommandRules(service.root), now_ms=lambda: int(later_s[0] * 1000)
+        )
+        manager = CommandManager(config, context)
+        await manager.open()
+        return manager
+
+    await after(30)
+    assert (folder / "work" / "file").exists()
+    manager = await after(30 * 86_400)
+    assert not (folder / "work").exists()
+    await manager.submit(job)
+    assert service.jobs(job.token) == 1
+    assert (await manager.poll("", [job.token]))[job.token].word == "succeeded"
+    await after(manager.token_life + 120)
+    assert not folder.exists()
+
+
+async def test_what_a_runner_left_that_was_killed_goes_in_time(service: LocalCommands) -> None:
+    folder = service.root / "jobs" / ("a" * 32)
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    (folder / "started").touch()
+    far_ms = int((folder.stat().st_mtime + 400 * 86_400) * 1000)
+    context = ResourceContext("local", commands=CommandRules(service.root), now_ms=lambda: far_ms)
+    await CommandManager(CommandConfig(), context).open()
+
+    assert not folder.exists()

@@ -18,7 +18,7 @@ from asyncflow.plugins.listeners import CommittedEvent, Listener
 from asyncflow.plugins.resources import PluginConfig, ResourceContext
 from asyncflow_email.manager import EmailConfig, EmailManager
 
-_UNUSUAL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNUSUAL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class MailConfig(EmailConfig):
