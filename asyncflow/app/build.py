@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from asyncflow.app.execution_sweep import sweeping_executions
 from asyncflow.app.journaling import journaling
 from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
@@ -54,7 +55,7 @@ async def open_engine(
         if database != MEMORY:
             chosen = replace(chosen, touched_file=_touched_file(database))
         async with Engine(opened, functions=functions, settings=chosen, clock=clock) as engine:
-            with sweeping(engine, opened):
+            with sweeping(engine, opened), sweeping_executions(engine, opened):
                 yield engine, opened
 
 

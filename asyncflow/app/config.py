@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from asyncflow.app.listener_config import ListenerSection, check_listener
 from asyncflow.app.resource_config import ResourceSection, check_resource
+from asyncflow.app.retention_config import KeptSection, RetentionSection
 from asyncflow.errors import ConfigurationError
 from asyncflow.model.extension import OnStop
 from asyncflow.model.io_rule import IoRule
@@ -235,6 +236,9 @@ class Config(Section):
     workers: WorkersSection = WorkersSection()
     io: IoSection = IoSection()
     logbook: LogbookSection = LogbookSection()
+    retention: RetentionSection = RetentionSection()
+    retention_of: dict[str, KeptSection] = {}
+    """Rules of single workflows, by name; nothing is taken over from the others."""
     secrets: dict[str, SecretSection] = {}
     environment: dict[str, str] = {}
     """What `${workflow.env.NAME}` shows to every definition."""
@@ -283,6 +287,7 @@ class Config(Section):
             crash_limit=self.server.crash_limit,
             on_stop=self.server.on_stop,
             logbook=self.logbook.retention(),
+            retention=self.retention.retention(self.retention_of),
         )
 
     def store_settings(self) -> StoreSettings:

@@ -107,7 +107,8 @@ def _read(file: Path) -> Nested:
 # --- names ------------------------------------------------------------------------------------
 
 _NO_WORD = re.compile(r"[^A-Za-z0-9]+")
-_NAMED = ("resources", "listeners", "secrets", "environment")  # sections whose keys the user chooses
+# Sections whose keys the user chooses.
+_NAMED = ("resources", "listeners", "secrets", "environment", "retention_of")
 
 
 def _settings() -> dict[str, frozenset[str]]:

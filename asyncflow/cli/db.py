@@ -19,9 +19,10 @@ from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads
 
 if TYPE_CHECKING:
-    from asyncflow.app import cloning
+    from asyncflow.app import archiving, cloning
     from asyncflow.app import database as files
 else:
+    archiving = Late("asyncflow.app.archiving")
     cloning = Late("asyncflow.app.cloning")
     files = Late("asyncflow.app.database")
 
@@ -97,3 +98,28 @@ def check(file: Path) -> int:
         click.echo(fault)
     click.echo(f"asyncflow: {file}: {f'{len(faults)} faults' if faults else 'sound'}", err=True)
     return STORAGE if faults else DONE
+
+
+@db.command()
+@_file
+@click.argument("archive_file", metavar="ARCHIVE", type=FilePath())
+@click.option("--name", default="", help="Only executions of this workflow.")
+@click.option("--days", type=click.FloatRange(0), default=0, help="Only those that ended so many days ago.")
+def archive(file: Path, archive_file: Path, *, name: str, days: float) -> None:
+    """Copy ended executions of FILE into ARCHIVE, a database file like any other; also while an engine runs.
+
+    `workflow list --db ARCHIVE` and `workflow get ID --db ARCHIVE` read it. Nothing is removed from FILE:
+    that is done by `[retention]` of the configuration, or by `workflow delete`.
+    """
+    made = in_loop(partial(archiving.archive, file, archive_file, name=name, days=days))
+    click.echo(f"asyncflow: {archive_file}: {made.copied} copied, {made.there} were there", err=True)
+
+
+@db.command(name="import")
+@click.argument("archive_file", metavar="ARCHIVE", type=FilePath())
+@_file
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+def import_(archive_file: Path, file: Path, ids: tuple[str, ...]) -> None:
+    """Copy executions of ARCHIVE back into FILE, which no engine may use; all, unless some are named."""
+    made = in_loop(partial(archiving.restore, archive_file, file, executions=ids))
+    click.echo(f"asyncflow: {file}: {made.copied} copied, {made.there} were there", err=True)

@@ -16,6 +16,7 @@ from asyncflow.model.io_rule import NO_IO_RULE, IoRule
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resources import ResourceLimit
+from asyncflow.model.retention import ALL_KEPT, ExecutionRetention
 from asyncflow.plugins.listening import ListenerSettings
 from asyncflow.plugins.registry import Registry
 from asyncflow.runtime.command_task import CommandPolicy
@@ -60,6 +61,7 @@ class EngineSettings:
     listeners: Mapping[str, ListenerSettings] = field(default_factory=dict)
     io: IoRule = NO_IO_RULE
     logbook: Retention = KEPT
+    retention: ExecutionRetention = ALL_KEPT
     touched_file: Path | None = None
     crash_limit: int = 3
     on_stop: OnStop = "continue"

@@ -16,7 +16,18 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from asyncflow.model.turn import Recorded, Turn
-from asyncflow.store import audit, checks, logbook, logbook_trim, reading, schema, texts, views, wal
+from asyncflow.store import (
+    audit,
+    checks,
+    logbook,
+    logbook_trim,
+    reading,
+    retention,
+    schema,
+    texts,
+    views,
+    wal,
+)
 from asyncflow.store.codec import Codec
 from asyncflow.store.connection import SqlThread, snapshot, target
 from asyncflow.store.log_records import AuditEntry, Firing, LogEntry, Retention, Surplus, TaskIo, TaskLine
@@ -36,6 +47,7 @@ from asyncflow.store.records import (
     TaskRow,
     Where,
 )
+from asyncflow.store.retention import Expired
 
 T = TypeVar("T")
 
@@ -224,6 +236,14 @@ class SqliteReader:
     async def find_surplus(self, kept: Retention, now_ms: int) -> list[Surplus]:
         """What is beyond what is kept; see `Logs.find_surplus`."""
         return await self._read(partial(logbook_trim.find_surplus, kept=kept, now_ms=now_ms))
+
+    async def workflow_names(self) -> list[str]:
+        """The names of all workflows that have executions; see `retention.workflow_names`."""
+        return await self._query(retention.workflow_names)
+
+    async def find_expired(self, wanted: Expired) -> list[str]:
+        """Executions that are kept no longer; see `retention.find_expired`."""
+        return await self._query(partial(retention.find_expired, wanted=wanted))
 
     async def newest_pending_text(self) -> int:
         """The last change of a text that is not indexed; see `Views.newest_pending_text`."""

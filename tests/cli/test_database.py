@@ -128,6 +128,22 @@ def test_copies_are_whole_and_overwrite_nothing(database: Path, tmp_path: Path) 
     assert original == backup != clone
 
 
+def test_archive_is_read_like_any_file_and_comes_back(database: Path, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    kept = call("db", "archive", database, old)
+    again = call("db", "archive", database, old, "--name", "hello", "--days", "1")
+    one = str(listed(old, "--name", "failing")[0]["workflowId"])
+    back = call("db", "import", old, new, one)
+
+    assert "4 copied, 0 were there" in kept.stderr
+    assert "0 copied, 0 were there" in again.stderr
+    assert [row["workflowName"] for row in listed(old)] == ["fork", "failing", "hello"]
+    assert "1 copied" in back.stderr
+    assert [row["workflowId"] for row in listed(new)] == [one]
+    shown = [call("workflow", "get", one, "--db", file, "-o", "json").stdout for file in (database, new)]
+    assert shown[0] == shown[1]
+
+
 def test_check_finds_damage_and_passes_a_sound_file(database: Path) -> None:
     sound = call("db", "check", database)
     with closing(sqlite3.connect(database)) as db, db:
