@@ -1,7 +1,7 @@
 """The audit and the firings of schedules kept within their bounds: trimmed now and then, in small parts.
 
-It deletes nothing of executions; logs of tasks go with those. What is kept is said in `[logbook]` of the
-configuration, how it is deleted in `store/logbook_trim`.
+It deletes nothing of executions: logs of tasks go with those, and lines of no task after a day. What is kept
+is said in `[logbook]` of the configuration, how it is deleted in `store/logbook_trim`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class LogbookSweep:
         before = self.removed
         for surplus in await self._logs.find_surplus(self._engine.settings.logbook, now_ms):
             while gone := await self._logs.trim(surplus):
-                self.removed += gone
+                self.removed += gone if surplus.of != "late" else 0
                 await pause(_BETWEEN_S)
         if self.removed > before:
             log.info("logbook swept", extra={"rows": self.removed - before})

@@ -110,7 +110,8 @@ KEPT = Retention()
 class Surplus(NamedTuple):
     """What is beyond that: of `audit` the entries of one kind, of `firing` those of one schedule.
 
-    Those up to the number, or time, `last` go, and those before `before_ms`.
+    Those up to the number, or time, `last` go, and those before `before_ms`. Of `late` the lines of one task
+    get their execution, of `lost` they go: there is no such task.
     """
 
     of: str

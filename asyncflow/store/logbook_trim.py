@@ -1,6 +1,7 @@
-"""What the audit and the firings of schedules hold beyond what is kept: found, then deleted in small parts.
+"""What the audit, the firings of schedules and logs hold beyond what is kept: found, then deleted bit by bit.
 
-The oldest of each kind, or of each schedule, go first, and the newest one always stays. Finding is done on a
+The oldest of each kind, or of each schedule, go first, and the newest one always stays. Lines that came
+before their task was in the views get its execution; those of no task go after a day. Finding is done on a
 reader's connection; a part is one short transaction, so that no turn waits long behind it.
 """
 
@@ -14,6 +15,19 @@ from asyncflow.store.log_records import Retention, Surplus
 
 _PART = 500  # rows: some 2 ms in which no turn is committed
 _DAY_MS = 86_400_000
+_STRAYS = 2_000  # tasks of one sweep
+_LATE = f"""
+SELECT DISTINCT task_id FROM (
+  SELECT task_id FROM task_log WHERE execution_id = '' UNION ALL
+  SELECT task_id FROM task_io WHERE execution_id = '') AS early
+WHERE EXISTS (SELECT 1 FROM task WHERE task.task_id = early.task_id) LIMIT {_STRAYS}"""
+_LOST = f"""
+SELECT DISTINCT task_id FROM task_log AS line WHERE execution_id = '' AND at_ms < ?
+AND NOT EXISTS (SELECT 1 FROM task WHERE task.task_id = line.task_id) LIMIT {_STRAYS}"""
+_ADOPT = """
+UPDATE {table} SET execution_id = (SELECT execution_id FROM task WHERE task_id = ?1)
+WHERE task_id = ?1 AND execution_id = '' AND EXISTS (SELECT 1 FROM task WHERE task_id = ?1)"""
+_DROP = "DELETE FROM task_log WHERE task_id = ?1 AND execution_id = ''"
 
 
 def _keys(table: str, key: str) -> str:
@@ -59,6 +73,9 @@ def find_surplus(db: sqlite3.Connection, kept: Retention, now_ms: int) -> list[S
             for of, (most, days) in bounds.items()
             if most or days
             for surplus in _surplus(db, of, most, now_ms - days * _DAY_MS if days else 0)
+        ] + [
+            *(Surplus("late", task, 0, 0) for (task,) in db.execute(_LATE).fetchall()),
+            *(Surplus("lost", task, 0, 0) for (task,) in db.execute(_LOST, (now_ms - _DAY_MS,)).fetchall()),
         ]
 
 
@@ -75,6 +92,13 @@ def _surplus(db: sqlite3.Connection, of: str, most: int, before_ms: int) -> Iter
 def trim(db: sqlite3.Connection, surplus: Surplus) -> int:
     """Delete a part of a surplus; see `Logs.trim`."""
     with transaction(db):
+        if surplus.of == "late":
+            return sum(
+                db.execute(_ADOPT.format(table=table), (surplus.key,)).rowcount
+                for table in ("task_log", "task_io")
+            )
+        if surplus.of == "lost":
+            return db.execute(_DROP, (surplus.key,)).rowcount
         return db.execute(
             _delete(*_COLUMNS[surplus.of]), (surplus.key, surplus.last, surplus.before_ms)
         ).rowcount

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from asyncflow.app.logbook import LogFilter
 from asyncflow.app.logbook_sweep import LogbookSweep
 from asyncflow.app.options import EngineSettings
 from asyncflow.app.services import Services, open_services
-from asyncflow.store.log_records import AuditEntry, Firing, LogBound, Retention
+from asyncflow.store.log_records import AuditEntry, Firing, LogBound, Retention, TaskIo, TaskLine
+from asyncflow.store.records import Condition, Page
 from asyncflow.store.sqlite import SqliteStore
 from tests.integration.waiting import until
-from tests.store.making import sql
+from tests.store.making import execution, sql, task, views
 
 DAY_MS = 86_400_000
 ALL = Retention(0, 0, 0, 0)
@@ -114,3 +116,24 @@ async def test_nothing_but_the_oldest_can_be_deleted(tmp_path: Path, statement: 
         sql(path, statement)
 
     assert sql(path, "SELECT count(*) FROM audit") == [(3,)]
+
+
+async def test_lines_that_came_before_their_task_are_given_to_its_execution(tmp_path: Path) -> None:
+    async with open_services(tmp_path / "a.db") as services:
+        engine = services.executions.engine
+        now_ms = engine.clock.now().wall_ms
+        lines = [
+            TaskLine("t1", now_ms - 3 * DAY_MS, "early"),
+            TaskLine("x", now_ms - 3 * DAY_MS, "of nobody"),
+        ]
+        await engine.logs.add(*lines, TaskLine("y", now_ms, "new"), TaskIo("t1", "in", 1, 2))
+        await engine._store.write_views(views(10**6, [execution("e1")], [task("t1", "e1")]))
+        swept = await sweep(services, ALL).sweep()
+        of_it = await services.logbook.entries(LogFilter(execution_id="e1"))
+        left = await services.logbook.entries()
+        found = await engine._store.find_io([Condition("execution_id", "=", ("e1",))], Page(5))
+
+    assert swept == 1
+    assert [row.line for row in of_it.rows] == ["early"]
+    assert {row.line for row in left.rows} == {"early", "new"}
+    assert [row.task_id for row in found.rows] == ["t1"]
