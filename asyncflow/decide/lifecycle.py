@@ -28,6 +28,7 @@ from asyncflow.model.resource_state import Instance, ResourceState
 
 _LASTING = frozenset({"age", "code", "broken"})
 _COUNTED = frozenset({"asked", "undecided", "created", "active", "draining"})
+_STANDING = _COUNTED - {"draining"}
 _MOST_UNNOTED_MS = 30_000
 
 
@@ -97,6 +98,12 @@ def sizes(state: ResourceState, settings: ResourceSettings) -> tuple[int, int]:
     """How many there are to be at least, and at most, while it is open: as resized, else as configured."""
     least = settings.min_instances if state.least is None else state.least
     return least, settings.max_instances if state.most is None else state.most
+
+
+def may_grow(state: ResourceState, settings: ResourceSettings) -> bool:
+    """Whether one more who waits can have anything done: not where as many wait for all there may be."""
+    standing = sum(each.phase in _STANDING for each in state.instances.values())
+    return not state.waiting or standing < sizes(state, settings)[1]
 
 
 def is_closed(state: ResourceState) -> bool:

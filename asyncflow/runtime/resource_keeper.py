@@ -183,6 +183,11 @@ class Keeper:
         self.record(events)
         self._place_strays()
 
+    def wanted(self) -> None:
+        """One more waits here; where thousands come, most of them change nothing."""
+        if lifecycle.may_grow(self.state, self.settings):
+            self.stir()
+
     def stir(self) -> None:
         """Have everything follow that does: events, the gate, calls, and when to look again."""
         if self._is_stirring or self.calling.is_closed or self.around.is_stopped():

@@ -34,7 +34,7 @@ class Places:
         return instance.number
 
     def leave(self, state: ResourceState, number: int, now_ms: int) -> bool:
-        """Give one back; whether there was one."""
+        """Give one back; whether anything follows: nothing does while others are on an active instance."""
         instance = state.instances.get(number)
         if instance is None or not instance.reserved:
             self.strays -= Counter({number: 1})  # of several who are there the others stay
@@ -43,7 +43,7 @@ class Places:
         if not instance.reserved:
             instance.idle_ms, instance.is_idle_known = now_ms, False
             instance.next_ms = 0 if instance.phase == "draining" else instance.next_ms
-        return True
+        return instance.phase != "active" or not instance.reserved
 
     def restore(self, state: ResourceState, number: int) -> None:
         """Recovery: somebody is on this instance."""

@@ -142,7 +142,7 @@ class Resources:
         """Somebody was refused by the gate: where an instance is missing, it is made."""
         keeper = self.keepers.get(name)
         if keeper is not None and keeper.has_instances and self._has_begun:
-            keeper.stir()
+            keeper.wanted()
 
     def _found(self, name: str, instance: str) -> tuple[Keeper | None, int]:
         number = instance.rpartition("/")[2]

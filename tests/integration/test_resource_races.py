@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,3 +185,26 @@ async def test_order_that_is_refused_and_found_nowhere_makes_room_for_another(tm
 
     assert (state.status, counts["InstanceAskedAgain"], counts["InstanceRefused"]) == (COMPLETED, 1, 1)
     assert len(clusters.created) == 1
+
+
+async def test_those_who_come_where_all_is_taken_cost_next_to_nothing(tmp_path: Path) -> None:
+    """Everything was looked at anew for each of them."""
+    bench = _bench(tmp_path, max_instances=3, per_instance=1)
+    bench.service.duration_s = 1_000
+    calls = 0
+
+    def count(_frame: object, event: str, _what: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    async with bench.engine() as service:
+        for number in range(4):
+            await bench.start(service, {**WORKFLOW, "name": f"w{number}"})
+        await bench.clock.run(lambda: len(bench.clusters.submitted) == 3, seconds=600)
+        sys.setprofile(count)
+        _kept(service).wanted("emr")
+        sys.setprofile(None)
+        waiting = _keeper(service).state.waiting
+
+    assert waiting == 1
+    assert calls < 15
