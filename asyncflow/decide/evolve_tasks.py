@@ -18,7 +18,7 @@ from asyncflow.decide.forks import make_known, open_members
 from asyncflow.decide.shape import JOINS, PASSIVE
 from asyncflow.decide.wanted import LOCAL_EXECUTORS, forget, refresh
 from asyncflow.model import events as ev
-from asyncflow.model.emptiness import own
+from asyncflow.model.emptiness import NO_ENTRIES, own
 from asyncflow.model.graph import Node
 from asyncflow.model.state import ExecutionState, Operator, TaskState
 from asyncflow.model.statuses import (
@@ -63,7 +63,7 @@ def task_scheduled(state: ExecutionState, event: ev.TaskScheduled, at_ms: int) -
         node,
         event.status,
         given,  # type: ignore[arg-type]
-        {},
+        NO_ENTRIES,
         event.suffix,
         0 if node.type == "DO_WHILE" else event.iteration,  # a loop in a loop counts its own
         event.loop,
@@ -157,12 +157,14 @@ def branches_scheduled(state: ExecutionState, event: ev.BranchesScheduled, at_ms
     more.opened = event.last
     for offset, index in enumerate(range(event.first, event.last)):
         given = members.inputs[index] if event.inputs is None else event.inputs[offset]
+        number, seq = event.number + offset, state.next_seq
         task = TaskState(
-            number=event.number + offset,
-            seq=state.next_seq,
+            number=number,
+            seq=number if number == seq else seq,  # one object where they are equal
             ref=members.refs[index],
             node=members.node(index),
             input=given,  # type: ignore[arg-type]
+            output=NO_ENTRIES,
             suffix=fork.suffix,
             iteration=fork.iteration,
             loop=fork.loop,

@@ -49,6 +49,8 @@ class Taken(NamedTuple):
 
 def take(state: ExecutionState, task: TaskState, grants: list[Row] | None) -> Taken:
     """Divide what an attempt was granted between it and the execution."""
+    if not (state.holds or state.inherited or any(_spans(task.node))):
+        return Taken(grants)
     rows = _rows(state, task)
     named = [row for row in rows if row]
     over = [hold for hold in state.holds.values() if any(covers(hold, row) for row in named)]

@@ -104,12 +104,11 @@ class Admitting:
         except LimitExceeded as limit:
             return (refusal_of(key, limit),)
         size = len(payload)
-        if size <= _KEPT_BYTES:
-            self._payloads[key] = payload
         self.known.take_up(task)
         try:
             needs = self.placing.needs(task, needs_of(state, task, is_limited=name in self.known.limited))
             if not needs:
+                self._keep_payload(key, task, payload)
                 return (Message(key[0], AttemptAdmitted(number, input_bytes=size)),)
             self.known.limit_parts(self.placing.part_limits(needs))
             grant = self._ask(key, needs, state, task)
@@ -119,7 +118,13 @@ class Admitting:
         if grant is None:
             self.placing.refused(needs)
             return ()
+        self._keep_payload(key, task, payload)
         return (self._admitted(grant, size),)
+
+    def _keep_payload(self, key: Key, task: TaskState, payload: bytes) -> None:
+        """Keep it for the attempt that begins now; of those that wait, there may be very many."""
+        if task.executor != JOB and len(payload) <= _KEPT_BYTES:
+            self._payloads[key] = payload
 
     def offer(self, state: ExecutionState, number: int, demand: str) -> Iterable[Message]:
         """Have a record wait until a worker elsewhere wants it, and its limits let it begin.
@@ -172,10 +177,6 @@ class Admitting:
             return ()
         return self._begun(self.admission.set_limit(resource, limit, self._clock.now().elapsed_ms))
 
-    def size_of(self, task: TaskState) -> int:
-        """Bytes of the input of a record, as JSON."""
-        return len(to_json(task.input)) if task.input else 2
-
     def _begun(self, grants: Iterable[Grant]) -> list[Message]:
         """What grants are for executions; who waited for a worker goes to one."""
         messages: list[Message] = []
@@ -190,7 +191,7 @@ class Admitting:
         stream, number = grant.waiter.key
         grants: list[list[object]] = [[n.resource, n.weight, n.mode, n.key] for n in grant.waiter.needs]
         if size is None:
-            size = len(self._payloads.get((stream, number), b""))
+            size = _size(grant, self._states)
         place = _placed(grant, self._states, self.placing)
         return Message(
             stream,
@@ -296,11 +297,27 @@ class Admitting:
         return self.admission.why(key, self._clock.now().elapsed_ms)
 
 
-def _placed(grant: Grant, states: Mapping[str, ExecutionState], placing: Placing) -> Place:
-    """Where an attempt goes that was granted what it needs."""
+def _task_of(grant: Grant, states: Mapping[str, ExecutionState]) -> TaskState | None:
+    """The record that was granted what it needs; None for an execution, or where it is gone meanwhile."""
     stream, number = grant.waiter.key
     state = states.get(stream)
-    task = None if state is None else state.tasks.get(number)
+    return None if state is None else state.tasks.get(number)
+
+
+def _size(grant: Grant, states: Mapping[str, ExecutionState]) -> int:
+    """Bytes of the input of one who waited; of those that wait no text is kept."""
+    task = _task_of(grant, states)
+    return 0 if task is None else size_of(task)
+
+
+def size_of(task: TaskState) -> int:
+    """Bytes of the input of a record, as JSON."""
+    return len(to_json(task.input)) if task.input else 2
+
+
+def _placed(grant: Grant, states: Mapping[str, ExecutionState], placing: Placing) -> Place:
+    """Where an attempt goes that was granted what it needs."""
+    task = _task_of(grant, states)
     if task is None:
         return NOWHERE
     return placing.place(grant.waiter.key, grant.waiter.needs, is_job=task.executor == JOB)

@@ -16,6 +16,7 @@ from asyncflow.model.effects import (
     Hold,
     RunAttempt,
     RunJob,
+    RunScript,
 )
 from asyncflow.model.events import Event, WorkflowRegistered, WorkflowUnregistered
 from asyncflow.model.holds import hold_of_key
@@ -39,6 +40,7 @@ from asyncflow.runtime.timetable import Timetable
 from asyncflow.runtime.turns import Turns
 
 Key = tuple[str, int]
+_MOST_CHANGES = 500  # records whose effects are compared in one round of the loop: 25 ms, where all ask
 
 
 class Carry:
@@ -80,6 +82,8 @@ class Carry:
         self._turns, self._states, self._report = turns, turns.states, turns.report
         self._projection = projection
         self._carried: dict[str, dict[int, tuple[Effect, ...]]] = {}
+        self._behind: dict[str, ExecutionState] = {}  # not all of what changed is carried out
+        self._room = _MOST_CHANGES  # until the next round
         self._starting = Starting(performer, self.admitting, turns, jobs=jobs)
         self._effects = SingleEffects(
             clock,
@@ -99,14 +103,19 @@ class Carry:
     # --- in the turn ----------------------------------------------------------------------------
 
     def changed(self, state: ExecutionState) -> Iterable[Message]:
-        """Start and stop what differs for the records whose effects changed."""
+        """Start and stop what differs for the records whose effects changed; of very many the first.
+
+        The others follow with what is decided next, or in later rounds of the loop.
+        """
         stream = state.execution_id
         carried = self._carried.get(stream)
         if carried is None:
             carried = self._carried[stream] = {}
         found: list[Message] = []
         dirty, wanted = state.dirty, state.wanted
-        for number in dirty:
+        here = min(len(dirty), self._room)
+        self._room -= here
+        for number in dirty if here == len(dirty) else dirty[:here]:
             new = wanted.get(number, ())
             old = carried.get(number, ())
             if new == old:
@@ -123,14 +132,28 @@ class Carry:
             for effect in new:
                 if effect not in old:
                     found += self._effects.start(state, effect)
-        dirty.clear()
+        del dirty[:here]
+        if dirty:
+            self._behind[stream] = state
         if not carried:
             del self._carried[stream]
         return found
 
+    def _catch_up(self) -> None:
+        """Go on with executions of which more changed at once than the loop may be held for."""
+        while self._behind and self._room:
+            stream = next(iter(self._behind))
+            state = self._behind.pop(stream)
+            if state.dirty and self._states.get(stream) is state:
+                self._report_all(self.changed(state))
+
     def is_scripting(self, stream: str) -> bool:
-        """Whether the execution wants a script evaluated."""
-        return self._effects.is_scripting(stream)
+        """Whether the execution wants a script evaluated, also where that is left for a later round."""
+        if self._effects.is_scripting(stream):
+            return True
+        state = self._behind.get(stream)
+        left = () if state is None else (state.wanted.get(number, ()) for number in state.dirty)
+        return any(type(effect) is RunScript for effects in left for effect in effects)
 
     def holds(self, stream: str, admitted: AttemptAdmitted) -> bool:
         """Whether a grant that is on its way is still good."""
@@ -174,11 +197,16 @@ class Carry:
 
     def next_due(self) -> int | None:
         """When time has to be looked at again, on the elapsed clock."""
+        if self._behind:
+            return 0
         dues = self.timetable.next_due(), self.admission.next_due_ms(), self.jobs.next_due()
         return min((due for due in dues if due is not None), default=None)
 
     def on_time(self, now: Moment) -> None:
-        """Report what has come due."""
+        """Report what has come due, and go on with what was left for a later round."""
+        self._room = _MOST_CHANGES
+        if self._behind:
+            self._catch_up()
         for key in self.timetable.due(now):
             own = self.hand_out.on_due.get(key.kind)
             if own is not None:
@@ -257,11 +285,12 @@ class Carry:
                 self._report_all(self._effects.stop(stream, effect))
             self._performer.cancel((stream, number))
         self._effects.forget(stream)
+        self._behind.pop(stream, None)
 
     @property
     def waiting(self) -> int:
-        """Attempts admitted that have not begun: not durable yet, or too many; and errands."""
-        return len(self._starting) + self.errands
+        """What has not begun: attempts not durable yet, or too many at once; and errands."""
+        return len(self._starting) + len(self._behind) + self.errands
 
     @property
     def is_busy(self) -> bool:

@@ -7,10 +7,17 @@ clock of `asyncflow.testing`.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from asyncflow.model.turn import Moment
+
+_boot_ns: Callable[[], int] = (  # asked several times a task
+    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic_ns
+)
 
 
 class Clock(Protocol):
@@ -34,23 +41,17 @@ class SystemClock:
 
     def __init__(self) -> None:
         """Begin at the wall clock's time; `start_from` may move the elapsed clock forward."""
-        self._origin_ms = time.time_ns() // 1_000_000 - self._boot_ms()
-
-    @staticmethod
-    def _boot_ms() -> int:
-        source = getattr(time, "CLOCK_BOOTTIME", None)
-        nanoseconds = time.monotonic_ns() if source is None else time.clock_gettime_ns(source)
-        return nanoseconds // 1_000_000
+        self._origin_ms = time.time_ns() // 1_000_000 - _boot_ns() // 1_000_000
 
     def start_from(self, elapsed_ms: int) -> None:
         """Move forward to the last moment the journal knows, if the wall clock was set back."""
-        behind = elapsed_ms - (self._origin_ms + self._boot_ms())
+        behind = elapsed_ms - (self._origin_ms + _boot_ns() // 1_000_000)
         if behind > 0:
             self._origin_ms += behind
 
     def now(self) -> Moment:
         """This moment."""
-        return Moment(self._origin_ms + self._boot_ms(), time.time_ns() // 1_000_000)
+        return Moment(self._origin_ms + _boot_ns() // 1_000_000, time.time_ns() // 1_000_000)
 
     def alarm(self, at_ms: int, wake: asyncio.Event) -> asyncio.TimerHandle | None:
         """Wake the loop no earlier than the moment asked for."""

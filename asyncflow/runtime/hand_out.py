@@ -17,7 +17,7 @@ from asyncflow.model.resources import Grant
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import IN_PROGRESS, TIMED_OUT
 from asyncflow.model.values import JsonObject
-from asyncflow.runtime.admitting import Admitting
+from asyncflow.runtime.admitting import Admitting, size_of
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.demand import SHARE, Demand, HandOutSettings
 from asyncflow.runtime.hand_out_rules import UNVERSIONED, Place
@@ -143,7 +143,7 @@ class HandOut:
             placing.rows(key, needs),
             grant.fence,
             poll.worker,
-            input_bytes=self._admitting.size_of(task),
+            input_bytes=size_of(task),
             version=poll.version or UNVERSIONED,
             ticket=self._tickets,
             resource=resource,

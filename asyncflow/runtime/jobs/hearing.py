@@ -26,14 +26,16 @@ _ENDS = _WORDS - {"running"}
 
 PutBack = Callable[[Sweep, Row, int], None]
 """Has a job that was asked for wait for its next poll."""
+PutAllBack = Callable[[Sweep, Sequence[Row], int], None]
+"""The same for many, which all stand at the stage ASKED."""
 
 
 class Hearing:
     """What was heard of the jobs of one resource."""
 
-    def __init__(self, desk: Home, put_back: PutBack) -> None:
+    def __init__(self, desk: Home, put_back: PutBack, put_all_back: PutAllBack) -> None:
         """Nothing was."""
-        self._desk, self._put_back = desk, put_back
+        self._desk, self._put_back, self._put_all_back = desk, put_back, put_all_back
         self._missing: dict[Row, tuple[int, int]] = {}  # times, and since when
         self._silent: dict[Row, int] = {}  # since when nothing usable was heard
         self._words: set[str] = set()
@@ -67,6 +69,7 @@ class Hearing:
         """What the answer says of these; who runs is asked for again later."""
         now_ms = self._desk.around.now_ms()
         silent, missing = self._silent, self._missing
+        running: list[Row] = []
         for row in rows:
             if row.stage is not Stage.ASKED:
                 self._note_regression(row, answer.get(row.handle))
@@ -77,11 +80,12 @@ class Hearing:
                     silent.pop(row, None)
                 if missing:
                     missing.pop(row, None)
-                self._put_back(sweep, row, now_ms)
+                running.append(row)
             elif status is None:
                 self._not_there(sweep, row, now_ms)
             else:
                 self._said(sweep, row, status, now_ms)
+        self._put_all_back(sweep, running, now_ms)
 
     def told_at_once(self, row: Row, status: object) -> bool:
         """Whether the service told of the end when it took the job; then it is reported, and not polled."""

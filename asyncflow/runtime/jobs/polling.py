@@ -17,7 +17,7 @@ from asyncflow.runtime.jobs.hearing import Hearing
 from asyncflow.runtime.jobs.roles import Home
 from asyncflow.runtime.jobs.schedule import Schedule, Sweep
 from asyncflow.runtime.jobs.surroundings import Open
-from asyncflow.runtime.jobs.table import Row, Stage, move
+from asyncflow.runtime.jobs.table import Row, Stage, move, move_all
 
 _SPACING = 0.8  # of the shortest interval, between two sweeps of an instance
 _WOKEN_MS = 200  # between two sweeps, where somebody said that there is something to see
@@ -33,7 +33,7 @@ class Polling:
         self._desk = desk
         self._sweeps: dict[str, Sweep] = {}
         self._again: set[Row] = set()
-        self.hearing = Hearing(desk, self._put_back)
+        self.hearing = Hearing(desk, self._put_back, self._put_all_back)
 
     # --- who waits for a poll ---------------------------------------------------------------------
 
@@ -154,8 +154,7 @@ class Polling:
             for row in rows:
                 sweep.schedule.put(row, desk.around.now_ms())
             return
-        for row in rows:
-            move(row, Stage.ASKED)
+        move_all(rows, Stage.WATCHED, Stage.ASKED)
         sweep.polls += 1
         desk.tally.poll_calls += 1
         desk.tally.polls += len(rows)
@@ -216,6 +215,17 @@ class Polling:
             return
         row.level += row.level < _MOST_LEVEL
         sweep.schedule.put(row, now_ms)
+
+    def _put_all_back(self, sweep: Sweep, rows: Sequence[Row], now_ms: int) -> None:
+        """They run, and each is asked for again after a longer time."""
+        if self._again:
+            for row in rows:
+                self._put_back(sweep, row, now_ms)
+            return
+        move_all(rows, Stage.ASKED, Stage.WATCHED)
+        for row in rows:
+            row.level += row.level < _MOST_LEVEL
+        sweep.schedule.put_all(rows, now_ms)
 
     async def _take_in_slices(self, sweep: Sweep, rows: list[Row], answer: Any) -> None:
         for start in range(0, len(rows), _SLICE):

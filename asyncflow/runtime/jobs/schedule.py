@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
+from collections.abc import Iterable
 
 from asyncflow.runtime.jobs.table import Row, Stage
 
@@ -75,11 +76,23 @@ class Schedule:
         level = min(row.level, len(self._intervals) - 1)
         interval, buckets = self._intervals[level], self._levels[level]
         if not buckets or buckets[-1].due_ms < now_ms + interval * (1 - JITTER):
-            due_ms = now_ms + int(interval * (1 + self._rng.uniform(-JITTER, JITTER)))
+            due_ms = now_ms + int(interval * (1 - self._rng.uniform(0, JITTER)))
             buckets.append(_Bucket(max(due_ms, buckets[-1].due_ms) if buckets else due_ms))
         bucket = buckets[-1]
         row.due_ms = bucket.due_ms
         bucket.rows.append(row)
+
+    def put_all(self, rows: Iterable[Row], now_ms: int) -> None:
+        """As `put`, of rows that were asked in one call: mostly of one level."""
+        level, bucket = -1, _Bucket(0)
+        for row in rows:
+            if row.level == level:
+                row.due_ms = bucket.due_ms
+                bucket.rows.append(row)
+            else:
+                self.put(row, now_ms)
+                level = row.level
+                bucket = self._levels[min(level, len(self._intervals) - 1)][-1]
 
     def put_at(self, row: Row, due_ms: int) -> None:
         """Have a row polled at this moment, whatever its level; also one that waits already."""

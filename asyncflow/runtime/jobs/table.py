@@ -7,7 +7,7 @@ needed. What moves a row from stage to stage is in the modules beside this one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Protocol
 
@@ -101,6 +101,16 @@ class Table:
         row.desk.stages[row.stage] -= 1
         row.stage = Stage.GONE
         return row
+
+
+def move_all(rows: Sequence[Row], before: Stage, stage: Stage) -> None:
+    """The same for many of one desk that all stand at the stage before."""
+    if rows:
+        stages = rows[0].desk.stages
+        stages[before] -= len(rows)
+        stages[stage] += len(rows)
+        for row in rows:
+            row.stage = stage
 
 
 def move(row: Row, stage: Stage) -> None:
