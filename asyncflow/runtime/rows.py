@@ -89,6 +89,15 @@ def task_row(state: ExecutionState, task: TaskState) -> TaskRow:
 
 
 def _true_state(state: ExecutionState, task: TaskState) -> str:
-    """Its own word, that of the job it waits for, or Conductor's."""
-    job = state.jobs.get(state.job_of.get(task.number, 0)) if state.jobs else None
-    return task.state or task.status if job is None else state_of(job)
+    """Its own word, that of the job it waits for, or Conductor's.
+
+    A job that outlived its task and waits for a person counts, too: it has to be found by this.
+    """
+    if state.jobs:
+        job = state.jobs.get(state.job_of.get(task.number, 0))
+        if job is not None:
+            return state_of(job)
+        job = state.jobs.get(state.given_up.get(task.number, 0))
+        if job is not None and job.phase == "undecided":
+            return state_of(job)
+    return task.state or task.status
