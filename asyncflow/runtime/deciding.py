@@ -214,8 +214,10 @@ class Deciding:
             admitted = each if type(each) is AttemptAdmitted else None
             if admitted is not None and not self.carrier.holds(state.execution_id, admitted):
                 continue  # it was given back before it came here
+            records = state.next_number
             try:
                 step = decide(state, each, context)
+                self._slice_end -= state.next_number - records  # of a wide fork they are one event
                 if is_asked and state.awaits_slot and state.seq == len(step.events):
                     self._check_room(state)
                 if step.events:

@@ -12,7 +12,7 @@ from asyncflow.model.state import ExecutionState
 from asyncflow.model.values import JsonObject
 from tests.integration.waiting import until
 
-WIDTH = 3_000
+WIDTH = 1_500
 SLICE = 500
 BRANCHES = {"forkTaskName": "work", "forkTaskInputs": "${workflow.input.items}"}
 FORK: JsonObject = {
@@ -78,3 +78,26 @@ async def test_a_wide_fork_that_is_given_up_halfway_leaves_nothing_behind(tmp_pa
 
     assert state.status == "TERMINATED"
     assert (usage["in_use"], usage["waiting"]) == (0, 0)
+
+
+async def test_many_wide_forks_started_at_once_are_made_in_slices(tmp_path: Path) -> None:
+    """Two thousand branches are one event; those of several executions are not made in one go."""
+    starts, wide = 6, 2_000
+    seen: list[int] = []
+    async with af.Engine(tmp_path / "a.db") as engine:
+        await engine.register({**FORK, "name": "jam"})
+        turns = engine.service.engine.turns
+
+        async def look() -> None:
+            while True:
+                seen.append(sum(state.next_number for state in turns.states.values()))
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(look())
+            await asyncio.gather(*(engine.start("jam", {"items": [{}] * wide}) for _ in range(starts)))
+            looking.cancel()
+        seen.append(sum(state.next_number for state in turns.states.values()))
+
+    assert max(later - first for first, later in zip(seen, seen[1:], strict=False)) <= wide + 100
+    assert seen[-1] >= starts * wide / 2
