@@ -244,6 +244,8 @@ def failed(
     if failure.kind == "credentials":
         pause = MOST_PAUSE_MS
     instance.next_ms = now_ms + max(pause, failure.retry_after_ms)
+    if call.kind == "destroy" and failure.kind == "refused":
+        instance.ended_ms = now_ms  # it may be gone, of which a check tells; else the order is given again
     events: list[ResourceEvent] = []
     if call.kind == "create" and failure.kind in {"open", "refused"}:
         instance.is_unsure = True

@@ -37,10 +37,12 @@ class Clusters:
     is_mute: bool = False  # checks get no answer
     drowned: int = 0
     stubborn: set[str] = field(default_factory=set)  # of these the next order to end gets no answer
+    protected: set[str] = field(default_factory=set)  # of these every order to end is refused
     breaks: list[BaseException] = field(default_factory=list)  # what the next checks raise
     opening: asyncio.Event | None = None  # managers open when it is set
     opened: list[object] = field(default_factory=list)
     closed: list[object] = field(default_factory=list)
+    protests: list[str] = field(default_factory=list)
 
     async def open(self, manager: object) -> None:
         if self.faults_of_open:
@@ -65,6 +67,9 @@ class Clusters:
             raise InstanceGone("the cluster ended")
 
     def hear_end(self, handle: str) -> None:
+        if handle in self.protected:
+            self.protests.append(handle)
+            raise Rejected("it is protected")
         if handle in self.stubborn:
             self.stubborn.remove(handle)
             raise OutcomeOpen("nobody answers")

@@ -208,3 +208,22 @@ async def test_those_who_come_where_all_is_taken_cost_next_to_nothing(tmp_path: 
 
     assert waiting == 1
     assert calls < 15
+
+
+async def test_cluster_whose_end_is_refused_is_looked_at_and_asked_again(tmp_path: Path) -> None:
+    """It was asked once a minute for ever, and never looked at: that somebody ended it was not seen."""
+    bench = _bench(tmp_path, idle_after_s=60)
+    clusters = bench.clusters
+    clusters.protected = {"j-1"}
+    async with bench.engine() as service:
+        await bench.end(service, await bench.start(service, WORKFLOW))
+        await bench.clock.run(lambda: len(clusters.protests) == 2, seconds=3_600)
+        between_s = bench.clock.seconds
+        (instance,) = _instances(service)
+        error, phase = instance.error, instance.phase
+        clusters.stands["j-1"] = "gone"
+        await bench.clock.run(lambda: not _instances(service), seconds=3_600)
+
+    assert (error, phase) == ("it is protected", "destroying")
+    assert between_s > 300
+    assert len(clusters.protests) == 2, "a check found it gone"
