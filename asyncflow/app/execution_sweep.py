@@ -6,6 +6,7 @@ removed by the command that a person would give, which refuses what still goes o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,9 +70,8 @@ class ExecutionSweep:
     async def _sweep(self, wanted: Expired) -> None:
         """One workflow, batch by batch; what is refused is passed over."""
         while found := await self._store.find_expired(wanted):
-            gone = 0
-            for stream in await self._archived(found):
-                gone += await self._remove(stream)
+            # Together: they are loaded in one reading, and go in few turns.
+            gone = sum(await asyncio.gather(*map(self._remove, await self._archived(found))))
             await self._engine.views_caught_up()
             self.removed += gone
             wanted = wanted._replace(passed=wanted.passed + len(found) - gone)

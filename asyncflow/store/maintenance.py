@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -127,7 +128,7 @@ def _size(path: str | Path) -> int:
 async def _copied(source: str | Path, destination: str | Path) -> AsyncIterator[Path]:
     """A copy under a name of its own; it gets its real name when the context is left without an error."""
     file, target_file = _existing(source), _free(destination)
-    copy = target_file.with_name(f".{target_file.name}.{os.getpid()}.partial")
+    copy = target_file.with_name(f".{target_file.name}.{secrets.token_hex(4)}.partial")
     try:
         async with SqlThread(target(file, read_only=True), _check_readable) as reader:
             await reader.run(partial(_copy_file, copy=copy))
