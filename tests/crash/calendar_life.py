@@ -7,11 +7,9 @@ which tells its id; a handler starts `heard` for each, and another puts the id o
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 
-from asyncflow.runtime import points
+from tests.crash.killing import Death, die_at
 from tests.integration.event_support import BEGIN, act, handler, run, start, telling
 from tests.integration.schedule_support import HOUR, clock_at, schedule, services_on, wait, workflow
 
@@ -36,7 +34,7 @@ async def live(database: str) -> None:
         hourly = schedule("hourly", "0 0 * * * ?", starts="told", runCatchupScheduleInstances=True)
         await services.schedules.save(hourly)
         say("ready")
-        install_killer()
+        die_at(Death(sys.argv[2], int(sys.argv[3])))
         await clock.advance(6 * HOUR + 60)
         say("over")
 
@@ -45,19 +43,6 @@ def say(word: str) -> None:
     """Tell the test how far it came."""
     sys.stdout.write(word)
     sys.stdout.flush()
-
-
-def install_killer() -> None:
-    """Kill this process when the point is reached as often as was said."""
-    point, left = sys.argv[2], [int(sys.argv[3])]
-
-    def look(reached: str) -> None:
-        if reached == point:
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    points.install(look)
 
 
 if __name__ == "__main__":

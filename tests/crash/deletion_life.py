@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 
 import asyncflow as af
@@ -16,8 +15,8 @@ from asyncflow.app.logbook import Logbook
 from asyncflow.app.service import StartRequest
 from asyncflow.ids import task_id
 from asyncflow.model.values import JsonObject
-from asyncflow.runtime import points
 from asyncflow.runtime.engine import EngineSettings
+from tests.crash.killing import Death, die_at
 from tests.integration.engine_support import noop, simple, workflow
 
 SETTINGS = EngineSettings(keep_ended=0, turn_log_bytes=3_000)
@@ -49,12 +48,8 @@ async def delete(database: str, execution: str, point: str) -> None:
     async with af.Engine(database, tasks=[noop], settings=SETTINGS) as engine:
         inner = engine.service.engine
 
-        def die(reached: str) -> None:
-            if reached == point:
-                os.kill(os.getpid(), signal.SIGKILL)
-
         await inner.views_caught_up()
-        points.install(die)
+        die_at(Death(point))
         await inner.delete_execution(execution, "asked for")
         say("deleted")
         for _ in range(3):

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.points import AFTER_COMMIT, AFTER_DECIDE, AFTER_RELEASE, BEFORE_COMMIT
-from tests.crash.killing import Death, die_at, in_child, warm_up
+from tests.crash.killing import Death, die_at, in_child
 from tests.crash.scenarios import SCENARIOS, Place, Scenario
+from tests.crash.warming import warm_up
 
 STEPS = (AFTER_DECIDE, BEFORE_COMMIT, AFTER_COMMIT, AFTER_RELEASE)
 PATIENCE_S = 60

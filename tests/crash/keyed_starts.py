@@ -7,14 +7,12 @@ Prints a line `key id` for every start that was acknowledged.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 
 from asyncflow.app.service import StartRequest
 from asyncflow.app.services import Services, open_services
 from asyncflow.model.definition import parse_workflow
-from asyncflow.runtime import points
+from tests.crash.killing import Death, die_at
 
 WORKFLOW = {
     "name": "keyed",
@@ -22,18 +20,6 @@ WORKFLOW = {
     "tasks": [{"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}],
 }
 AT_ONCE = 4
-
-
-def die_at(point: str, count: int) -> None:
-    """Kill this process the so-manieth time it comes to the point."""
-    left = [count]
-
-    def hook(reached: str) -> None:
-        left[0] -= reached == point
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    points.install(hook)
 
 
 async def start(services: Services, number: int) -> None:
@@ -57,5 +43,5 @@ async def run(database: str, keys: int) -> None:
 
 if __name__ == "__main__":
     place, how_many, where, nth = sys.argv[1:]
-    die_at(where, int(nth))
+    die_at(Death(where, int(nth)))
     asyncio.run(run(place, int(how_many)))

@@ -32,11 +32,12 @@ from asyncflow.runtime.clock import stopwatch_s
 from asyncflow.runtime.points import AFTER_COMMIT, START_POINTS
 from tests.crash.auditor import FAULTS, Audited, Outcome, audit, outcomes_of
 from tests.crash.job_managers import FIND_MOMENTS, SENT
-from tests.crash.killing import AT_RANDOM, Death, die_at, ended_well, in_child, kill, warm_up
+from tests.crash.killing import AT_RANDOM, Death, die_at, ended_well, in_child, kill
 from tests.crash.life import Chain, live
 from tests.crash.loads import LOADS, TURN_POINTS, Load
 from tests.crash.quick_clock import real_ms
 from tests.crash.shared_log import lines_of
+from tests.crash.warming import warm_up
 
 PATIENCE_S = 60
 TRIES = 4

@@ -6,7 +6,6 @@ What runs in it is no business of this module; the named points are those of `ru
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
@@ -16,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncflow.app.services import open_services
 from asyncflow.runtime import points
 
 GRACE_S = 30.0  # a process that does not come to its point by then is killed where it is
@@ -59,16 +57,6 @@ def _die(delay_s: float) -> None:
     timer = threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGKILL))
     timer.daemon = True
     timer.start()
-
-
-def warm_up() -> None:
-    """Import what an engine imports as late as it can, so that no process imports it for itself."""
-
-    async def open_and_close() -> None:
-        async with open_services():
-            pass
-
-    asyncio.run(open_and_close())
 
 
 def in_child(work: Callable[[], None], errors: Path | None = None) -> int:

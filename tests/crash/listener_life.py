@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
 from asyncflow.plugins.listeners import CommittedEvent, Listener
 from asyncflow.plugins.resources import PluginConfig
-from asyncflow.runtime import points
 from tests.crash.calendar_life import say
+from tests.crash.killing import Death, die_at
 from tests.integration.listener_support import heard_by, ran
 
 PATTERNS = ("execution.started", "execution.completed")
@@ -37,14 +36,7 @@ async def live(database: str, file: str, point: str, nth: int) -> None:
     """Run executions until the point is reached as often as was said."""
     async with heard_by(Scribe(Path(file)), database=database, patterns=PATTERNS) as services:
         say("ready")
-        left = [nth]
-
-        def look(reached: str) -> None:
-            left[0] -= reached == point
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        points.install(look)
+        die_at(Death(point, nth))
         for _ in range(200):
             await ran(services)
         say("over")
