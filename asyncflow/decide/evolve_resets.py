@@ -136,7 +136,7 @@ def task_reset(state: ExecutionState, event: ev.TaskReset, at_ms: int) -> None:
     task.starts = 0
     task.grants, task.fence = None, 0
     task.input_bytes = task.output_bytes = 0
-    task.worker_id = ""
+    task.worker_id = task.code_version = ""
     task.callback_after_s = task.due_ms = 0
     task.scheduled_ms = task.updated_ms = at_ms
     task.first_scheduled_ms = at_ms

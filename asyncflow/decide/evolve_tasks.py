@@ -16,7 +16,7 @@ from asyncflow.decide.counters import closed, count_settled, register_join
 from asyncflow.decide.forks import INPUTS as INPUTS_FORM
 from asyncflow.decide.forks import make_known, open_members
 from asyncflow.decide.shape import JOINS, PASSIVE
-from asyncflow.decide.wanted import LOCAL_EXECUTORS, forget, refresh
+from asyncflow.decide.wanted import LOCAL_EXECUTORS, forget, is_pinned, refresh
 from asyncflow.model import events as ev
 from asyncflow.model.emptiness import NO_ENTRIES, own
 from asyncflow.model.graph import Node
@@ -199,7 +199,9 @@ def attempt_started(state: ExecutionState, event: ev.AttemptStarted, at_ms: int)
     if task.executor == jobs.JOB:
         jobs.job_begun(state, task, event, at_ms)
     refresh(state, task)
-    if event.version and not state.worker_version:
+    if event.version:
+        task.code_version = event.version
+    if event.version and not state.worker_version and is_pinned(state, task):
         state.worker_version = event.version
         for other in state.tasks.values():
             if other.executor == "remote" and other.status == SCHEDULED:

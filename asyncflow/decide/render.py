@@ -167,6 +167,8 @@ def _ours(state: ExecutionState, task: TaskState) -> JsonObject:
         "inputBytes": task.input_bytes,
         "outputBytes": task.output_bytes,
     }
+    if task.code_version:
+        facts["workerVersion"] = task.code_version
     if state.next_job > 1:
         facts.update(job_view.task_facts(state, task))
     if (state.recovering or state.memo is not None) and not task.is_ended:

@@ -19,6 +19,7 @@ from asyncflow.decide.wanted import (
     DUE,
     GRACE,
     LOCAL_EXECUTORS,
+    UNVERSIONED,
     attempt_start,
     is_held,
     is_pinned,
@@ -63,8 +64,10 @@ def attempt_admitted(step: Step, report: inputs.AttemptAdmitted) -> None:
         return  # its grant goes back: nothing began
     if is_held(state, task):
         return
-    version = report.version if is_pinned(state, task) else ""
-    if version and state.worker_version not in {"", version}:
+    pinned, version = is_pinned(state, task), report.version
+    if version == UNVERSIONED and not pinned:
+        version = ""
+    if pinned and version and state.worker_version not in {"", version}:
         return  # another task of the execution was taken by other code meanwhile
     grants, holds, under, fence = report.grants, None, None, 0
     if "resources" in task.node.extra:

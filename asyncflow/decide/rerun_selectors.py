@@ -15,7 +15,6 @@ from asyncflow.decide.expressions import JsonPathError
 from asyncflow.decide.input_reads import INPUT, Readings, overlaps, paths_in
 from asyncflow.decide.jsonpath import compile_path
 from asyncflow.decide.scope import task_type
-from asyncflow.decide.wanted import is_pinned
 from asyncflow.errors import InvalidInput
 from asyncflow.model.graph import Node
 from asyncflow.model.state import ExecutionState, TaskState
@@ -244,8 +243,8 @@ def _is_type(state: ExecutionState, task: TaskState, selector: Selector, reads: 
 
 
 def _is_version(state: ExecutionState, task: TaskState, selector: Selector, reads: Readings) -> bool:  # noqa: ARG001
-    is_remote = task.executor == "remote"
-    return is_remote and state.worker_version == selector.name and is_pinned(state, task)
+    job = state.past_jobs.get(task.number)
+    return selector.name in (task.code_version, "" if job is None else job.code_version)
 
 
 def _reads_data(state: ExecutionState, task: TaskState, selector: Selector, reads: Readings) -> bool:  # noqa: ARG001

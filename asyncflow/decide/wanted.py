@@ -33,6 +33,9 @@ DUE = "due"
 GRACE = "grace"
 """The kind of timer that ends a record whose job was to be cancelled, and nobody confirms it."""
 
+UNVERSIONED = "unversioned"
+"""The code version of workers that say none, where an execution is pinned to one."""
+
 _NOTHING: tuple[Effect, ...] = ()
 
 

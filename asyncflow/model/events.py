@@ -115,7 +115,7 @@ class AttemptStarted(NamedTuple):
 
     `grants` are `[resource, weight, mode, key]` rows, of a worker elsewhere followed by the instance that is
     reserved for it where the resource has some; `fence` rises with every exclusive grant.
-    `version` is that of the worker's code, recorded where the execution is pinned to it. Of a job it is
+    `version` is that of the worker's code, if it said one; an execution may be pinned to it. Of a job it is
     the intent: `resource` will be asked, for its `instance` where it has some. `holds` are grants that the
     execution keeps, as `[until, suffix, resource, weight, mode, key]` rows, and `under` the serial numbers
     of those it had, which cover what the attempt needs; see `model/holds`.

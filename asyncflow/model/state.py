@@ -26,7 +26,8 @@ class TaskState:
     """One task record: one attempt of one task in one iteration. Times are UTC ms, 0 = not yet.
 
     `number` is its identity in the execution, `seq` its place in the list shown to users.
-    `settled`: the flow went on from here. `superseded`: another attempt took its place.
+    `settled`: the flow went on from here. `superseded`: another attempt took its place. `code_version` is that
+    of the worker elsewhere that has it, or had it.
     """
 
     number: int
@@ -65,6 +66,7 @@ class TaskState:
     fork: int = 0
     fork_index: int = -1
     more: Operator | None = None
+    code_version: str = ""
 
     @property
     def is_ended(self) -> bool:

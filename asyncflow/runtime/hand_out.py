@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from asyncflow.decide.render import render_task
-from asyncflow.decide.wanted import attempt_start
+from asyncflow.decide.wanted import UNVERSIONED, attempt_start
 from asyncflow.model.effects import Lease, Offer
 from asyncflow.model.inputs import AttemptAdmitted, Message
 from asyncflow.model.resources import Grant
@@ -20,7 +20,7 @@ from asyncflow.model.values import JsonObject
 from asyncflow.runtime.admitting import Admitting, size_of
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.demand import SHARE, Demand, HandOutSettings
-from asyncflow.runtime.hand_out_rules import UNVERSIONED, Place
+from asyncflow.runtime.hand_out_rules import Place
 from asyncflow.runtime.held_polls import POLL, HeldPolls
 from asyncflow.runtime.offers import OFFER, PREFER, Offers
 from asyncflow.runtime.queues import Assigned, Queue

@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 from asyncflow.decide.policy import setting
 from asyncflow.decide.scheduling import worker_name
+from asyncflow.decide.wanted import UNVERSIONED
 from asyncflow.model.state import ExecutionState, TaskState
-
-UNVERSIONED = "unversioned"
-"""The code version of a worker that names none."""
 
 
 class Rule(NamedTuple):

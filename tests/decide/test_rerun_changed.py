@@ -7,8 +7,9 @@ import pytest
 from asyncflow.decide.rerun_plan import RerunRequest, command_of, plan_rerun
 from asyncflow.errors import Conflict, InvalidInput, Refused
 from asyncflow.ids import attempt_token
-from asyncflow.model.inputs import RerunChanged
+from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded, RerunChanged
 from asyncflow.model.values import JsonObject, JsonValue
+from asyncflow.testing.pure import World
 from asyncflow.testing.states import differences
 from tests.decide.job_cases import accept, begun, over
 from tests.decide.reopening_support import child_id, fork, loop, rows, simple, sub, switch, system, workflow
@@ -325,3 +326,20 @@ def test_a_redone_job_is_a_new_job_with_a_new_token() -> None:
     assert again.epoch == job.epoch + 1
     over(made, state, again)
     assert state.status == "COMPLETED"
+
+
+def test_a_code_version_of_workers_is_selected_whether_or_not_it_is_pinned() -> None:
+    world = World()
+    state = world.start(workflow("w", simple("a"), simple("b"), simple("c")))
+    for ref, version in (("a", "v1"), ("b", "v2"), ("c", "unversioned")):
+        number = state.by_ref[ref].number
+        world.send(state.execution_id, AttemptAdmitted(number, version=version))
+        world.send(state.execution_id, AttemptEnded(number, "COMPLETED", {"ref": ref}))
+
+    plan = plan_rerun(state, RerunRequest(("version:v2",)))
+
+    assert actions(plan) == {"a": "reuse", "b": "redo", "c": "redo"}
+    assert reasons(plan)["b"] == "changed code version v2"
+    with pytest.raises(InvalidInput, match="version:unversioned"):
+        plan_rerun(state, RerunRequest(("version:unversioned",)))
+    assert not state.worker_version
