@@ -22,6 +22,7 @@ from asyncflow.plugins.errors import (
 from asyncflow.plugins.jobs import InstanceOrder, Job
 from asyncflow.testing.aws import AwsEndpoint
 from asyncflow.testing.emr_service import Emr
+from asyncflow.testing.faults import Fault
 from asyncflow.testing.made import SECRET, made_of
 
 
@@ -130,6 +131,20 @@ async def test_polls_of_many_steps_cost_pages_not_calls_each(manager: EmrManager
 
     assert len(told) == 200
     assert aws.faults.calls["ListSteps"] == 4
+
+
+@pytest.mark.scenario("R85")
+@pytest.mark.parametrize("fault", ["broken", "cut_before", "cut_after", "throttled"])
+async def test_a_step_is_sent_once_whatever_becomes_of_it(
+    manager: EmrManager, aws: AwsEndpoint, fault: Fault
+) -> None:
+    """The SDK would send it again by itself; at the wire there is one request."""
+    handle = await manager.create(ORDER)
+    aws.fail("submit", fault)
+    with pytest.raises(ServiceError):
+        await manager.submit(job(1, handle))
+
+    assert aws.faults.calls["AddJobFlowSteps"] == 1
 
 
 async def test_look_up_stops_at_steps_older_than_the_intent(
