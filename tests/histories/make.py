@@ -204,12 +204,25 @@ async def make(folder: Path) -> Path:
             await service.ended(await service.start(StartRequest(name="steps", input={"value": "last"})))
             await engine.views_caught_up()
         expected = await read(path)
+        await write_journals(path, folder, name, expected)
         (folder / f"{name}.db.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     text = json.dumps(
         {"executions": expected, "events": events()}, indent=1, ensure_ascii=False, sort_keys=True
     )
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     return folder / name
+
+
+async def write_journals(path: Path, folder: Path, name: str, expected: dict[str, Json]) -> None:
+    """Journal files of an execution that ended and of one that did not, with its sub-workflow."""
+    with contextlib.suppress(ImportError):  # releases before had none
+        from asyncflow.app.recovering import export  # noqa: PLC0415 - as above
+
+        for workflow_name in ("steps", "parent"):
+            stream = next(s for s, one in expected.items() if one["workflowName"] == workflow_name)
+            with tempfile.TemporaryDirectory() as root:
+                written = await export(path, stream, Path(root))
+                (folder / f"{name}.{workflow_name}.log").write_bytes(written.read_bytes())
 
 
 async def read(path: Path) -> dict[str, Json]:

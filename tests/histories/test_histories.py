@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncflow.app import database
+from asyncflow.app import database, recovering
 from asyncflow.app.build import open_engine
 from asyncflow.app.service import Service
 from asyncflow.model.events import EVENTS
@@ -69,6 +69,21 @@ async def test_views_made_anew_are_those_of_the_release(path: Path, name: str) -
 
     assert rebuilt.executions == len(expected)
     assert rows == {stream: one["status"] for stream, one in expected.items()}
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("schema-*.log")), ids=lambda file: file.stem)
+async def test_journal_of_the_release_is_taken_up_anywhere(tmp_path: Path, file: Path) -> None:
+    found = await recovering.read_file(file)
+    assert await recovering.put_in(tmp_path / "new.db", found)
+    async with open_engine(tmp_path / "new.db", functions=FUNCTIONS) as (engine, _):
+        service = Service(engine)
+        states = [await engine.state(stream) for stream in found.streams]
+        for state in states:
+            if any(each.ref == SIGNAL and not each.is_ended for each in state.tasks.values()):
+                await service.signal(state.execution_id, SIGNAL)
+        ends = {state.name: (await service.ended(state.execution_id)).status for state in states}
+
+    assert ends in ({"steps": "COMPLETED"}, {"parent": "COMPLETED", "child": "COMPLETED"})
 
 
 def test_events_of_the_release_are_read_as_they_were(name: str) -> None:
