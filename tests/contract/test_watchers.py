@@ -8,11 +8,9 @@ from typing import ClassVar
 
 import pytest
 from aiohttp import web
-from asyncflow_email.listener import MailListener
 
 from asyncflow.plugins.listeners import CommittedEvent
 from asyncflow.testing.listener_contract import ListenerContract
-from asyncflow.testing.mail import MailServer
 from asyncflow.watchers.log import EventLog, LogConfig
 from asyncflow.watchers.webhook import Webhook, WebhookConfig
 
@@ -59,20 +57,3 @@ class TestLog(ListenerContract):
 
     def make(self) -> EventLog:
         return EventLog("log", LogConfig(folder=self.place, file="events.log"))
-
-
-class TestMail(ListenerContract):
-    name = "mail"
-    events: ClassVar[tuple[CommittedEvent, ...]] = EVENTS
-    secrets = (SECRET,)
-    port = 0
-
-    @pytest.fixture(autouse=True)
-    async def server(self) -> AsyncIterator[None]:
-        async with MailServer() as server:
-            self.port = server.port
-            yield
-
-    def make(self) -> MailListener:
-        place = {"host": "127.0.0.1", "port": self.port, "sender": "flow@example.org", "password": SECRET}
-        return MailListener("mail", MailListener.Config.model_validate({**place, "to": ["ops@example.org"]}))
