@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asyncflow.app.archiving import copy_executions
-from asyncflow.errors import Conflict, NotFound, Refused, ShuttingDown, StoreError
+from asyncflow.errors import AsyncflowError, Conflict, NotFound, Refused, StoreError
 from asyncflow.model.retention import FOR_EVER, ExecutionRetention
 from asyncflow.runtime import removing
 from asyncflow.runtime.clock import pause
@@ -45,7 +45,7 @@ class ExecutionSweep:
         while True:
             try:
                 await self.sweep()
-            except (StoreError, ShuttingDown) as error:
+            except AsyncflowError as error:
                 log.warning("executions not swept", extra={"reason": str(error)})
             await pause(_EVERY_S)
 

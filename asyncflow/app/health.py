@@ -5,18 +5,22 @@ It looks and changes nothing. The shapes that probes expect are made in `http/he
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from asyncflow.app.journaling import Journaling
 from asyncflow.app.listeners import Listeners
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine
+from asyncflow.store.reader import MEMORY
 from asyncflow.store.records import StoreFacts
 
 _BEHIND_TURNS = 5_000  # what a busy engine is behind by is projected in well under a second
 _STALL_SHOWN_MS = 60_000
 _HUNG_MS = 10_000  # a call that is told to stop may take a moment
+_DISK_FULL = 0.8
 _NAMED = 20
 
 
@@ -82,6 +86,9 @@ class Health:
             yield Finding("views", f"they cannot be written: {projection.trouble}")
         elif projection.is_behind and behind > _BEHIND_TURNS:
             yield Finding("views", f"they are {behind} turns behind")
+        used = disk_used(self.facts.path)
+        if used >= _DISK_FULL:
+            yield Finding("disk", f"{used:.0%} of the disk of the database are in use")
         if self.journaling is not None and self.journaling.trouble:
             yield Finding("journal", f"files are behind: {self.journaling.trouble}")
 
@@ -138,6 +145,15 @@ class Health:
                 if any(each.phase == "undecided" for each in state.instances.values())
             ],
         }
+
+
+def disk_used(path: str) -> float:
+    """How much of the disk of a file is in use, from 0 to 1; 0 where nobody can tell."""
+    try:
+        usage = shutil.disk_usage(Path(path).absolute().parent)
+    except OSError:
+        return 0.0
+    return 0.0 if path == MEMORY else 1 - usage.free / max(1, usage.total)
 
 
 def _listed(names: list[str]) -> str:

@@ -24,11 +24,13 @@ _BY_AGE = f"""
 SELECT execution_id FROM execution WHERE {_OVER} AND {_FREE}
   AND started_at_ms < :ended_ms AND ended_at_ms < :ended_ms
 ORDER BY started_at_ms, execution_id LIMIT :most OFFSET :passed"""
-_BY_NUMBER = f"""
-SELECT execution_id FROM (
-  SELECT execution_id, idempotency_key, started_at_ms FROM execution WHERE {_OVER}
-  ORDER BY started_at_ms DESC, execution_id DESC LIMIT -1 OFFSET :executions
-) WHERE {_FREE} ORDER BY started_at_ms, execution_id LIMIT :most OFFSET :passed"""
+_LAST_KEPT = f"""
+SELECT started_at_ms, execution_id FROM execution WHERE {_OVER}
+ORDER BY started_at_ms DESC, execution_id DESC LIMIT 1 OFFSET :executions - 1"""
+_OLDER = f"""
+SELECT execution_id FROM execution WHERE {_OVER} AND {_FREE}
+  AND (started_at_ms < :at_ms OR (started_at_ms = :at_ms AND execution_id < :last))
+ORDER BY started_at_ms, execution_id LIMIT :most OFFSET :passed"""
 
 
 class Expired(NamedTuple):
@@ -63,5 +65,7 @@ def find_expired(db: sqlite3.Connection, wanted: Expired) -> list[str]:
         if wanted.ended_ms:
             found.update(dict.fromkeys(stream for (stream,) in db.execute(_BY_AGE, values)))
         if wanted.executions and len(found) < wanted.most:
-            found.update(dict.fromkeys(stream for (stream,) in db.execute(_BY_NUMBER, values)))
+            for at_ms, last in db.execute(_LAST_KEPT, values).fetchall():
+                older = db.execute(_OLDER, {**values, "at_ms": at_ms, "last": last})
+                found.update(dict.fromkeys(stream for (stream,) in older))
     return [*found][: wanted.most]

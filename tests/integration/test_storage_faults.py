@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from asyncflow.app.service import Service
+from asyncflow.app.services import open_services
 from asyncflow.errors import NotCommitted
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime import commits
@@ -179,3 +180,15 @@ async def test_restored_backup_finds_every_job_that_went_on_without_it(tmp_path:
     assert ends == ["COMPLETED"] * 5
     assert len(bench.service.made) == 15
     assert len({made.token or made.mark for made in bench.service.made.values()}) == 15
+
+
+@pytest.mark.parametrize(("free", "said"), [(21, []), (19, ["81% of the disk of the database are in use"])])
+async def test_health_names_a_disk_that_fills_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, said: list[str]
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(total=100, used=100 - free, free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    for path, expected in ((tmp_path / "a.db", said), (":memory:", [])):
+        async with open_services(path) as services:
+            found = [each.message for each in services.health.findings() if each.name == "disk"]
+            assert found == expected
