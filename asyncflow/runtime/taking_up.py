@@ -84,6 +84,7 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
     engine.projection.begin(position.projected_turn, position.last_turn)
     for state in found.behind.values():
         engine.projection.make_anew(state)
+    began_ms = engine.clock.now().elapsed_ms
     for count, state in enumerate(found.states.values()):
         turns.residents.add(state)
         engine.touched.at(DECIDING, state.execution_id)
@@ -92,6 +93,7 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
         if count % _SLICE == _SLICE - 1:
             await breathe()
     points.reach(points.TAKEN_UP)
+    engine.jobs.taken_up(engine.clock.now().elapsed_ms - began_ms)
     if found.states or turns.quarantined:
         record_start(turns, engine.catalog, down_from_ms=position.elapsed_ms)
 

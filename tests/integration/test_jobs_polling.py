@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.jobs import JobStatus
 from asyncflow.runtime.engine import EngineSettings
+from asyncflow.runtime.jobs.desk import Desk
+from asyncflow.runtime.jobs.schedule import Schedule
+from asyncflow.runtime.jobs.table import Row, Stage, move
 from tests.integration.engine_support import workflow
 from tests.integration.job_support import Bench, job, notes
 
@@ -273,3 +278,18 @@ async def polls_in(bench: Bench, seconds: float) -> list[str]:
     before = len(bench.service.polls)
     await bench.clock.advance(seconds)
     return [handle for handles in bench.service.polls[before:] for handle in handles]
+
+
+def test_polls_are_put_off_by_the_time_that_a_start_took() -> None:
+    schedule, desk = Schedule(5_000, 60_000, random.Random(1)), Desk.__new__(Desk)
+    desk.stages = Counter()
+    rows = [Row("e", number, desk, "") for number in range(3)]
+    for number, row in enumerate(rows):
+        move(row, Stage.WATCHED)
+        schedule.put_at(row, 1_000 * number)
+    schedule.put_at(rows[0], 2_500)
+    schedule.delay(10_000)
+
+    assert schedule.next_due() == 11_000
+    assert schedule.take(12_499, 0) == [rows[1], rows[2]]
+    assert schedule.take(12_500, 0) == [rows[0]]

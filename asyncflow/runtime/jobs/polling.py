@@ -61,6 +61,11 @@ class Polling:
         wait_ms = int(self._desk.around.rng.uniform(0, schedule.interval_ms(row.level)))
         schedule.put_at(row, now_ms + wait_ms)
 
+    def delay(self, by_ms: int) -> None:
+        """Taking jobs up took so long: their first polls are spread over the time from now on."""
+        for sweep in self._sweeps.values():
+            sweep.schedule.delay(by_ms)
+
     def wake(self, row: Row) -> None:
         """Poll a job at once: something was heard of it."""
         if row.stage is Stage.ASKED:

@@ -99,6 +99,14 @@ class Schedule:
         row.due_ms = due_ms
         heapq.heappush(self._early, (due_ms, row))
 
+    def delay(self, by_ms: int) -> None:
+        """Have all that were put in for a moment polled so much later; the order stays."""
+        waiting = [(due_ms + by_ms, row) for due_ms, row in self._early if _waits(due_ms, row)]
+        for due_ms, row in waiting:
+            row.due_ms = due_ms
+        self._early = waiting
+        heapq.heapify(waiting)
+
     def next_due(self) -> int | None:
         """When the first row is due; None if none waits."""
         while self._early and not _waits(*self._early[0]):

@@ -82,6 +82,12 @@ class Jobs:
         """
         self._around.started_ms, self._around.restored = self._around.now_ms(), restored
 
+    def taken_up(self, took_ms: int) -> None:
+        """Every job of an earlier process is known, which took so long: it is no time in which to poll."""
+        if took_ms > 0:
+            for desk in self.desks.values():
+                desk.polling.delay(took_ms)
+
     # --- what is wanted ---------------------------------------------------------------------------
 
     def start(self, state: ExecutionState, job: JobState, *, is_recovered: bool = False) -> None:
