@@ -133,30 +133,28 @@ async def in_flight(folder: Path, executions: int, width: int) -> Measured:
         gc.collect()
         before_mb, began, busy = _rss_mb(), time.perf_counter(), time.process_time()
         given: dict[str, object] = {"items": [{}] * width} if width else {}
-        started: list[af.Execution] = []
         name = "sleepers" if width else "one_sleeper"
-        for first in range(0, executions, AT_ONCE):
-            many = range(first, min(executions, first + AT_ONCE))
-            started += await asyncio.gather(*(engine.start(name, given) for _ in many))
         told = engine.service.engine.turns.committed
         plateau_mb = 0.0
         handed_in_s = 0.0
-
-        left, over = {each.id for each in started}, asyncio.Event()
+        ended, over = set[str](), asyncio.Event()
 
         def committed(turn: OpenTurn) -> None:
             nonlocal plateau_mb, handed_in_s
             told(turn)
             for entry in turn.entries.values():
                 if any(isinstance(event, ExecutionEnded) for event in entry.events):
-                    left.discard(entry.stream)
-            if not left:
+                    ended.add(entry.stream)
+            if len(ended) == executions:
                 over.set()
             if not plateau_mb and len(books.ends) == jobs:
                 handed_in_s = time.perf_counter() - began
                 plateau_mb = _rss_mb()
 
         engine.service.engine.turns.committed = committed
+        for first in range(0, executions, AT_ONCE):
+            many = range(first, min(executions, first + AT_ONCE))
+            await asyncio.gather(*(engine.start(name, given) for _ in many))
         await over.wait()  # results of those that left memory would be read from the journal
         done = time.perf_counter()
         await engine.service.engine.views_caught_up()

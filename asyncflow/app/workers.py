@@ -237,9 +237,16 @@ class Workers(WorkerQueues):
         await self.engine.submit(workflow_id, command, size=size)
         return id_of(workflow_id, task.number)
 
-    async def extend_lease(self, workflow_id: str, task_id: str) -> None:
-        """A sign of life: the response timeout starts anew. Raises as `update`."""
+    async def extend_lease(self, workflow_id: str, task_id: str) -> list[str]:
+        """A sign of life: the response timeout starts anew. Raises as `update`.
+
+        Returns:
+            The resources of which the task has an instance reserved that is gone: what its worker does there
+            is lost, and it should fail the task.
+        """
         await self.update(TaskResult(workflow_id, task_id, extend_lease=True))
+        number = task_number(workflow_id, task_id) or 0
+        return self.engine.carry.admitting.placing.lost_of((workflow_id, number))
 
     async def release(self, task_id: str, reason: str = "") -> None:
         """Give a task back that a worker has, for another to take: no retry is used.

@@ -179,6 +179,7 @@ WRITTEN: Final[dict[str, JsonObject]] = {
         *("healthy", "healthResults", "suppressedHealthResults"),
     ),
     "Status": shape({"status": one_of("UP", "DOWN")}, "status"),
+    "Heartbeat": shape({"lostInstances": listed(TEXT)}, "lostInstances"),
     "Map": MAP,
     "Text": TEXT,
     "Number": NUMBER,

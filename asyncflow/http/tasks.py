@@ -208,10 +208,15 @@ async def release_task(call: Call) -> Reply:
     return reply_empty()
 
 
-@routes.post("/api/asyncflow/tasks/{id}/heartbeat", role=OPERATOR, errors=(404,))
+@routes.post(
+    "/api/asyncflow/tasks/{id}/heartbeat", role=OPERATOR, answers=json_answer("Heartbeat"), errors=(404,)
+)
 async def keep_task(call: Call) -> Reply:
-    """Say that a task is worked on: its response timeout begins anew."""
+    """Say that a task is worked on: its response timeout begins anew.
+
+    The answer names the resources whose instance is gone under the task, so that its worker can give up.
+    """
     workers = call.services.workers
     task = await workers.task(call.path["id"])
-    await workers.extend_lease(str(task["workflowInstanceId"]), call.path["id"])
-    return reply_empty()
+    lost = await workers.extend_lease(str(task["workflowInstanceId"]), call.path["id"])
+    return reply_json({"lostInstances": lost})

@@ -38,6 +38,7 @@ class Placing:
         self._pool, self._graces = pool, graces
         self._places: dict[Key, tuple[Place, ...]] = {}
         self._offered: set[str] = set()
+        self._lost: set[Place] = set()
 
     def needs(self, task: TaskState, needs: tuple[Need, ...]) -> tuple[Need, ...]:
         """What a record needs, with parts of the resource that its job goes to, and itself as the last one.
@@ -148,6 +149,21 @@ class Placing:
         """The attempt or job is over, or nothing came of its grant."""
         for resource, instance in self._places.pop(key, ()) if self._places else ():
             self._pool.unplace(resource, instance)
+            if self._lost and not any((resource, instance) in places for places in self._places.values()):
+                self._lost.discard((resource, instance))
+
+    def instance_lost(self, resource: str, instance: str) -> None:
+        """An instance is gone under those who have it reserved."""
+        if any((resource, instance) in places for places in self._places.values()):
+            self._lost.add((resource, instance))
+
+    def lost_of(self, key: Key) -> list[str]:
+        """The resources of which an attempt has an instance reserved that is gone, whenever that was."""
+        return [
+            resource
+            for resource, instance in self._places.get(key, ())
+            if (resource, instance) in self._lost or not self._pool.handle_of(resource, instance)
+        ]
 
     def has(self, key: Key, resource: str, instance: str) -> bool:
         """Whether this is still what was reserved with a grant: it may have been given back meanwhile."""

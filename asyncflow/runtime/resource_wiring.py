@@ -112,6 +112,7 @@ def resources_of(engine: Engine) -> Resources:
         engine.carry.set_part_limit(name, said.per_part)
 
     def lost(name: str, instance: str, reason: str) -> None:
+        engine.carry.admitting.placing.instance_lost(name, instance)
         engine.jobs.instance_lost(name, instance, reason)
 
     def busy(by: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import asyncflow as af
@@ -99,5 +100,5 @@ async def test_many_wide_forks_started_at_once_are_made_in_slices(tmp_path: Path
             looking.cancel()
         seen.append(sum(state.next_number for state in turns.states.values()))
 
-    assert max(later - first for first, later in zip(seen, seen[1:], strict=False)) <= wide + 100
+    assert max(later - first for first, later in pairwise(seen)) <= wide + 100
     assert seen[-1] >= starts * wide / 2

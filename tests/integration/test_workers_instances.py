@@ -164,3 +164,26 @@ async def test_instance_under_a_hold_is_restored_with_the_worker_that_began_it(t
         assert _reserved(service) == [1]
         await _workers(service).update(result_of(task))
         assert _reserved(service) == [0]
+
+
+async def test_a_worker_is_told_with_its_heartbeat_that_its_instance_is_gone(tmp_path: Path) -> None:
+    """The engine leaves it the task: the worker fails it, and the retry goes on another instance."""
+    bench = _bench(tmp_path, per_instance=1, max_instances=2)
+    async with bench.engine() as service:
+        execution = await bench.start(service, _body())
+        (task,) = await _poll(bench, service)
+        task_id, workers = str(task["taskId"]), _workers(service)
+        before = await workers.extend_lease(execution, task_id)
+        bench.clusters.stands["j-1"] = "gone"
+        kept = service.engine.kept_resources
+        assert kept is not None
+        kept.instance_gone("emr", "emr/1", "shut down by somebody")
+        await bench.clock.run(lambda: [each.phase for each in _instances(service)] != ["active"], seconds=60)
+        after = await workers.extend_lease(execution, task_id)
+        await workers.update(result_of(task, "FAILED"))
+        (again,) = await _poll(bench, service)
+        anew = await workers.extend_lease(execution, str(again["taskId"]))
+        placing = service.engine.carry.admitting.placing
+        assert not placing._lost
+    assert (before, after, anew) == ([], ["emr"], [])
+    assert _handles(again) == {"emr": "j-2"}
