@@ -26,12 +26,13 @@ from asyncflow.decide.rerun_plan import (
     plan_json,
     plan_rerun,
 )
-from asyncflow.decide.rerun_selectors import match_below, parse_selector
+from asyncflow.decide.rerun_selectors import Selector, match, parse_selector
 from asyncflow.errors import Conflict, InvalidInput, NotFound
 from asyncflow.ids import task_number
 from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import Once
 from asyncflow.model.state import ExecutionState
+from asyncflow.model.statuses import SKIPPED
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime import recovery
 from asyncflow.runtime.recovery import CATALOG_STREAM
@@ -137,26 +138,41 @@ async def planned(
 
 
 async def _below(load: Load, state: ExecutionState, request: RerunRequest) -> Below:
-    """What the selectors mean in executions below: their SUB_WORKFLOW tasks are redone whole."""
+    """What the selectors mean in executions below: only that is redone there, with what it concerns."""
     selectors = [each for each in map(parse_selector, request.changed) if not each.path]
-    found = Below({}, set())
-    todo = [(state, 0)] if selectors else []
-    while todo:
-        parent, top = todo.pop()
-        for record in parent.by_ref.values():
-            child_id = None if record.more is None else record.more.child_id
-            if child_id is None:
-                continue
-            try:
-                child = await load(child_id)
-            except NotFound:  # deleted meanwhile
-                continue
-            number = top or record.number
-            todo.append((child, number))
-            for selector, task in match_below(child, selectors):
-                found.reasons.setdefault(number, f"{selector.text} means {task.ref} below it")
-                found.matched.add(selector.text)
+    found = Below({}, set(), {})
+    if selectors:
+        await _look_below(load, state, selectors, found)
     return found
+
+
+async def _look_below(load: Load, state: ExecutionState, selectors: list[Selector], found: Below) -> None:
+    """The same for the children of one execution, and those below them."""
+    for record in list(state.by_ref.values()):
+        child_id = None if record.more is None else record.more.child_id
+        if child_id is None:
+            continue
+        try:
+            child = await load(child_id)
+        except NotFound:  # deleted meanwhile
+            continue
+        under = Below({}, set(), {})
+        await _look_below(load, child, selectors, under)
+        meant = match(child, selectors)
+        found.matched.update(under.matched, (each.text for each in selectors if each not in meant.unmatched))
+        both = {**under.reasons, **meant.reasons}
+        reasons = {n: why for n, why in both.items() if child.tasks[n].status != SKIPPED}
+        if not reasons:
+            continue
+        first = child.tasks[next(iter(reasons))].ref
+        found.reasons[record.number] = f"{', '.join(sorted(found.matched))} means {first} below it"
+        if child.is_ended:
+            inside = {
+                ref: what
+                for ref, what in under.inside.items()
+                if child.by_ref[ref].number not in meant.reasons
+            }
+            found.inside[record.ref] = [child_id, child.epoch, child.seq, sorted(reasons), inside]
 
 
 def read_request(body: Mapping[str, object]) -> RerunRequest:

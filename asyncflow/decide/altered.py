@@ -33,6 +33,7 @@ def opened(state: ExecutionState, event: ExecutionReopened) -> None:
         memo.cut_off = event.cut_off
         memo.redo.update(dict.fromkeys(event.redo or ()))
         memo.keep = dict.fromkeys(event.keep or ())
+        memo.inside = event.inside or {}
     elif event.cause == "rerun":
         state.memo = None
     if event.variables is not None:

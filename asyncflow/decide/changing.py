@@ -22,7 +22,7 @@ from asyncflow.decide.slots import await_slot
 from asyncflow.decide.step import Step
 from asyncflow.errors import Conflict, InvalidInput, Refused
 from asyncflow.model.events import DefinitionMigrated, ExecutionReopened, Repaired, TasksRemoved
-from asyncflow.model.inputs import RerunChanged
+from asyncflow.model.inputs import ChildEnded, RerunChanged
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import COMPLETED, SKIPPED
 from asyncflow.model.values import JsonObject
@@ -43,6 +43,9 @@ def rerun_changed(step: Step, command: RerunChanged) -> None:
         InvalidInput: a record is not there, was skipped, or is to be kept without having a result.
     """
     state = step.state
+    if command.by_parent and not _fits(state, command):
+        _answer(step)
+        return
     check_ended(state)
     if (command.epoch, command.seq) != (state.epoch, state.seq):
         raise Conflict(
@@ -59,8 +62,23 @@ def rerun_changed(step: Step, command: RerunChanged) -> None:
     back = Downstream(state)
     top = targets(state, asked, back)
     if not top and is_as_wished(state, command):
+        if command.by_parent:
+            _answer(step)
         return
     _reopen(step, command, back, asked=asked, top=top)
+
+
+def _fits(state: ExecutionState, command: RerunChanged) -> bool:
+    """Whether an execution is as its parent's plan says; if not, it stays as it is."""
+    return state.is_ended and (command.epoch, command.seq) == (state.epoch, state.seq)
+
+
+def _answer(step: Step) -> None:
+    """Tell the parent, which waits, what it knew."""
+    state = step.state
+    if state.is_ended and state.parent_id is not None:
+        given = (state.execution_id, state.status, state.output, state.reason)
+        step.send(state.parent_id, ChildEnded(state.parent_number, *given))
 
 
 def is_end(task: TaskState) -> bool:
@@ -132,6 +150,7 @@ def _reopen(
             redo=[t.ref for t in asked if t.number in back.removed or t.node.type in PASSIVE],
             keep=command.keep,
             variables=_variables(state, back, top),
+            inside=command.inside,
         )
     )
     is_held = await_slot(step)
@@ -139,7 +158,8 @@ def _reopen(
         step.emit(TasksRemoved(sorted(back.removed), next_seq(state, back.removed), kept=True))
     for number, iteration in loops.items():
         rewind(step, state.tasks[number], iteration)
-    tell_parent(step, RERUN)
+    if not command.by_parent:
+        tell_parent(step, RERUN)
     if not is_held:
         repair(step)
 

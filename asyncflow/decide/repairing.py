@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import cast
 
 from asyncflow.decide.altered import CHANGE
 from asyncflow.decide.failures import input_again, next_attempt
@@ -19,8 +20,8 @@ from asyncflow.decide.scheduling import executor_of, first_status, worker_name
 from asyncflow.decide.shape import JOINS, PASSIVE
 from asyncflow.decide.step import Step
 from asyncflow.model.events import Repaired, TaskReset
-from asyncflow.model.inputs import RetryExecution
-from asyncflow.model.state import ExecutionState, TaskState
+from asyncflow.model.inputs import RerunChanged, RetryExecution
+from asyncflow.model.state import ExecutionState, Memo, TaskState
 from asyncflow.model.statuses import CANCELED, FAILED, IN_PROGRESS, TASK_UNSUCCESSFUL
 from asyncflow.model.values import JsonObject
 
@@ -118,8 +119,29 @@ def _changed(step: Step, task: TaskState) -> list[TaskState]:
     if kind in JOINS or (kind == "DO_WHILE" and not is_asked):
         open_again(step, task)
         return []
-    open_again(step, task, given=input_again(step, task), anew=True)
+    given = input_again(step, task)
+    if memo is not None and task.ref in memo.inside and _has_same_child(task, given):
+        _go_inside(step, task, memo)
+        return []
+    open_again(step, task, given=given, anew=True)
     return [task] if kind in step.beginnings else []
+
+
+def _has_same_child(task: TaskState, given: JsonObject | None) -> bool:
+    """Whether a SUB_WORKFLOW task would start its child as it did."""
+    has_child = task.more is not None and task.more.child_id is not None
+    return has_child and (given is None or given == task.input)
+
+
+def _go_inside(step: Step, task: TaskState, memo: Memo) -> None:
+    """Open a SUB_WORKFLOW task that keeps its child, of which only what is concerned runs again."""
+    planned = cast("tuple[str, int, int, list[int], JsonObject]", memo.inside[task.ref])
+    child, epoch, seq, redo, inside = planned
+    wait_for_child(step, task, note="Sub workflow runs again where it is concerned.")
+    step.send(
+        child,
+        RerunChanged(epoch, seq, redo, [], memo.cut_off, inside=inside, by_parent=True),
+    )
 
 
 def _revived(step: Step, task: TaskState) -> list[TaskState]:

@@ -7,7 +7,7 @@ compared, that redoes what is planned here or less, never more. Selectors are in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from asyncflow.decide.changing import CUT_OFFS, check_ended, is_end, targets
@@ -24,7 +24,7 @@ from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import RerunChanged
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import SKIPPED, TASK_UNSUCCESSFUL
-from asyncflow.model.values import JsonObject
+from asyncflow.model.values import JsonObject, JsonValue
 
 REUSE, REDO, ASK = "reuse", "redo", "ask"
 COMPLETED_MODES = ("keep", "redo", "ask-per-task")
@@ -74,7 +74,8 @@ class RerunPlan:
     """What a smart rerun would do, for an execution as it was at `epoch` and `seq`.
 
     `workflow_input` is the new one, None where it stays. `definition` is the content hash of another one to
-    go on under, and `added` are its tasks that there is no record of.
+    go on under, and `added` are its tasks that there is no record of. `inside` are SUB_WORKFLOW tasks of
+    which only what is concerned in the child runs again, see `inputs.RerunChanged`.
     """
 
     execution_id: str
@@ -85,17 +86,19 @@ class RerunPlan:
     tasks: tuple[PlannedTask, ...]
     definition: str | None = None
     added: tuple[str, ...] = ()
+    inside: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 class Below(NamedTuple):
     """What selectors mean in executions below.
 
     `reasons` are by the number of the SUB_WORKFLOW record that it lies under, `matched` the selectors that
-    meant something.
+    meant something, and `inside` what runs again in its child, by the record's full name.
     """
 
     reasons: dict[int, str]
     matched: set[str]
+    inside: dict[str, JsonValue]
 
 
 def plan_rerun(
@@ -120,7 +123,7 @@ def plan_rerun(
     selectors = [parse_selector(text) for text in request.changed]
     given = changed_input(state.input, selectors)
     found = match(state, selectors, given=given)
-    under = below or Below({}, set())
+    under = below or Below({}, set(), {})
     reasons = {**under.reasons, **found.reasons}
     refuse_unmatched(state, [each for each in found.unmatched if each.text not in under.matched])
     if request.completed == REDO:
@@ -145,7 +148,17 @@ def plan_rerun(
         ),
         None if change is None or graph is None else graph.hash,
         () if change is None else change.added,
+        _inside(state, request, under, found.reasons) if change is None else {},
     )
+
+
+def _inside(
+    state: ExecutionState, request: RerunRequest, under: Below, itself: Mapping[int, str]
+) -> dict[str, JsonValue]:
+    """The SUB_WORKFLOW tasks that are redone for something in their child alone."""
+    if request.completed == REDO:
+        return {}
+    return {ref: what for ref, what in under.inside.items() if state.by_ref[ref].number not in itself}
 
 
 def _check_modes(request: RerunRequest) -> None:
@@ -265,8 +278,17 @@ def command_of(plan: RerunPlan, actions: Mapping[int, str]) -> RerunChanged:
             redo.append(task.number)
         elif action == REUSE and task.action != REUSE:
             keep.append(task.ref)
+    chosen = {task.ref for task in plan.tasks if task.number in redo}
+    inside = {ref: what for ref, what in plan.inside.items() if ref in chosen}
     return RerunChanged(
-        plan.epoch, plan.seq, redo, keep, plan.request.cut_off, plan.workflow_input, plan.definition
+        plan.epoch,
+        plan.seq,
+        redo,
+        keep,
+        plan.request.cut_off,
+        plan.workflow_input,
+        plan.definition,
+        inside or None,
     )
 
 

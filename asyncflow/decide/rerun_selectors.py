@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from asyncflow.decide.expressions import JsonPathError
@@ -169,16 +169,6 @@ def match(
         if not found:
             unmatched.append(each)
     return Matching(reasons, unmatched)
-
-
-def match_below(state: ExecutionState, selectors: Iterable[Selector]) -> Iterator[tuple[Selector, TaskState]]:
-    """The first record that each selector means, in an execution below the one that is to run again."""
-    reads = Readings(state, state.input)
-    for each in selectors:
-        test = _TESTS[each.kind]
-        found = next((task for task in state.by_ref.values() if test(state, task, each, reads)), None)
-        if found is not None:
-            yield each, found
 
 
 def refuse_unmatched(state: ExecutionState, selectors: Iterable[Selector]) -> None:

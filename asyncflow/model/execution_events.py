@@ -89,7 +89,7 @@ class ExecutionReopened(NamedTuple):
     that are still to be opened again or given another attempt, in this order; see `Repaired`.
     `cut_off` is not empty where results are to be reused (cause "change"); `redo` are then the full names
     that are run again whatever they were given, `keep` those that are not, and `variables` what the
-    variables are again.
+    variables are again. `inside` are those whose child goes on in the same way, see `inputs.RerunChanged`.
     """
 
     cause: str
@@ -102,6 +102,7 @@ class ExecutionReopened(NamedTuple):
     redo: list[str] | None = None
     keep: list[str] | None = None
     variables: JsonObject | None = None
+    inside: JsonObject | None = None
 
 
 class ExecutionRemoved(NamedTuple):

@@ -117,7 +117,9 @@ class RerunChanged(NamedTuple):
     the records to run again, `keep` the full names that are not, whatever they are given. `cut_off` says
     what spares a task behind a redone one: "outputs" if what it follows came out as before, "inputs" if its
     own input is as before, "none" nothing. `workflow_input` replaces the present one. `definition` is the
-    content hash of another definition to go on under.
+    content hash of another definition to go on under. `inside` are SUB_WORKFLOW records by full name whose
+    child goes on in the same way: `[child, epoch, seq, redo, inside]` each. `by_parent` marks such a child's
+    own; it is never refused, and answered where there is nothing to do.
     """
 
     epoch: int
@@ -127,6 +129,8 @@ class RerunChanged(NamedTuple):
     cut_off: str = "outputs"
     workflow_input: JsonObject | None = None
     definition: str | None = None
+    inside: JsonObject | None = None
+    by_parent: bool = False
 
 
 class RemoveExecution(NamedTuple):

@@ -26,8 +26,8 @@ class TaskState:
     """One task record: one attempt of one task in one iteration. Times are UTC ms, 0 = not yet.
 
     `number` is its identity in the execution, `seq` its place in the list shown to users.
-    `settled`: the flow went on from here. `superseded`: another attempt took its place. `code_version` is that
-    of the worker elsewhere that has it, or had it.
+    `settled`: the flow went on from here. `superseded`: another attempt took its place. `code_version` is
+    that of the worker elsewhere that has it, or had it.
     """
 
     number: int
@@ -127,9 +127,9 @@ class Memo:
 
     `records` are those set aside, by number; `newest` the last attempt of each full name among them, and
     `former` how records were that were opened in place. `redo` and `keep` are full names that are run
-    again, or not, whatever they are given. `altered` are records that did not come out as before, and minus
-    the number of a dynamic fork whose branches are others; `unsure` are names whose next end counts as
-    another, as what follows has not been held against the last one.
+    again, or not, whatever they are given; `inside` are those whose child goes on. `altered` are records that
+    did not come out as before, and minus the number of a dynamic fork whose branches are others; `unsure` are
+    names whose next end counts as another, as what follows has not been held against the last one.
     """
 
     cut_off: str
@@ -138,6 +138,7 @@ class Memo:
     former: dict[str, TaskState] = field(default_factory=dict)
     redo: dict[str, None] = field(default_factory=dict)
     keep: dict[str, None] = field(default_factory=dict)
+    inside: JsonObject = field(default_factory=dict)
     altered: dict[int, None] = field(default_factory=dict)
     unsure: dict[str, None] = field(default_factory=dict)
 
