@@ -60,6 +60,9 @@ def _resource(name: str, found: type[ResourceManager]) -> Iterator[str]:
         yield "tasks are named, but submit is not written"
     if takes_jobs(found) and not found.tasks:
         yield "submit is written, but tasks names no type of task"
+    parts = inspect.getattr_static(found, "parts")
+    if not isinstance(parts, classmethod) or inspect.iscoroutinefunction(parts.__func__):
+        yield "parts is no class method that answers at once: it is called before there is a manager"
     for first, needed in _needs(found):
         if getattr(found, needed) is getattr(ResourceManager, needed):
             yield f"{first} needs {needed}, which is not written"
@@ -167,8 +170,9 @@ def _is_number(value: object) -> bool:
 
 
 def _methods(found: type, contract: type) -> Iterator[str]:
-    """Methods that could not be called as the contract does, and names that are nearly one of its own."""
+    """Methods that cannot be called as the contract does, and names that are nearly one that is missing."""
     known = [name for name in vars(contract) if not name.startswith("_")]
+    missing = [name for name in known if getattr(found, name) is getattr(contract, name)]
     for name, ours in inspect.getmembers(contract, inspect.isfunction):
         theirs = getattr(found, name)
         if theirs is ours or (name.startswith("_") and name != "__init__"):
@@ -176,8 +180,8 @@ def _methods(found: type, contract: type) -> Iterator[str]:
         yield from _method(name, ours, theirs)
     for holder in found.__mro__[: found.__mro__.index(contract)]:
         for name in vars(holder):
-            near = get_close_matches(name, known, 1, cutoff=0.8)
-            if near and name not in known and not name.startswith("_"):
+            near = get_close_matches(name, missing, 1, cutoff=0.82)
+            if near and name not in known and not name.startswith(("_", near[0])):  # `checked` is a helper
                 yield f"{name} is nothing the engine calls (did you mean {near[0]}?)"
 
 

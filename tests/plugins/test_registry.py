@@ -177,6 +177,36 @@ def test_all_faults_of_a_class_are_told_at_once() -> None:
         assert part in said
 
 
+def test_helpers_may_be_called_nearly_as_what_is_written() -> None:
+    class Careful(Cluster):
+        """Its own words are near those of the contract, and none of them is missing."""
+
+        ports = (1, 2)
+
+        def checked(self) -> bool:
+            return bool(self.ports)
+
+        def submitted(self) -> bool:
+            return self.checked()
+
+    assert Registry.built_in().with_classes(resources={"careful": Careful}).failed == []
+
+
+def test_parts_are_asked_of_the_class() -> None:
+    class Wrong(Cluster):
+        def parts(self, given: JsonObject) -> list[str]:  # type: ignore[override]  # the mistake
+            return []
+
+    class Late(Cluster):
+        @classmethod
+        async def parts(cls, given: JsonObject) -> list[str]:  # type: ignore[override]  # the mistake
+            return []
+
+    for kind in (Wrong, Late):
+        with pytest.raises(PluginError, match="parts is no class method that answers at once"):
+            Registry.built_in().with_classes(resources={"wrong": kind})
+
+
 def test_a_class_of_another_contract_is_refused_by_its_version() -> None:
     class Later(Shout):
         contract = 2
