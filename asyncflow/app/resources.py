@@ -1,8 +1,8 @@
-"""Resources as operators see and change them: what there is, who holds it and who waits, drained, resized.
+"""Resources as operators and admins change them: made, drained, resized, decided, deleted.
 
 Resources of the configuration file are changed there; others are documents, and may be made while the
 engine runs. What a resource does by itself is in `runtime/resources`; shapes of settings are in
-`app/resource_config`.
+`app/resource_config`, what is shown in `app/resource_listing`.
 """
 
 from __future__ import annotations
@@ -12,26 +12,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from asyncflow.app.documents import Documents
 from asyncflow.app.job_decisions import read_instance_decision
 from asyncflow.app.plugin_settings import check_stored
 from asyncflow.app.resource_config import check_resource, parse_resource
+from asyncflow.app.resource_listing import ResourceListing
 from asyncflow.app.resource_release import read_release
 from asyncflow.app.resource_sizes import OF_INSTANCES, read_sizes, resized_instances, resized_limits
-from asyncflow.app.resource_views import is_used, jobs_of, shown_settings, state_of
 from asyncflow.app.service import Service
-from asyncflow.app.waits import people
-from asyncflow.errors import ConfigurationError, InvalidInput, NotFound, Refused
+from asyncflow.errors import ConfigurationError, InvalidInput, Refused
 from asyncflow.model.resource_settings import ResourceSettings, check_resource_name, settings_to_json
-from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.resource_operating import Operating
-from asyncflow.runtime.resource_wiring import DOCUMENT
-from asyncflow.runtime.resources import Resources as Kept
 from asyncflow.store.journal import Journal
-
-Usage = Mapping[str, dict[str, object]]
-"""By name, how much of a resource is in use; as `Admission.usage`."""
 
 
 class Operate(Protocol):
@@ -41,107 +33,17 @@ class Operate(Protocol):
         """Do it to this one; durable at return."""
 
 
-_IMPLICIT = ("task:", "workflow:")
-
-
-class Resources:
+class Resources(ResourceListing):
     """The resources of one engine."""
 
     def __init__(self, service: Service, journal: Journal) -> None:
         """Show and change those of this engine."""
-        self._engine, self._journal = service.engine, journal
-        self._documents = Documents(service.engine, DOCUMENT)
+        super().__init__(service, journal)
         self._changing = asyncio.Lock()  # settings are stored and held to in one order
-
-    @property
-    def _kept(self) -> Kept:
-        kept = self._engine.kept_resources
-        assert kept is not None  # an engine with resources of its own making is for tests alone
-        return kept
 
     @property
     def _operating(self) -> Operating:
         return Operating(self._kept)
-
-    # --- what there is ----------------------------------------------------------------------------
-
-    def settings(self, name: str) -> ResourceSettings:
-        """What is said of a resource now.
-
-        Raises:
-            NotFound: it is neither configured nor stored.
-        """
-        found = self._kept.settings_of(name)
-        if found is None:
-            raise NotFound("resource", name)
-        return found
-
-    def names(self) -> list[str]:
-        """Every resource by name: configured, stored, made by limits of definitions, or in use now."""
-        return self._names(self._engine.admission.usage())
-
-    def _names(self, usage: Usage) -> list[str]:
-        named = (name for name, used in usage.items() if name.startswith(_IMPLICIT) or is_used(used))
-        return sorted({*self._kept.settings, *self._kept.orphans, *self._kept.unusable, *named})
-
-    def all(self, *, start: int = 0, count: int = 100) -> JsonObject:
-        """Resources by name, each with its use and state; cost: in the resources."""
-        usage, jobs = self._engine.admission.usage(), self._engine.jobs.counts()
-        names = self._names(usage)
-        shown = [self._shown(name, usage, jobs) for name in names[start : start + count]]
-        return {"totalHits": len(names), "resources": shown}
-
-    def _shown(self, name: str, usage: Usage, jobs: Mapping[str, dict[str, int]]) -> JsonObject:
-        found: JsonObject = {"name": name, "source": self._source(name), **usage.get(name, {})}
-        if name in self._kept.unusable:
-            return {**found, "type": "", "state": "unusable", "reason": self._kept.unusable[name]}
-        life = self._kept.find(name)
-        if life is None:
-            return {**found, "type": "limit", "state": "ready"}
-        own = {key: value for key, value in life.items() if key not in {"name", "waiting", "settings"}}
-        said = self._kept.settings_of(name)
-        kind = self._engine.registry.resources.get(str(life["type"]))
-        settings = life["settings"] if said is None else shown_settings(said, kind)
-        return {**found, "settings": settings, "jobs": jobs.get(name, {}), **own, "state": state_of(life)}
-
-    def get(self, name: str) -> JsonObject:
-        """One resource, with the first of those who hold it and of those who wait.
-
-        Raises:
-            NotFound: nobody named it.
-        """
-        admission = self._engine.admission
-        usage = admission.usage()
-        if name not in self._names(usage):
-            raise NotFound("resource", name)
-        found = admission.people(name)
-        for key in ("held_by", "waited_by"):
-            found[key] = people(self._engine, found.get(key))
-        return {**self._shown(name, usage, self._engine.jobs.counts()), **found}
-
-    async def history(self, name: str, *, start: int = 0, count: int = 100) -> JsonObject:
-        """What became of a resource: its events, the newest first.
-
-        Raises:
-            NotFound: it is not there, and never was.
-        """
-        events = (await self._kept.history(name, self._read))[::-1]
-        if not events and name not in self.names():
-            raise NotFound("resource", name)
-        return {"totalHits": len(events), "events": events[start : start + count]}
-
-    async def _read(self, stream: str) -> list[Recorded]:
-        return (await self._journal.read_streams([stream]))[stream]
-
-    async def jobs(self, name: str, *, start: int = 0, count: int = 100) -> JsonObject:
-        """The open jobs of a resource, the oldest execution first.
-
-        Raises:
-            NotFound: there is no such resource.
-        """
-        self.settings(name)
-        total, jobs = await jobs_of(self._engine, name, start=start, count=count)
-        return {"totalHits": total, "jobs": jobs}
 
     def called_back(self, token: str, proof: str) -> bool:
         """A service says that something happened to a job; whether it knew the job's own address."""
@@ -316,13 +218,6 @@ class Resources:
             settings = replace(settings, limit=settings.limit._replace(is_open=is_open))
         self._kept.configure(name, settings, by=by, reason=reason)
         await self._kept.durable(name)
-
-    def _source(self, name: str) -> str:
-        if name in self._engine.settings.resources:
-            return "configuration"
-        if name in self._documents.all():
-            return "document"
-        return "implicit" if name.startswith(_IMPLICIT) else "undeclared"
 
     def _check_ours(self, name: str) -> None:
         check_resource_name(name)

@@ -15,24 +15,23 @@ from asyncflow.decide import lifecycle, lifecycle_calls
 from asyncflow.decide.lifecycle import Terms
 from asyncflow.decide.lifecycle_evolve import evolve_resource
 from asyncflow.model import resource_events as ev
-from asyncflow.model.resource_events import ResourceEvent, resource_stream
+from asyncflow.model.resource_events import ResourceEvent
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import ResourceState
 from asyncflow.model.resources import ResourceLimit
-from asyncflow.plugins.resources import ResourceContext, ResourceManager, has_instances
 from asyncflow.runtime.resource_calling import Calling
-from asyncflow.runtime.resource_manager import ManagerHolder, folder_of
+from asyncflow.runtime.resource_manager import ManagerHolder
 from asyncflow.runtime.resource_places import Places
+from asyncflow.runtime.resource_standing import Standing
 from asyncflow.runtime.resource_surroundings import Surroundings
 
 log = logging.getLogger("asyncflow.resources")
 
 
-class Keeper:
+class Keeper(Standing):
     """One resource.
 
     Attributes:
-        state: what is recorded of it, and who is on what.
         counts: what happened since this process began, by kind of event and of failed call.
         calling: the calls under way.
     """
@@ -41,99 +40,13 @@ class Keeper:
         self, name: str, settings: ResourceSettings, around: Surroundings, state: ResourceState | None = None
     ) -> None:
         """Open and call nothing yet; `state` is what earlier processes recorded."""
-        self.name, self.settings = name, settings
-        self.state = ResourceState(name) if state is None else state
+        super().__init__(name, settings, around, state=ResourceState(name) if state is None else state)
         self.counts: Counter[str] = Counter()
-        self.around = around
-        self._holder = self._made(settings)
         self.calling = Calling(self)
         self._durable: asyncio.Future[None] | None = None
         self._limit: ResourceLimit | None = None
         self._places = Places()
         self._is_stirring = False
-
-    def _made(self, settings: ResourceSettings) -> ManagerHolder:
-        context = ResourceContext(
-            self.name,
-            self.around.installation,
-            folder_of(self.around.folder, self.name),
-            log=lambda message, facts: log.info(message, extra={"resource": self.name, "facts": facts}),
-            now_ms=lambda: self.around.now().wall_ms,
-            http_allow=self.around.http_allow,
-            http=self.around.http,
-            commands=self.around.commands,
-        )
-        return ManagerHolder(context, settings, self.around.kinds)
-
-    # --- what is known of it ----------------------------------------------------------------------
-
-    @property
-    def kind(self) -> type[ResourceManager] | None:
-        """The class of its manager; None for a limit, or where no plugin brings it."""
-        return self._holder.kind
-
-    @property
-    def manager(self) -> ResourceManager | None:
-        """Its manager, open; None while there is none."""
-        return self._holder.manager
-
-    @property
-    def stream(self) -> str:
-        """Where its events lie."""
-        return resource_stream(self.name, self.state.generation)
-
-    @property
-    def trouble(self) -> str:
-        """Why nothing begins here now; "" where it is open."""
-        if self.state.damage:
-            return f"its history cannot be read, and it has to be released: {self.state.damage}"
-        if self.state.is_removed:
-            return "it is not configured any more"
-        if self.state.drained:
-            by = f" by {self.state.drained_by}" if self.state.drained_by else ""
-            return f"drained{by}: {self.state.drained}"
-        return self._holder.trouble
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether there is no manager and none is about to be, though one is needed."""
-        return self._holder.is_broken and not lifecycle.is_closed(self.state)
-
-    @property
-    def has_instances(self) -> bool:
-        """Whether its manager makes and destroys something."""
-        return self.kind is not None and has_instances(self.kind)
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """How many instances there are to be at least, and may be at most, while it is open."""
-        return lifecycle.sizes(self.state, self.settings)
-
-    @property
-    def terms(self) -> Terms:
-        """What `decide/lifecycle` goes by."""
-        kind = self.kind
-        if kind is None or not self.has_instances:
-            return Terms(self.settings, has_instances=False, is_open=False)
-        return Terms(
-            self.settings,
-            self.around.installation,
-            is_open=self.manager is not None and not self.calling.is_closed,
-            tier=kind.tier,
-            can_find=kind.find_instance is not ResourceManager.find_instance,
-            token_life_ms=kind.token_life * 1_000,
-            listing_lag_ms=kind.listing_lag * 1_000,
-            submit_timeout_ms=kind.submit_timeout * 1_000,
-        )
-
-    def limit(self) -> ResourceLimit:
-        """What admission is to hold to now."""
-        is_open = self._holder.is_ready and not lifecycle.is_closed(self.state) and not self.calling.is_closed
-        if not self.has_instances:
-            return self.settings.limit._replace(is_open=is_open)
-        is_open = is_open and any(each.phase == "active" for each in self.state.instances.values())
-        places = lifecycle.places(self.state, self.settings)
-        return self.settings.limit._replace(is_open=is_open, max_holders=places)
 
     # --- who is on what ---------------------------------------------------------------------------
 
@@ -262,6 +175,10 @@ class Keeper:
 
     # --- changes ----------------------------------------------------------------------------------
 
+    def note(self, events: Sequence[ResourceEvent]) -> None:
+        """Record what is configured now, unless what it has is another's: that is to be known to the next."""
+        self.record([] if self._type_of_others else events)
+
     def configure(self, settings: ResourceSettings) -> None:
         """Hold to other settings from here on; another type or other plugin settings open a new manager."""
         is_same = (settings.type, settings.config) == (self.settings.type, self.settings.config)
@@ -297,12 +214,8 @@ class Keeper:
         elif not (self.calling.opening or self.calling.under_way):
             self.around.retired(self.name)
 
-    @property
-    def retry_ms(self) -> int:
-        """When its manager is to be opened again; 0 while nothing is wrong with that."""
-        return self._holder.retry_ms
-
     async def close(self) -> None:
         """Break off what is called, and close the manager; what is outside stays as it is."""
+        self._is_ending = True
         await self.calling.close()
         await self._holder.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asyncflow.app.health import Health
 from asyncflow.app.service import Service
+from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.values import JsonObject
 from asyncflow.store.sqlite import SqliteStore
 from tests.integration.job_support import job
@@ -58,3 +59,24 @@ async def test_health_names_a_resource_that_cannot_be_opened_until_it_can(tmp_pa
         assert await _said(service) == [("broken: emr", False)]
         await bench.clock.run(lambda: not keeper.is_broken, seconds=600)
         assert await _said(service) == []
+
+
+async def test_instances_of_another_type_are_left_alone_until_it_is_configured_again(tmp_path: Path) -> None:
+    """The new plugin took them for gone: they were forgotten, and went on outside."""
+    bench = await _left_behind(tmp_path)
+    before = bench.resource
+    bench.resource = ResourceSettings("http-service", config={"submit_url": "https://example.com/"})
+    for _ in range(2):
+        async with bench.engine() as service:
+            await bench.clock.advance(3_600)
+            kept = service.engine.kept_resources
+            assert kept is not None
+            said, trouble = await _said(service), kept.trouble("emr")
+            assert len(kept.keepers["emr"].state.instances) == 1
+    bench.resource = before
+    async with bench.engine() as service:
+        await bench.clock.run(lambda: bool(bench.clusters.destroyed), seconds=3_600)
+
+    assert said == [("broken: emr", False)]
+    assert trouble.startswith("it has instances of type cluster: configure it so")
+    assert bench.clusters.destroyed == ["j-1"]
