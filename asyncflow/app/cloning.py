@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from asyncflow.app.schedules import KIND as SCHEDULE
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.model.events import Event, JobUndecided
+from asyncflow.model.events import DocumentSaved, Event, JobUndecided
 from asyncflow.model.resource_events import (
     RESOURCE_STREAMS,
     DoubleDestroyed,
@@ -32,12 +33,14 @@ _WHOSE = "it belongs to the installation that this file was cloned from"
 class Cloned(NamedTuple):
     """What became of the copy: so many jobs and instances of resources are held for a person to decide.
 
-    The `unreadable` executions are quarantined in the copy, too, and could not be looked into.
+    So many `schedules` were paused. The `unreadable` executions are quarantined in the copy, too: nobody could
+    look into them.
     """
 
     installation_id: str
     jobs: int
     instances: int
+    schedules: int
     unreadable: list[str]
 
 
@@ -46,7 +49,7 @@ async def clone(source: str | Path, destination: str | Path) -> Cloned:
 
     Open jobs of the original are undecided in the copy: they are not asked for, not cancelled and not handed
     in again, until a person says of each what it is. So are instances of resources: nothing new begins on
-    them, and none is destroyed. Listeners begin with what the copy does.
+    them, and none is destroyed. Schedules are paused. Listeners begin with what the copy does.
 
     Raises:
         Conflict: the destination exists.
@@ -65,16 +68,19 @@ async def clone(source: str | Path, destination: str | Path) -> Cloned:
 async def _settle(copy: Path, drawn: str) -> Cloned:
     """Record in the copy that what is open outside is not its own."""
     async with SqliteStore.open(copy) as store:
-        found = await recovery.recover(store, DefinitionCatalog())
+        catalog = DefinitionCatalog()
+        found = await recovery.recover(store, catalog)
         jobs = [*_held_jobs(found.states)]
         resources = {s: history for s, history in found.resources.items() if s not in found.quarantined}
         instances = [*_held_instances(resources)]
+        schedules = [*_paused(catalog, found.position.wall_ms)]
         position = found.position
-        if jobs or instances:
+        entries = [*jobs, *instances, *schedules]
+        if entries:
             moment = Moment(position.elapsed_ms, position.wall_ms)
-            await store.append(Turn(position.last_turn + 1, moment, [*jobs, *instances], []))
+            await store.append(Turn(position.last_turn + 1, moment, entries, []))
     unreadable = sorted(s for s in found.quarantined if not s.startswith(RESOURCE_STREAMS))
-    return Cloned(drawn, _count(jobs), _count(instances), unreadable)
+    return Cloned(drawn, _count(jobs), _count(instances), _count(schedules), unreadable)
 
 
 def _count(entries: list[StreamEvents]) -> int:
@@ -90,6 +96,16 @@ def _held_jobs(states: dict[str, ExecutionState]) -> Iterator[StreamEvents]:
         ]
         if events:
             yield StreamEvents(stream, state.seq + 1, events)
+
+
+def _paused(catalog: DefinitionCatalog, at_ms: int) -> Iterator[StreamEvents]:
+    events: list[Event] = [
+        DocumentSaved(SCHEDULE, name, {**body, "paused": True, "pausedReason": "cloned"}, "", at_ms)
+        for name, body in catalog.documents.get(SCHEDULE, {}).items()
+        if not body.get("paused")
+    ]
+    if events:
+        yield StreamEvents(recovery.CATALOG_STREAM, catalog.seq + 1, events)
 
 
 def _held_instances(resources: Histories) -> Iterator[StreamEvents]:

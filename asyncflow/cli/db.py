@@ -64,10 +64,11 @@ def clone(file: Path, copy: Path) -> None:
 
     It leaves alone what the original has outside: open jobs are held as NEEDS_DECISION, and so are the
     instances of resources. `task decide` and `resource decide` say of one that the copy is to go on with it,
-    or without it.
+    or without it. Schedules are paused.
     """
     made = in_loop(partial(cloning.clone, file, copy))
     held = f"{made.jobs} jobs and {made.instances} instances of the original are held for a decision"
+    held += f"; {made.schedules} schedules are paused"
     click.echo(f"asyncflow: {copy}: installation {made.installation_id}; {held}", err=True)
     for execution in made.unreadable:
         click.echo(f"asyncflow: {copy}: {execution} cannot be read and stays quarantined", err=True)

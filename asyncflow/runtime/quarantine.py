@@ -48,7 +48,7 @@ async def release(engine: Engine, store: Quarantines, stream: str) -> ExecutionS
         raise loaded
     if isinstance(loaded, AsyncflowError):
         turns.check_running()
-        turns.residents.quarantine(stream, str(loaded))
+        turns.residents.quarantine(stream, str(loaded), kind=turns.quarantined[stream].kind)
         raise Refused(f"execution {stream} stays quarantined, it cannot be read: {loaded}")
     await store.let_go(stream)
     turns.check_open()

@@ -18,6 +18,8 @@ from asyncflow.store.sqlite import SqliteReader
 from tests.integration.engine_support import workflow
 from tests.integration.job_support import Bench, job
 from tests.integration.resource_support import ClusterBench
+from tests.integration.schedule_support import HOUR, clock_at, schedule, services_on, started
+from tests.integration.schedule_support import workflow as scheduled
 
 WORKFLOW = workflow("w", [job()])
 
@@ -73,7 +75,7 @@ async def test_clone_neither_asks_for_nor_cancels_nor_repeats_jobs(bench: Bench)
         await let_time_pass(bench)
 
         assert len((await service.engine.state(stream)).jobs) == 1
-    assert (made.jobs, made.instances, made.unreadable) == (1, 0, [])
+    assert (made.jobs, made.instances, made.schedules, made.unreadable) == (1, 0, 0, [])
     assert held.phase == "undecided"
     assert f"was cloned from, under {held.handle}" in held.reason
     assert wait is not None
@@ -132,3 +134,20 @@ async def test_clone_of_a_file_in_use_is_whole_and_leaves_nothing_beside(bench: 
         assert (facts.installation_id, facts.was_clean) == (made.installation_id, True)
         assert await reader.find_faults() == []
     assert [file.name for file in copy.parent.glob("*clone*")] == ["clone.db"]
+
+
+async def test_schedules_of_the_original_are_paused(tmp_path: Path) -> None:
+    clock = clock_at("2030-01-01T00:00")
+    async with services_on(clock, tmp_path / "a.db") as services:
+        await services.executions.register_workflow(scheduled("w"))
+        await services.schedules.save(schedule("hourly", "0 0 * * * ?"))
+        await services.schedules.save({**schedule("resting", "0 0 * * * ?"), "paused": True})
+    made = await clone(tmp_path / "a.db", tmp_path / "b.db")
+    clock.suspend(4 * HOUR)
+    async with services_on(clock, tmp_path / "b.db") as services:
+        await clock.advance(2 * HOUR)
+        before = await started(services)
+        await services.schedules.resume("hourly")
+        await clock.advance(2 * HOUR)
+
+        assert (made.schedules, before, await started(services)) == (1, 0, 2)
