@@ -33,8 +33,8 @@ _WHOSE = "it belongs to the installation that this file was cloned from"
 class Cloned(NamedTuple):
     """What became of the copy: so many jobs and instances of resources are held for a person to decide.
 
-    So many `schedules` were paused. The `unreadable` executions are quarantined in the copy, too: nobody could
-    look into them.
+    So many `schedules` were paused. The `unreadable` executions are quarantined in the copy, too: nobody
+    could look into them.
     """
 
     installation_id: str
