@@ -30,6 +30,9 @@ _FUNCTIONS: Final = frozenset({"loop", "thread", "process"})
 _SERVICES: Final = frozenset({"http", "command"})
 _FROM_OUTSIDE: Final = frozenset({"remote", "external", "wait"})
 
+_MOST_BEATS = 100_000
+"""So often an attempt that never ends says that it is alive; then it hangs, and so does no test."""
+
 Key = tuple[str, int]
 
 
@@ -203,11 +206,12 @@ class Answering:
             return
         if play.executor == "remote" and task.status == SCHEDULED:
             self._tell(play.key, AttemptAdmitted(task.number, worker_id=WORKER))
-        if play.outcome.status == NEVER:
-            return
+        is_endless = play.outcome.status == NEVER
         if play.outcome.heartbeat:
-            self._beat(play, self._clock.now().elapsed_ms + round(play.outcome.after * 1000))
-        self._later(play.outcome.after, lambda: self._end(play))
+            lasts_s = play.outcome.heartbeat * _MOST_BEATS if is_endless else play.outcome.after
+            self._beat(play, self._clock.now().elapsed_ms + round(lasts_s * 1000))
+        if not is_endless:
+            self._later(play.outcome.after, lambda: self._end(play))
 
     def _beat(self, play: _Play, until_ms: int) -> None:
         """Give a sign of life every so often, while the attempt is under way."""

@@ -74,7 +74,7 @@ class Outcome:
 
     @classmethod
     def never(cls, *, heartbeat: float = 0) -> Outcome:
-        """The attempt begins and says nothing more: only a timeout or a command ends it."""
+        """The attempt begins and says no more; with signs of life it meets no response timeout, either."""
         return cls(NEVER, heartbeat=heartbeat)
 
     @classmethod

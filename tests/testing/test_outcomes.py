@@ -8,6 +8,7 @@ import pytest
 
 from asyncflow.errors import InvalidInput, TaskFailed, TerminalTaskFailed
 from asyncflow.model.values import JsonObject
+from asyncflow.testing.kit import run_definition
 from asyncflow.testing.outcomes import Outcome, Outcomes, Scripted
 
 KEYS = ("poll__2", "poll", "http_poll")
@@ -156,3 +157,13 @@ def test_mocks_are_read_with_their_milliseconds() -> None:
 def test_malformed_mock_is_refused_with_its_path(mock: JsonObject, path: str) -> None:
     with pytest.raises(InvalidInput, match=rf"taskRefToMockOutput\.poll\[1\]: {path}"):
         Outcomes.from_mocks({"poll": [{}, mock]})
+
+
+@pytest.mark.parametrize(("outcome", "ends_s"), [(Outcome.never(), 30), (Outcome.never(heartbeat=10), 100)])
+async def test_one_that_never_ends_is_alive_if_it_says_so(outcome: Outcome, ends_s: int) -> None:
+    bounds = {"name": "charge", "retryCount": 0, "responseTimeoutSeconds": 30, "timeoutSeconds": 100}
+    task = {"name": "charge", "taskReferenceName": "charge", "type": "SIMPLE", "taskDefinition": bounds}
+    definition: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [task]}
+    run = await run_definition(definition, outcomes={"charge": outcome})
+
+    assert (run.status, run.duration) == ("TIMED_OUT", ends_s)
