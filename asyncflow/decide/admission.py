@@ -236,6 +236,10 @@ class Admission:
         """Recovery: the highest fence ever given, and the starts that may still be in the rate window."""
         self._ledger.resource(resource).restore_history(starts_ms, fence)
 
+    def restore_fences(self, floor: int) -> None:
+        """Recovery: no fence of any resource at or below this one."""
+        self._ledger.floor = max(self._ledger.floor, floor)
+
     def history(self, resource: str) -> tuple[list[int], int]:
         """What `restore_history` needs after a restart: starts in the window, oldest first, and the fence."""
         place = self._ledger.resources.get(resource)

@@ -18,13 +18,14 @@ _SWEEP_FROM = 1_024
 class Ledger:
     """All resources and all grants. One owner; nothing here checks whether a grant is allowed."""
 
-    __slots__ = ("_sweep_at", "held", "plans", "resources")
+    __slots__ = ("_sweep_at", "floor", "held", "plans", "resources")
 
     def __init__(self) -> None:
         self.resources: dict[str, Resource] = {}
         self.held: dict[AttemptKey, tuple[Plan, int]] = {}
         self.plans: dict[tuple[Need, ...], Plan] = {}
         self._sweep_at = _SWEEP_FROM
+        self.floor = 0  # every fence is above: so one who is forgotten needs none of its own to go on
 
     def plan(self, needs: tuple[Need, ...]) -> Plan:
         """What the needs come to; its resources are known from now on.
@@ -54,16 +55,22 @@ class Ledger:
     def sweep(self) -> None:
         """Now and then forget the resources that have no limit and that nobody uses."""
         if len(self.resources) >= self._sweep_at:
-            self.resources = {name: each for name, each in self.resources.items() if not each.is_idle}
+            idle = [each for each in self.resources.values() if each.is_idle]
+            for each in idle:
+                self._drop(each)
             self._sweep_at = _SWEEP_FROM + 2 * len(self.resources)
 
     def forget(self, name: str, now_ms: int) -> bool:
         """Forget a resource and its limit, if nobody would notice; whether that was so."""
         resource = self.resources.get(name)
         is_quiet = resource is None or resource.is_quiet(now_ms)
-        if is_quiet:
-            self.resources.pop(name, None)
+        if is_quiet and resource is not None:
+            self._drop(resource)
         return is_quiet
+
+    def _drop(self, resource: Resource) -> None:
+        self.floor = max(self.floor, resource.fence)
+        del self.resources[resource.name]
 
     def check_weights(self, plan: Plan) -> None:
         """Return if each weight fits the limit of its resource.
@@ -172,7 +179,7 @@ class Ledger:
 
     def _take_locks(self, key: AttemptKey, plan: Plan) -> int:
         fenced = [self.resources[name] for name, _, exclusive in plan.locks if exclusive]
-        fence = 1 + max(resource.fence for resource in fenced) if fenced else 0
+        fence = 1 + max(self.floor, *(resource.fence for resource in fenced)) if fenced else 0
         for resource in fenced:
             resource.fence = fence
         for name, lock_key, exclusive in plan.locks:

@@ -197,8 +197,8 @@ class Resource(Place):
 
     @property
     def is_used(self) -> bool:
-        """Whether anyone holds or waits for it, or it remembers more than its limit."""
-        anything = self.holders or self.demand or self.lanes or self.locks or self.fence
+        """Whether anyone holds or waits for it."""
+        anything = self.holders or self.demand or self.lanes or self.locks
         return bool(anything) or self.first_claim() is not None
 
 

@@ -29,8 +29,6 @@ class KnownLimits:
         self.limited: set[str] = set()
         self._clock, self._admission = clock, admission
         self._settled: set[str] = set()  # task names whose limits a definition need not bring any more
-        self._met: set[str] = set()
-        self._fence = 0
         self._starts: dict[str, Sequence[int]] = {}
         self._parts: set[str] = set()
         self._sweep_at = _PARTS_KEPT
@@ -42,7 +40,8 @@ class KnownLimits:
         last moment of the one before, and nobody grants a thousand leases of one resource a second
         for ever. So the moment is a high-water mark that needs no storing.
         """
-        self._fence, self._starts = fence, dict(starts)
+        self._starts = dict(starts)
+        self._admission.restore_fences(fence)
 
     def set(self, resource: str, limit: ResourceLimit | None) -> None:
         """A limit is about to be changed by name; what definitions bring counts no more for that name."""
@@ -79,9 +78,7 @@ class KnownLimits:
             self._parts -= {part for part in self._parts if self._admission.forget_idle(part, now_ms)}
             self._sweep_at = _PARTS_KEPT + 2 * len(self._parts)
         self._parts.add(resource)
-        starts = self._starts.pop(resource, ())
-        self._admission.restore_history(resource, starts_ms=starts, fence=0)  # parts are not leased
-        self._met.add(resource)
+        self.meet(resource)
         if not self._admission.limit_unused(resource, limit):
             self._admission.set_limit(resource, limit, now_ms)
 
@@ -97,7 +94,6 @@ class KnownLimits:
 
     def meet(self, resource: str) -> None:
         """Tell admission what earlier processes gave of a resource, before it gives anything."""
-        if resource not in self._met:
-            self._met.add(resource)
-            starts = self._starts.pop(resource, ())
-            self._admission.restore_history(resource, starts_ms=starts, fence=self._fence)
+        starts = self._starts.pop(resource, ())
+        if starts:
+            self._admission.restore_history(resource, starts_ms=starts, fence=0)

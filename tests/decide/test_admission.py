@@ -275,3 +275,20 @@ def test_crowd_that_gives_up_behind_a_stuck_head_leaves_nothing_behind() -> None
 
     assert all(max(len(band.ages), len(band.flows), len(band.ring)) < 300 for band in lane.bands.values())
     assert keys(admission.release(("h", 0), 1)) == [("e", 0)]
+
+
+def test_resources_that_data_names_are_forgotten_and_fences_go_on() -> None:
+    """Each kept its fence, and with it a place in memory for ever; all of them did after a restart."""
+    admission = Admission()
+    admission.restore_fences(40)
+    fences: list[int] = []
+    for number in [*range(5_000), 0]:
+        key, need = (f"e{number}", len(fences)), Need(f"table-{number}", mode="exclusive", key="k")
+        grant = admission.request(Waiter(key, (need,), 0, key[0], 0), 0)
+        assert grant is not None
+        fences.append(grant.fence)
+        admission.release(key, 0)
+
+    assert len(admission.usage()) < 2_000
+    assert min(fences) > 40
+    assert fences[-1] > fences[0], "the fence of a resource rises, whether it is remembered or not"
