@@ -10,6 +10,7 @@ from collections import Counter
 from itertools import islice
 
 from asyncflow.app.quarantine import Quarantine
+from asyncflow.app.service import MOST_WAITS as MOST_EXPLAINED
 from asyncflow.app.service import Service
 from asyncflow.errors import InvalidInput, NotFound
 from asyncflow.ids import task_id
@@ -19,6 +20,8 @@ from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.hand_out_rules import queue_name
 from asyncflow.store.journal import Views
 from asyncflow.store.records import Condition, ExecutionRow, Page
+
+__all__ = ["MOST_EXECUTIONS", "MOST_EXPLAINED", "MOST_LISTED", "MOST_WAITS", "Overview"]
 
 MOST_EXECUTIONS = 100
 MOST_WAITS = 20
@@ -92,15 +95,15 @@ class Overview:
             "quarantined": len(engine.turns.quarantined),
         }
 
-    async def why(self, execution_id: str) -> JsonObject:
-        """What every open task of an execution waits for, and since when; of one set aside, its release.
+    async def why(self, execution_id: str, *, most: int = MOST_EXPLAINED) -> JsonObject:
+        """What open tasks of an execution wait for, and since when; of one set aside, its release.
 
         Raises:
             NotFound: there is no such execution.
         """
         if execution_id in self._engine.turns.quarantined:
             return await self._quarantine.why(execution_id)
-        found = await self._service.why(execution_id)
+        found = await self._service.why(execution_id, most=most)
         state: ExecutionState = await self._engine.state(execution_id)
         return {
             "workflowId": execution_id,

@@ -18,8 +18,12 @@ from asyncflow.model import inputs
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject, JsonValue
+from asyncflow.runtime.clock import breathe
 
-__all__ = ["Service", "StartRequest"]
+__all__ = ["MOST_WAITS", "Service", "StartRequest"]
+
+MOST_WAITS = 200
+"""Tasks of one execution of which is told what they wait for, unless more are asked for."""
 
 
 class Service(Starting):
@@ -178,22 +182,32 @@ class Service(Starting):
         """The events of an execution as they become durable."""
         return self.engine.events(execution_id)
 
-    async def why(self, execution_id: str) -> list[JsonObject]:
-        """What each open task waits for: slots with who holds them, missing functions by name; durable."""
-        found = self.waits(await self.engine.state(execution_id))
-        await self.engine.turns.settled(execution_id)
-        return found
+    async def why(self, execution_id: str, *, most: int = MOST_WAITS) -> list[JsonObject]:
+        """What so many open tasks wait for: slots with who holds them, missing functions by name; durable.
 
-    def waits(self, state: ExecutionState, *, most: int | None = None) -> list[JsonObject]:
-        """The same of a state in memory, durable or not; with `most`, of so many tasks only.
+        Cost: of each its place in line, which others may stand before; the loop is let go between two.
+        """
+        state = await self.engine.state(execution_id)
+        found = waits_for(state, self.engine.catalog.downtimes, most=most)[: most + 1]
+        for entry in found:
+            self._explain(state, entry)
+            await breathe()
+        await self.engine.turns.settled(execution_id)
+        return [*found, *hung_calls(self.engine, state)]
+
+    def waits(self, state: ExecutionState, *, most: int) -> list[JsonObject]:
+        """The same of a state in memory, durable or not.
 
         `sinceMs` is when the task began to wait for what it waits for.
         """
-        found = waits_for(state, self.engine.catalog.downtimes, most=most)
+        found = waits_for(state, self.engine.catalog.downtimes, most=most)[: most + 1]
         for entry in found:
-            number = task_number(state.execution_id, str(entry.get("taskId", ""))) or 0
-            explain(self.engine, state, entry, number)
+            self._explain(state, entry)
         return [*found, *hung_calls(self.engine, state)]
+
+    def _explain(self, state: ExecutionState, entry: JsonObject) -> None:
+        number = task_number(state.execution_id, str(entry.get("taskId", ""))) or 0
+        explain(self.engine, state, entry, number)
 
     def waits_of_task(self, state: ExecutionState, number: int) -> list[JsonObject]:
         """The same of one record, jobs and calls that outlived its attempts included."""

@@ -19,16 +19,19 @@ _WAITS = {"task": "TASK", "since": "SINCE (UTC)", "waits": "WAITS FOR"}
 
 @click.command(short_help="Say what a task or an execution waits for.")
 @click.argument("id_", metavar="TASK_ID|EXECUTION_ID", shell_complete=execution_ids)
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=200, show_default=True, help="At most this many tasks."
+)
 @server_option
 @format_option
-def why(*, id_: str, server: str, output: Format) -> None:
+def why(*, id_: str, limit: int, server: str, output: Format) -> None:
     """Say what a task, or each open task of an execution, waits for, and since when.
 
     Who holds the slot and what they wait for, the place in the line, the gate that is closed, the next poll
     of a job, workers that were never seen, times, signals, decisions.
     """
     try:
-        found = fetch(server, "api", "asyncflow", "workflow", id_, "why")
+        found = fetch(server, "api", "asyncflow", "workflow", id_, "why", count=limit)
     except ServerRefused as error:
         if error.status != 404:
             raise
@@ -42,6 +45,9 @@ def write_waits(found: JsonObject, identity: str, output: Format) -> None:
     if not rows:
         status = found.get("taskStatus") or found.get("status")
         click.echo(f"asyncflow: {identity}: nothing waits, it is {status}", err=True)
+    there = found.get("openTasks")
+    if rows and isinstance(there, int) and there > len(rows):
+        click.echo(f"asyncflow: {identity}: {len(rows)} of {there} open tasks are shown", err=True)
     if output == "table":
         shown = [
             {"task": task_of(row), "since": when(row.get("sinceMs")), "waits": wait_of(row)} for row in rows

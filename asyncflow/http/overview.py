@@ -5,7 +5,7 @@ What is found out is in `app/overview`.
 
 from __future__ import annotations
 
-from asyncflow.app.overview import MOST_EXECUTIONS, MOST_LISTED, MOST_WAITS
+from asyncflow.app.overview import MOST_EXECUTIONS, MOST_EXPLAINED, MOST_LISTED, MOST_WAITS
 from asyncflow.http.routing import VIEWER, Call, Reply, Routes, flag, json_answer, number, reply_json, word
 
 routes = Routes("Overview")
@@ -14,14 +14,24 @@ _START = number("start", default=0, minimum=0, about="How many to leave out.")
 _COUNT = number("count", default=100, minimum=1, maximum=MOST_LISTED, about="How many to show.")
 
 
-@routes.get("/api/asyncflow/workflow/{id}/why", role=VIEWER, answers=json_answer(), errors=(404,))
+@routes.get(
+    "/api/asyncflow/workflow/{id}/why",
+    role=VIEWER,
+    query=(
+        number(
+            "count", default=MOST_EXPLAINED, minimum=1, maximum=MOST_LISTED, about="How many tasks at most."
+        ),
+    ),
+    answers=json_answer(),
+    errors=(404,),
+)
 async def get_why(call: Call) -> Reply:
-    """What every open task of an execution waits for, and since when.
+    """What open tasks of an execution wait for, and since when; `openTasks` says how many there are.
 
     `kind` says for what: `admission` (a slot or lease, with who holds it), `job`, `decision`, `worker`,
     `report`, `attempt`, `time`, `members`, `child`, `update`, `script`, `body`, `resume` or `turn`.
     """
-    return reply_json(await call.services.overview.why(call.path["id"]))
+    return reply_json(await call.services.overview.why(call.path["id"], most=call.integer("count")))
 
 
 @routes.get("/api/asyncflow/tasks/{id}/why", role=VIEWER, answers=json_answer(), errors=(404,))

@@ -78,7 +78,7 @@ class Execution:
         return await self._service.get(self.id, include_tasks=include_tasks)
 
     async def why(self) -> list[dict[str, JsonValue]]:
-        """What each open task waits for."""
+        """What open tasks wait for, 200 at most."""
         return await self._service.why(self.id)
 
     async def pause(self, reason: str = "") -> None:
