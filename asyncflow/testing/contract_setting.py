@@ -6,7 +6,7 @@ Nothing is tested here; a plugin's tests see it through `testing/resource_contra
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import ClassVar
 
 import pytest
@@ -112,6 +112,16 @@ class ContractSetting:
         """Skip the test where the fake does not know the fault, or the call goes nowhere."""
         if fault not in self.faults or call in self.offline:
             pytest.skip(f"this service knows no fault {fault!r}")
+
+    async def raised(
+        self, service: FakeService, call: Call, fault: Fault, work: Awaitable[object]
+    ) -> ServiceError:
+        """What a call raises that meets this fault; no secret is in it."""
+        service.fail(call, fault)
+        with pytest.raises(ServiceError) as told:
+            await work
+        self.keeps_secrets(told.value)
+        return told.value
 
     def keeps_secrets(self, error: ServiceError) -> None:
         """No secret is in the error, nor in what it came from."""

@@ -38,9 +38,8 @@ class InstancePromises(ContractSetting):
         self.can(fault, "create")
         needs_instances(manager)
         order = self.an_order(1)
-        service.fail("create", fault)
-        with pytest.raises(OutcomeOpen):
-            await manager.create(order)
+        error = await self.raised(service, "create", fault, manager.create(order))
+        assert isinstance(error, OutcomeOpen)
 
         async with self.opened(service) as restarted:
             found = await restarted.find_instance(order, 0)
@@ -54,11 +53,9 @@ class InstancePromises(ContractSetting):
         self.can(fault, "create")
         needs_instances(manager)
         order = self.an_order(1)
-        service.fail("create", fault)
-        with pytest.raises(MEANS.get(fault, OutcomeOpen)) as told:
-            await manager.create(order)
+        error = await self.raised(service, "create", fault, manager.create(order))
 
-        self.keeps_secrets(told.value)
+        assert isinstance(error, MEANS.get(fault, OutcomeOpen))
         assert list(await manager.find_instance(order, 0)) == []
         await manager.create(order)
         assert service.instances(order.token) == 1
@@ -98,10 +95,8 @@ class InstancePromises(ContractSetting):
         order = self.an_order(1)
         handle = await manager.create(order)
         service.settle()
-        service.fail(call, fault)
         given = (order, 0) if call == "find_instance" else (handle,)
-        with pytest.raises(MEANS.get(fault, ServiceError)) as told:
-            await getattr(manager, call)(*given)
+        error = await self.raised(service, call, fault, getattr(manager, call)(*given))
 
-        self.keeps_secrets(told.value)
-        assert not isinstance(told.value, InstanceGone)
+        assert isinstance(error, MEANS.get(fault, ServiceError))
+        assert not isinstance(error, InstanceGone)
