@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ _SYNC_S = 1.0
 _SYNC_ITEMS = 1_000
 _AGAIN_S = 1.0
 _GRACE_S = 30.0
+_FEW = 100  # events, some 20 KB
 _MOST_KNOWN = 20_000  # files and streams known at once
 _MOST_BEHIND = 100_000  # turns that the database keeps for files that cannot be written
 _NO_STATE = (RESOURCE_STREAMS, MESSAGES)
@@ -85,6 +87,7 @@ class Journaling:
         self._alarm: asyncio.TimerHandle | None = None
         self._closing, self._ended = asyncio.Event(), asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+        self._written_from = 0  # the first turn that was written before its release
 
     @staticmethod
     def _missed(first: int, last: int) -> None:
@@ -169,15 +172,12 @@ class Journaling:
         return StoreError(self.trouble)
 
     async def _before_release(self, turn: Turn) -> None:
-        """Write what a turn holds; it comes once more by the feed, and is then left out.
-
-        Raises:
-            StoreError: it could not be written.
-        """
+        """Write what a turn holds; by the feed it comes once more. Raises StoreError."""
         try:
             async with self._one_at_a_time:
                 for root, entries in (await self._by_file(_entries(turn, is_repeat=False))).items():
                     await self._write(root, entries)
+            self._written_from = self._written_from or turn.number
         except (OSError, AsyncflowError) as error:
             raise self._told(error) from error
 
@@ -212,13 +212,10 @@ class Journaling:
     # --- into files -----------------------------------------------------------------------------------
 
     async def _write_all(self) -> None:
-        """Write what was taken, file by file; each file gets its entries in their order.
-
-        Raises:
-            OSError, AsyncflowError: of the first file that could not be written; the others were, and what
-                is left of this one comes again.
-        """
-        by_file = await self._by_file(self._taken)
+        """Write what was taken, file by file; raises for the first that could not be, the rest is written."""
+        written = self._written_from or math.inf
+        self._unsynced += [entry for entry in self._taken if entry.turn >= written]
+        by_file = await self._by_file([entry for entry in self._taken if entry.turn < written])
         self._taken, first = [], None
         for root, entries in by_file.items():
             try:
@@ -262,7 +259,10 @@ class Journaling:
             ends[stream] = max(ends.get(stream, 0), whole[-1].seq)
             named = [name for name in named_definitions(whole) if name not in file.definitions]
             parts.append(Part(stream, whole, await self._store.read_definitions(named) if named else {}))
-        await asyncio.to_thread(self._folder.append, file, parts)
+        if self._must and sum(len(part.events) for part in parts) <= _FEW:
+            self._folder.append(file, parts)  # quicker than a thread is reached, and all wait for it
+        else:
+            await asyncio.to_thread(self._folder.append, file, parts)
         self._dirty.add(file.name)
 
     async def _lacking(self, stream: str, last: int, first_seq: int) -> list[Recorded]:

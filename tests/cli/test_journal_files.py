@@ -363,3 +363,19 @@ def test_a_database_of_a_run_and_its_files_name_the_same_installation(chain: Pat
     for database in ("a.db", "b.db"):
         with closing(sqlite3.connect(chain / database)) as db:
             assert db.execute("SELECT installation_id FROM installation").fetchone() == (named,)
+
+
+def test_what_is_taken_from_before_damage_goes_on_in_a_whole_file_and_the_damaged_one_is_kept(
+    chain: Path,
+) -> None:
+    file = killed_in(chain, 4)
+    whole = bytearray(file.read_bytes())
+    whole[whole.index(b'"COMPLETED"') + 3] ^= 1
+    file.write_bytes(whole)
+
+    assert output_of(recovered(file, "--until-damage")) == {"n": 5}
+
+    rows = json.loads(call("journal", "plan", file, "-o", "json").stdout)
+    assert {row["action"] for row in rows} == {"reuse"}
+    (aside,) = file.parent.glob("*.damaged-*")
+    assert aside.read_bytes() == bytes(whole)
