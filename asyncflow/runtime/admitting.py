@@ -261,6 +261,8 @@ class Admitting:
                 self._restore(key, task.grants, task.fence)
         for job in state.jobs.values():
             key = (state.execution_id, -job.serial)
+            if self.admission.fence_of(key) is not None:
+                continue  # it was set aside in this process, and kept what it had
             self.placing.restore(key, job.resource, job.instance)
             self._restore(key, job.grants or [], job.fence)
         for hold in state.holds.values():

@@ -119,10 +119,7 @@ class SingleEffects:
             case Lease(number):
                 return self.hand_out.ended(self._turns.states.get(stream), (stream, number))
             case RunJob(serial) | CancelJob(serial):
-                state = self._turns.states.get(stream)
-                if state is None or serial not in state.jobs:
-                    self.jobs.forget(stream, serial)
-                    return self.admitting.release((stream, -serial))
+                return self._job_over(stream, serial)
             case Timer(number, kind):
                 self.timetable.cancel(TimerKey(stream, number, kind))
             case RunScript():
@@ -130,6 +127,16 @@ class SingleEffects:
             case Proceed():
                 pass
         return ()
+
+    def _job_over(self, stream: str, serial: int) -> Iterable[Message]:
+        """Forget a job whose end is recorded, or whose execution is not here any more."""
+        state = self._turns.states.get(stream)
+        if state is not None and serial in state.jobs:
+            return ()
+        self.jobs.forget(stream, serial)
+        if stream in self._turns.quarantined:
+            return ()  # it goes on outside, and keeps its slot and its instance from others
+        return self.admitting.release((stream, -serial))
 
     def _script_over(self, stream: str) -> None:
         left = self._scripts.pop(stream, 1) - 1

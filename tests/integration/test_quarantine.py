@@ -14,9 +14,14 @@ from asyncflow.app.services import Services, open_services
 from asyncflow.errors import NotFound, Refused, StoreError
 from asyncflow.model.definition import parse_workflow
 from asyncflow.model.quarantine import Quarantined
+from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.values import JsonObject
+from asyncflow.runtime import quarantine
 from asyncflow.store.sqlite import SqliteStore
 from tests.integration.engine_support import child, waiting, workflow
+from tests.integration.job_support import job
+from tests.integration.resource_support import ClusterBench
 from tests.integration.test_set_aside import break_deciding
 
 
@@ -179,3 +184,26 @@ async def test_attempts_of_one_set_aside_begin_again_when_it_is_released(
 
         assert (await services.executions.ended(stream)).status == "COMPLETED"
         assert len(calls) == 2
+
+
+async def test_job_of_one_set_aside_keeps_its_slot_and_its_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = ClusterBench(tmp_path / "a.db", ResourceSettings("cluster", ResourceLimit(1), idle_after_s=60))
+    bench.service.duration_s = 600
+    async with bench.engine() as service:
+        first = await bench.start(service, workflow("w", [job()]))
+        await bench.clock.run(lambda: len(bench.service.made) == 1, seconds=60)
+        second = await bench.start(service, workflow("w", [job()]))
+        with monkeypatch.context() as patch:
+            break_deciding(patch)
+            with pytest.raises(StoreError, match="quarantined"):
+                await service.pause(first)
+        await bench.clock.run(lambda: False, seconds=300)
+        meanwhile = len(bench.service.made), list(bench.clusters.destroyed)
+        await quarantine.release(service.engine, service.engine._store, first)
+        ends = [(await bench.end(service, stream)).status for stream in (first, second)]
+
+    assert meanwhile == (1, [])
+    assert ends == ["COMPLETED", "COMPLETED"]
+    assert len(bench.service.made) == 2
