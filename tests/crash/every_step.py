@@ -20,12 +20,10 @@ from functools import partial
 from pathlib import Path
 
 from asyncflow.model.values import JsonObject
-from asyncflow.runtime.points import AFTER_COMMIT, AFTER_DECIDE, AFTER_RELEASE, BEFORE_COMMIT
 from tests.crash.killing import Death, die_at, in_child
 from tests.crash.scenarios import SCENARIOS, Place, Scenario
 from tests.crash.warming import warm_up
 
-STEPS = (AFTER_DECIDE, BEFORE_COMMIT, AFTER_COMMIT, AFTER_RELEASE)
 PATIENCE_S = 60
 
 
@@ -62,7 +60,7 @@ def run_all(scenario: Scenario, folder: Path) -> JsonObject:
     prepared.mkdir()
     os.waitpid(in_child(lambda: asyncio.run(scenario.prepare(Place(prepared)))), 0)
     outcomes: dict[str, JsonObject] = {}
-    for step in STEPS:
+    for step in scenario.steps:
         nth, was_killed = 0, True
         while was_killed and not 0 < scenario.most <= nth:
             nth += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from asyncflow.errors import AsyncflowError
 from asyncflow.model.events import LoopAdvanced
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.open_turn import OpenTurn
+from asyncflow.runtime.points import AFTER_COMMIT, AFTER_DECIDE, AFTER_RELEASE, BEFORE_COMMIT
 from asyncflow.store.records import Page
 from asyncflow.store.sqlite import SqliteStore
 from asyncflow.testing.clock import START_MS, VirtualClock
@@ -32,6 +33,7 @@ from tests.crash.shared_log import lines_of, log_to, write
 Arm = Callable[[], None]
 """Called once everything is set up: from here on a process may die."""
 
+STEPS = (AFTER_DECIDE, BEFORE_COMMIT, AFTER_COMMIT, AFTER_RELEASE)
 LATER_S = 3_600
 LONG = 5_000
 
@@ -62,11 +64,12 @@ class Scenario:
         definitions: the first is that of the execution, the others are its children's.
         lasts_s: how long it goes on in the first life.
         later_s, rest_s: when the second begins, and how long it lasts.
-        most: steps of each kind at which it is killed; 0 for all.
+        steps, most: the kinds of steps at which it is killed, and how many of each; 0 for all.
     """
 
     lasts_s = 130
     later_s, rest_s = LATER_S, 130
+    steps: Sequence[str] = STEPS
     most = 0
 
     def __init__(self, *definitions: JsonObject) -> None:
@@ -216,9 +219,9 @@ class BackedOff(Scenario):
 
 
 class LongLoop(Scenario):
-    """Killed when nearly all of its iterations are done."""
+    """Killed when nearly all of its iterations are done, on both sides of a commit."""
 
-    most = 1
+    steps, most = (BEFORE_COMMIT, AFTER_COMMIT), 1
 
     async def prepare(self, place: Place) -> None:
         """Die where two iterations are left."""
