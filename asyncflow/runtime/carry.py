@@ -146,6 +146,15 @@ class Carry:
             state = self._behind.pop(stream)
             if state.dirty and self._states.get(stream) is state:
                 self._report_all(self.changed(state))
+        self._start_durable()
+
+    def _start_durable(self) -> None:
+        """Start what was left for a later round, where no commit comes any more that it would begin with."""
+        if self._turns.is_durable:
+            self._starting.close_turn()
+            self._starting.committed()
+            self.hand_out.close_turn()
+            self.hand_out.committed()
 
     def is_scripting(self, stream: str) -> bool:
         """Whether the execution wants a script evaluated, also where that is left for a later round."""
@@ -251,6 +260,8 @@ class Carry:
         self._starting.committed()
         self.hand_out.committed()
         self._projection.committed()
+        if self._starting.wanted or self._starting.unwanted:
+            self._start_durable()
 
     def recorded(self, state: ExecutionState) -> None:
         """The execution has new events, so its rows in the views are out of date."""

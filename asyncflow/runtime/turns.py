@@ -147,6 +147,11 @@ class Turns:
         return self.commits.number
 
     @property
+    def is_durable(self) -> bool:
+        """Whether everything that is decided is committed."""
+        return not (self._recording.turn.entries or self.commits.under_way)
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is to be decided, committed or loaded."""
         undecided = self.inbox.items or len(self.loading)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 import asyncflow as af
 from asyncflow.model.inputs import Message
 from asyncflow.model.state import ExecutionState
@@ -26,7 +28,8 @@ FORK: JsonObject = {
 }
 
 
-async def test_a_wide_fork_asks_for_slots_in_slices(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [WIDTH, 100])
+async def test_a_wide_fork_asks_for_slots_in_slices(tmp_path: Path, most: int) -> None:
     """Counted between two rounds of the loop; all of them run in the end."""
 
     @af.task(retries=0, resources=["slots"])
@@ -41,7 +44,7 @@ async def test_a_wide_fork_asks_for_slots_in_slices(tmp_path: Path) -> None:
             asked["before"] = asked["all"]
             await asyncio.sleep(0)
 
-    slots = [af.Resource("slots", max_concurrent=WIDTH)]
+    slots = [af.Resource("slots", max_concurrent=most)]
     async with af.Engine(tmp_path / "a.db", tasks=[work], resources=slots) as engine:
         await engine.service.register_task(work.definition())
         admitting = engine.service.engine.carry.admitting
