@@ -235,27 +235,35 @@ def test_scenario_23_of_two_who_take_it_up_one_is_told(chain: Path) -> None:
     assert "another process is taking it up" in done.stderr
 
 
-def test_scenario_26_a_run_that_cannot_write_its_journal_stops(chain: Path) -> None:
-    # HyperFlow: nobody waits for the lines, and nobody is told
-    command = [
-        sys.executable,
-        "-m",
-        "asyncflow",
-        "run",
-        "chain.json",
-        "--load",
-        "steps.py",
-        "--journal=journal",
-    ]
-    limited = ["sh", "-c", 'ulimit -f 2; exec "$@"', "sh", *command]
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, "-m", "asyncflow", *sys.argv[2:]])
+"""
 
+
+@pytest.mark.parametrize(("size", "some"), [(1_024, False), (2_048, True)])
+def test_scenario_26_a_run_that_cannot_write_its_journal_stops(chain: Path, size: int, some: bool) -> None:  # noqa: FBT001
+    # HyperFlow: nobody waits for the lines, and nobody is told
+    words = ["run", "chain.json", "--load", "steps.py", "--journal=journal"]
     done = subprocess.run(
-        limited, cwd=chain, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", LIMITED, str(size), *words],
+        cwd=chain,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert done.returncode == 3, done.stderr
     assert "journal file in journal: File too large" in done.stderr
     assert "COMPLETED" not in done.stdout
+    recorded = (chain / "journal").glob("*.log")
+    ended = sum(file.read_text(encoding="utf-8").count('"COMPLETED"') for file in recorded)
+    begun = len(ran(chain)) if (chain / "ran").exists() else 0
+    assert bool(begun) == some
+    assert begun <= ended + 1  # nothing went on behind what is not in the file
 
 
 def test_scenario_27_the_file_of_a_run_that_ended_is_complete(chain: Path) -> None:
