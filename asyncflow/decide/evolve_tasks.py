@@ -269,7 +269,8 @@ def task_ended(state: ExecutionState, event: ev.TaskEnded, at_ms: int) -> None:
             holds.task_settled(state, task)
     if event.settled:
         task.settled = True
-        recovery.over(state, number)
+        if state.recovering:
+            recovery.over(state, number)
         if state.memo is not None:
             altered.ended(state, state.memo, task)
         count_settled(state, task)
