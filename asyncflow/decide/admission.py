@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from asyncflow.decide.admission_counts import Counts
 from asyncflow.decide.admission_granting import Granting
 from asyncflow.decide.admission_ledger import Ledger
 from asyncflow.decide.admission_places import Place
@@ -30,7 +31,7 @@ from asyncflow.errors import Conflict, InvalidInput
 from asyncflow.model.resources import AGING_STEP_MS, AttemptKey, Grant, Need, ResourceLimit, Waiter
 
 
-class Admission:
+class Admission(Counts):
     """Grants, queues and limits of all resources of one engine.
 
     Times are integer milliseconds of one clock that never goes back. Every method that can free
@@ -38,7 +39,7 @@ class Admission:
     """
 
     def __init__(self, *, aging_step_ms: int = AGING_STEP_MS) -> None:
-        self._ledger = Ledger()
+        super().__init__(Ledger())
         self._queues = Queues(self._ledger, aging_step_ms)
         self._granting = Granting(self._ledger, self._queues)
         self._now_ms = 0
@@ -89,11 +90,6 @@ class Admission:
         """Forget a resource and its limit, if nobody would notice; whether that was so."""
         return self._ledger.forget(resource, now_ms)
 
-    def in_use(self, resource: str) -> int:
-        """The sum of the weights that are held there."""
-        place = self._ledger.resources.get(resource)
-        return 0 if place is None else place.in_use
-
     def set_demand(self, resource: str, count: int, now_ms: int) -> list[Grant]:
         """So many are wanted here from now on, no more and no fewer; each grant is one wanted less.
 
@@ -116,32 +112,6 @@ class Admission:
         if not before:
             self._queues.wanted_again(resource, now_ms)
         return self._granting.hand_out([place], now_ms) if place.lanes else []
-
-    def demand(self, resource: str) -> int:
-        """How many are wanted there now."""
-        place = self._ledger.resources.get(resource)
-        return 0 if place is None else place.demand or 0
-
-    def room(self, resource: str) -> int | None:
-        """How much of a limit is free; None where there is no limit."""
-        place = self._ledger.resources.get(resource)
-        if place is None or not place.max_concurrent:
-            return None
-        return max(0, place.max_concurrent - place.in_use)
-
-    def waiting_at(self, resource: str) -> int:
-        """How many wait there, and not elsewhere for something else they need.
-
-        Cost: in the shapes of their needs.
-        """
-        place = self._ledger.resources.get(resource)
-        return 0 if place is None else place.waiting
-
-    def first_waiting(self, resource: str) -> AttemptKey | None:
-        """Who of those that `waiting_at` counts waits longest; None for nobody."""
-        place = self._ledger.resources.get(resource)
-        oldest = None if place is None else place.oldest()
-        return None if oldest is None else oldest.waiter.key
 
     def request(self, waiter: Waiter, now_ms: int) -> Grant | None:
         """Grant everything the waiter needs at once, or park it and return None.
@@ -239,13 +209,6 @@ class Admission:
     def restore_fences(self, floor: int) -> None:
         """Recovery: no fence of any resource at or below this one."""
         self._ledger.floor = max(self._ledger.floor, floor)
-
-    def history(self, resource: str) -> tuple[list[int], int]:
-        """What `restore_history` needs after a restart: starts in the window, oldest first, and the fence."""
-        place = self._ledger.resources.get(resource)
-        if place is None:
-            return [], 0
-        return place.window.history() if place.window else [], place.fence
 
     def advance(self, now_ms: int) -> list[Grant]:
         """Let time pass: who may start because rate windows have refilled."""

@@ -46,6 +46,15 @@ class RateWindow:
         self._forget(now_ms)
         return not self.count
 
+    def left(self, now_ms: int) -> int:
+        """How many more may start at this time."""
+        self._forget(now_ms)
+        return max(0, self.rate - self.count)
+
+    def next_leaves_ms(self) -> int | None:
+        """When the oldest start counts no more; None where there is none."""
+        return self._starts[0][0] + self.window_ms if self._starts else None
+
     def refill_ms(self, now_ms: int) -> int:
         """When the next start is allowed: now, or the end of the start that has to leave first."""
         if not self.is_full(now_ms):

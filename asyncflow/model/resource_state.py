@@ -77,7 +77,8 @@ class ResourceState:
         tries, retry_ms: creations in a row that came to nothing, and when the next may be asked for.
         generation: counts its streams; another is begun where one cannot be read any more.
         damage: why its history cannot be read; "" while it can (of this process).
-        waiting, demand: how many wait for an instance, and the first of them (of this process).
+        waiting, demand: how many wait for an instance that they may begin on now, and the first of them (of
+            this process).
     """
 
     name: str

@@ -46,6 +46,7 @@ class Keeper(Standing):
         self._durable: asyncio.Future[None] | None = None
         self._limit: ResourceLimit | None = None
         self._places = Places()
+        self._more_ms: int | None = None  # when its rate lets more begin of those who wait
         self._is_stirring = False
 
     # --- who is on what ---------------------------------------------------------------------------
@@ -111,7 +112,8 @@ class Keeper(Standing):
             self._open_if_due(now_ms)
             terms = self.terms
             self._settle(terms, now_ms)
-            dues = [due for due in (self._holder.retry_ms, self.calling.begin_due(terms, now_ms)) if due]
+            known = self._holder.retry_ms, self.calling.begin_due(terms, now_ms), self._more_ms
+            dues = [due for due in known if due]
             due_ms = lifecycle_calls.next_due_ms(self.state, terms)
             dues += [due_ms] if due_ms is not None and due_ms > now_ms else []
             self.around.set_timer(self.name, min(dues, default=None))
@@ -131,7 +133,7 @@ class Keeper(Standing):
 
     def _see_who_waits(self) -> None:
         if self.has_instances:
-            self.state.waiting, self.state.demand = self.around.waiting(self.name)
+            self.state.waiting, self.state.demand, self._more_ms = self.around.waiting(self.name)
 
     def _set_gate(self) -> None:
         limit = self.limit()

@@ -28,7 +28,8 @@ class Surroundings:
         is_stopped: whether nothing is recorded any more.
         set_limit: have a limit hold, and who fits it begin.
         configured: told of the settings of a resource, at the start and when they change.
-        waiting: how many wait at a resource, and the first of them, for people.
+        waiting: how many wait at a resource that its rate lets begin now, the first of them, for people,
+            and when it lets more of them begin, None where it holds nobody up.
         lost: told of an instance that is gone with somebody on it.
         set_timer: have `on_time` called for a resource then; None for not at all.
         retired: told of one that was removed when nothing of it is left.
@@ -43,7 +44,7 @@ class Surroundings:
     is_stopped: Callable[[], bool]
     set_limit: Callable[[str, ResourceLimit | None], None]
     configured: Callable[[str, ResourceSettings], None] = lambda _name, _settings: None
-    waiting: Callable[[str], tuple[int, str]] = lambda _: (0, "")
+    waiting: Callable[[str], tuple[int, str, int | None]] = lambda _: (0, "", None)
     lost: Callable[[str, str, str], None] = lambda _name, _instance, _reason: None
     set_timer: Callable[[str, int | None], None] = lambda _name, _due: None
     retired: Callable[[str], None] = lambda _: None

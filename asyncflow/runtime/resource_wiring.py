@@ -186,11 +186,12 @@ def damaged_histories(found: Recovered) -> dict[str, str]:
     return {stream: found.quarantined.pop(stream) for stream in streams}
 
 
-def _waiting(engine: Engine, name: str) -> tuple[int, str]:
-    """How many wait at a resource, and the first of them as `execution/task`."""
-    count, first = engine.admission.waiting_at(name), engine.admission.first_waiting(name)
+def _waiting(engine: Engine, name: str) -> tuple[int, str, int | None]:
+    """How many wait at a resource that may begin, the first as `execution/task`, and when more may."""
+    count, more_ms = engine.admission.startable_at(name, engine.clock.now().elapsed_ms)
+    first = engine.admission.first_waiting(name)
     if first is None:
-        return count, ""
+        return count, "", more_ms
     state = engine.turns.states.get(first[0])
     task = None if state is None else state.tasks.get(first[1])
-    return count, f"{first[0]}/{first[1] if task is None else task.ref}"
+    return count, f"{first[0]}/{first[1] if task is None else task.ref}", more_ms

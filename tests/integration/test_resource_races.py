@@ -12,6 +12,7 @@ import pytest
 from asyncflow.app.service import Service
 from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import Instance, ResourceState
+from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.resource_keeper import Keeper
@@ -227,3 +228,23 @@ async def test_cluster_whose_end_is_refused_is_looked_at_and_asked_again(tmp_pat
     assert (error, phase) == ("it is protected", "destroying")
     assert between_s > 300
     assert len(clusters.protests) == 2, "a check found it gone"
+
+
+async def test_clusters_are_made_for_those_whom_the_rate_lets_begin(tmp_path: Path) -> None:
+    """One was made for each who waited, and kept for as long as anybody waited for the rate."""
+    limit = ResourceLimit(rate=1, rate_window_ms=3_600_000)
+    bench = _bench(tmp_path, max_instances=5, per_instance=1, idle_after_s=600, limit=limit)
+    bench.service.duration_s = 5_000
+    clusters, living = bench.clusters, []
+    async with bench.engine() as service:
+        for number in range(4):
+            await bench.start(service, {**WORKFLOW, "name": f"w{number}"})
+        for count in (1, 2, 3):
+            await bench.clock.run(lambda count=count: len(clusters.submitted) == count, seconds=4_000)  # type: ignore[misc]  # bound
+            living.append((len(clusters.created), len(_instances(service))))
+        hours = bench.clock.seconds / 3_600
+
+    assert living == [(1, 1), (2, 2), (3, 2)], (
+        "made when the rate lets one begin; the first one is given back"
+    )
+    assert 2 <= hours < 2.1
