@@ -261,16 +261,14 @@ class Admitting:
                 self._restore(key, task.grants, task.fence)
         for job in state.jobs.values():
             key = (state.execution_id, -job.serial)
-            if self.admission.fence_of(key) is not None:
-                continue  # it was set aside in this process, and kept what it had
-            self.placing.restore(key, job.resource, job.instance)
-            self._restore(key, job.grants or [], job.fence)
+            if self.admission.fence_of(key) is None:  # else it was set aside here, and kept what it had
+                self.placing.restore(key, job.resource, job.instance)
+                self._restore(key, job.grants or [], job.fence)
         for hold in state.holds.values():
             self._restore((state.execution_id, hold.key), [hold.grant], hold.fence)
 
     def _restore(self, key: Key, grants: list[list[JsonValue]], fence: int) -> None:
-        needs = granted_needs(grants)
-        for need in needs:
+        for need in (needs := granted_needs(grants)):
             self.known.meet(need.resource)
         self._requested.add(key)
         self.admission.restore(key, needs, fence, None)

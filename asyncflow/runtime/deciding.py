@@ -16,7 +16,7 @@ from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.decider import decide
 from asyncflow.decide.evolve import evolve
 from asyncflow.decide.step import Context
-from asyncflow.errors import AsyncflowError, StoreError
+from asyncflow.errors import AsyncflowError, NotCommitted, StoreError
 from asyncflow.model.effects import Proceed
 from asyncflow.model.events import Event, MessageQueued
 from asyncflow.model.inputs import AttemptAdmitted, Continue, Input, Message, StartExecution
@@ -316,6 +316,11 @@ class Deciding:
         error = self._finding.quarantine_error(stream)
         self.closures.give_up(stream, error)
         self._inbox.disappoint(error, stream)
+
+    def stuck(self, refusal: NotCommitted) -> None:
+        """There is no room, and who waits is not to wait for that: what is decided is tried again alone."""
+        self._recording.disappoint(refusal)
+        self.closures.refuse(refusal)
 
     def left(self, stream: str) -> None:
         """The execution is not in memory any more."""

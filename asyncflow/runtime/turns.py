@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from asyncflow.decide.catalog import DefinitionCatalog
-from asyncflow.errors import AsyncflowError, NotCommitted, OutcomeUnknown, ShuttingDown, StoreError
+from asyncflow.errors import AsyncflowError, OutcomeUnknown, ShuttingDown, StoreError
 from asyncflow.model.events import Event
 from asyncflow.model.inputs import Input
 from asyncflow.model.state import ExecutionState
@@ -79,7 +79,7 @@ class Turns:
             recording=self._recording,
             settings=settings,
         )
-        self.commits.stuck = self._stuck
+        self.commits.stuck = self._deciding.stuck
         self._wake = self.inbox.wake
         self._failed = asyncio.Event()
         self._to_decide = 0  # of the inbox, once closing
@@ -274,11 +274,6 @@ class Turns:
         self._failed.set()
         self._at_rest.set()
         self._wake.set()
-
-    def _stuck(self, refusal: NotCommitted) -> None:
-        """There is no room, and who waits is not to wait for that: what is decided is tried again alone."""
-        self._recording.disappoint(refusal)
-        self._deciding.closures.refuse(refusal)
 
     def _refuse_waiting(self, error: AsyncflowError) -> None:
         """Tell all who wait for something that will not come any more."""
