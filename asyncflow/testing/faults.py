@@ -85,7 +85,10 @@ class FaultPlan:
 
 
 class FakeService(Protocol):
-    """What the contract suite asks of the service behind a manager, beside serving it."""
+    """What the contract suite asks of the service behind a manager, beside serving it.
+
+    One that keeps its `FaultPlan` as `faults` lets the suite see when a request has reached it.
+    """
 
     def jobs(self, token: str) -> int:
         """How many jobs were ever made that carry the token."""
