@@ -54,7 +54,7 @@ def _path(name: str, *more: str) -> tuple[str, ...]:
     return ("api", "asyncflow", "listeners", name, *more)
 
 
-@click.group(short_help="Look at who is told of events; make, change, tell again.")
+@click.group(short_help="Say who is told of events, and tell them again.")
 def listener() -> None:
     """Look at listeners and the events that they are told of; make and change them, tell them again."""
 

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "routing": ("asyncflow.cli.routing:routing", "Spread starts over versions, and take that back."),
     "schedule": ("asyncflow.cli.schedule:schedule", "Make, list, pause and delete schedules."),
     "event": ("asyncflow.cli.event:event", "Make and list event handlers, publish messages."),
-    "listener": ("asyncflow.cli.listener:listener", "Look at who is told of events."),
+    "listener": ("asyncflow.cli.listener:listener", "Say who is told of events, and tell them again."),
     "overview": ("asyncflow.cli.resource:overview", "Show what runs, what waits and for what."),
     "why": ("asyncflow.cli.why:why", "Say what a task or an execution waits for."),
     "quarantine": (
