@@ -17,7 +17,7 @@ from asyncflow.cli.serve import stop_in_order
 from tests.cli.making import begin, run_process, wait_for_line
 from tests.http.conftest import Server
 from tests.http.event_streams import WAITING, stream
-from tests.http.test_processes import HANGING, fetch, serve
+from tests.http.test_processes import GATE, HANGING, fetch, serve
 
 CLIENTS = 90
 
@@ -41,17 +41,18 @@ def begin_one(url: str) -> str:
 @pytest.mark.scenario("R13")
 def test_a_new_server_takes_over_when_the_old_one_has_drained(tmp_path: Path) -> None:
     """Never two at once: the second is ready only after the first has ended."""
-    (tmp_path / "hanging.py").write_text(HANGING)
+    (tmp_path / "hanging.py").write_text(HANGING.replace("asyncio.Event().wait()", "af_gate()") + GATE)
     with begin("run", "hanging.py", "--db", "asyncflow.db", cwd=tmp_path) as process:
         wait_for_line(process, "hanging")
         process.kill()
         process.communicate()
-    limit = {"ASYNCFLOW_SERVER_DRAIN_TIMEOUT_S": "2"}
+    limit = {"ASYNCFLOW_SERVER_DRAIN_TIMEOUT_S": "600"}
     with serve(tmp_path, "--load", "hanging.py", **limit) as (old, _):
         wait_for_line(old, "hanging")
         old.terminate()
         with begin("serve", "--port", "0", "--lock-wait", "60", cwd=tmp_path) as new:
             wait_for_line(new, f"asyncflow.db is in use by process {old.pid} on ")
+            (tmp_path / "go").touch()  # what the old one waits for ends
             assert new.stdout is not None
             line = new.stdout.readline()
             was_over = old.wait(timeout=60) == 0
