@@ -28,9 +28,10 @@ WORKFLOW: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": 
 def _take_id(path: Path) -> None:
     """Make it what the release before the seventh schema left."""
     with closing(sqlite3.connect(path)) as db:
-        db.execute("ALTER TABLE installation DROP COLUMN since_ms")
+        for column in ("since_ms", "restored_from_ms", "restored_ms"):
+            db.execute(f"ALTER TABLE installation DROP COLUMN {column}")
         db.execute("UPDATE installation SET installation_id = ''")
-        db.execute("DELETE FROM migration WHERE number = 7")
+        db.execute("DELETE FROM migration WHERE number >= 7")
         db.execute("PRAGMA user_version = 6")
         db.commit()
 
