@@ -1,4 +1,4 @@
-"""Journals of HyperFlow made executions of asyncflow: what is reused, what is not and why, and what is refused.
+"""Journals of HyperFlow made executions of asyncflow: what is reused, what is not and why, what is refused.
 
 The journals are written here from the description of the format; W numbers are those of its weaknesses in
 `docs/hyperflow.md`.
@@ -64,7 +64,8 @@ def signal(name: str, value: object) -> dict[str, object]:
     return {"name": name, "_id": 1, "data": [value]}
 
 
-def line(*event: object, at: int = 0, **more: object) -> str:
+def line(*event: object, at: int = 0, flags: object = None) -> str:
+    more = {} if flags is None else {"2": flags}
     return json.dumps({"0": f"2026-03-01T10:00:{at:02}.000Z", "1": list(event), **more})
 
 
@@ -72,11 +73,12 @@ def info() -> str:
     return line("info", "/nowhere", json.dumps({"--persist": True, "--var": ["total=sum"]}))
 
 
-def square(firing: int, number: int, *, recorded: int | None = None, **more: object) -> str:
-    outs = [signal("square", number * number)]
-    return line(
-        "fired", 1, 1, firing if recorded is None else recorded, outs, [signal("number", number)], **more
-    )
+def square(
+    firing: int, number: int, *, recorded: int | None = None, at: int = 0, flags: object = None
+) -> str:
+    outs, ins = [signal("square", number * number)], [signal("number", number)]
+    said = firing if recorded is None else recorded
+    return line("fired", 1, 1, said, outs, ins, at=at, flags=flags)
 
 
 INPUTS = [line("input", 1, signal("number", n)) for n in (1, 2, 3)]
@@ -212,7 +214,7 @@ def test_a_firing_whose_forerunners_are_missing_runs_again(here: Path) -> None:
 
 
 def test_a_firing_that_is_marked_runs_again(here: Path) -> None:
-    marked = square(1, 1, at=1, **{"2": {"forceRecompute": True}})
+    marked = square(1, 1, at=1, flags={"forceRecompute": True})
 
     done = converted(here, info(), *INPUTS, marked)
 

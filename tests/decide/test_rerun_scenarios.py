@@ -1,7 +1,7 @@
 """The scenarios of HyperFlow's smart re-run, by number, each with what HyperFlow 1.7.0 does beside ours.
 
-Numbers are those of the project's list of HyperFlow scenarios; `docs/hyperflow.md` has them as a table. The ones
-about journal files are tested with those.
+Numbers are those of the project's list of HyperFlow scenarios; `docs/hyperflow.md` has them as a table. The
+ones about journal files are tested with those.
 """
 
 from __future__ import annotations
