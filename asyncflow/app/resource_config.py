@@ -94,7 +94,9 @@ class PerPart(BaseModel):
     rate: Rate = ""
 
     def limit(self, reserve_after_s: float) -> ResourceLimit:
-        """What admission keeps to."""
+        """What admission keeps to; the default limit, which is none, if it says nothing."""
+        if not (self.max_concurrent or self.rate):
+            return ResourceLimit()
         return _limit(self.max_concurrent, self.rate, reserve_after_s)
 
 

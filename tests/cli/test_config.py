@@ -123,7 +123,7 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         ("[server]\nport = 70000", "server.port: "),
         ("server = 1", "server: "),
         ("[store]\ndurability = 'none'", "store.durability: "),
-        ("[resources.x]\nrate = 'often'", "resources.x.rate: a number, a slash and a time"),
+        ("[resources.x]\nrate = 'often'", "resources.x.rate: a number from 1, a slash and a time"),
         ("[resources.x]\nidle_after = 'soon'", "resources.x.idle_after: a number of seconds"),
         ("[resources.x]\npoll = {frist = 1}", "resources.x.poll.frist: "),
         ("[resources.x]\ninstances = {max = 0}", "resources.x.instances.max: "),
