@@ -50,3 +50,16 @@ async def test_a_stop_leaves_the_intent_of_a_job_whose_answer_does_not_come(
 
     assert state.status == "COMPLETED"
     assert not bench.service.doubled()
+
+
+async def test_no_call_begins_once_the_jobs_are_closed(tmp_path: Path) -> None:
+    """Time goes on until the engine is closed; a poll that began now would find its client closed."""
+    bench = Bench(tmp_path / "f.db")
+    bench.service.duration_s = 10_000
+    async with bench.engine() as service:
+        await bench.start(service, workflow("w", [job()]))
+        await bench.clock.advance(30)
+        before = len(bench.service.polls)
+        await service.engine.jobs.close()
+        await bench.clock.advance(300)
+        assert len(bench.service.polls) == before > 0

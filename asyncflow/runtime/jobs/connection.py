@@ -98,6 +98,8 @@ class Connection:
 
     def has_room(self, most: int, *, poll: bool = False) -> bool:
         """Whether another call may begin now; polls have places of their own, a quarter as many."""
+        if self._is_closed:
+            return False
         if self.held_by:
             return self._now_ms() >= self.held_until_ms and not self._calls
         return self._polls < max(1, most // 4) if poll else len(self._calls) - self._polls < max(1, most)
