@@ -17,6 +17,7 @@ from asyncflow.model.payload_reference import STORED_KEY
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.engine import Engine, EngineSettings
+from asyncflow.store import schema
 from asyncflow.store.sqlite import SqliteStore
 from tests.integration.engine_support import simple
 from tests.integration.job_support import job
@@ -25,14 +26,12 @@ from tests.integration.resource_support import ClusterBench
 WORKFLOW: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [job()]}
 
 
-def _take_id(path: Path) -> None:
-    """Make it what the release before the seventh schema left."""
+def _migrate_without_id(path: Path) -> None:
+    """Make it what the seventh migration makes of a file without an id, in which work is under way."""
+    (script,) = (step.script for step in schema.migrations() if step.number == 7)
     with closing(sqlite3.connect(path)) as db:
-        for column in ("since_ms", "restored_from_ms", "restored_ms"):
-            db.execute(f"ALTER TABLE installation DROP COLUMN {column}")
-        db.execute("UPDATE installation SET installation_id = ''")
-        db.execute("DELETE FROM migration WHERE number >= 7")
-        db.execute("PRAGMA user_version = 6")
+        db.execute("UPDATE installation SET installation_id = '', since_ms = 0")
+        db.execute(script[script.index("UPDATE") :])
         db.commit()
 
 
@@ -70,7 +69,7 @@ async def test_job_handed_in_under_no_installation_is_found_again(tmp_path: Path
     async with bench.engine() as service:
         await bench.start(service, WORKFLOW)
         await bench.clock.run(lambda: bool(bench.clusters.submitted), seconds=600)
-    _take_id(bench.path)
+    _migrate_without_id(bench.path)
     bench.installation = await _drawn(bench.path)
     bench.clusters.is_deaf = False
     async with bench.engine() as service:
@@ -82,13 +81,10 @@ async def test_job_handed_in_under_no_installation_is_found_again(tmp_path: Path
 
 async def test_id_is_drawn_once_and_is_that_of_all_that_follows(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
-    async with open_service(path):
-        pass
-    _take_id(path)
-    async with open_service(path) as service:
-        first = service.engine.settings.identity
-    async with open_service(path) as service:
-        second = service.engine.settings.identity
+    old = (Path(__file__).parents[1] / "store" / "files" / "schema-0006.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(old.replace("VALUES(1,'inst-1',", "VALUES(1,'',"))
+    first, second = await _drawn(path), await _drawn(path)
 
     assert first == second
     assert first.of(first.since_ms - 1) == ""
@@ -104,7 +100,7 @@ async def test_payloads_stored_under_no_installation_are_read_and_kept(tmp_path:
         await service.register_workflow(body)
         execution = await service.start(StartRequest(name="w", input={"long": "x" * 5_000}))
         stored = (await engine.state(execution)).input
-    _take_id(path)
+    _migrate_without_id(path)
     async with open_service(path, settings=settings) as service:
         state = await service.engine.state(execution)
         found = await service.engine.payloads.hydrate(state.input)
