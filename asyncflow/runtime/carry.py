@@ -77,6 +77,7 @@ class Carry:
             clock, admission, functions=functions, limits=limits, placing=placing, states=turns.states
         )
         self.slots = Slots(self.admitting, turns.catalog)
+        self.check_room = self.slots.check_room  # of a start that is not recorded yet
         self.hand_out = HandOut(clock, self.admitting, self.timetable, turns=turns, settings=hand_out)
         self._clock, self._performer = clock, performer
         self._turns, self._states, self._report = turns, turns.states, turns.report
@@ -145,7 +146,7 @@ class Carry:
             stream = next(iter(self._behind))
             state = self._behind.pop(stream)
             if state.dirty and self._states.get(stream) is state:
-                self._report_all(self.changed(state))
+                self.report_all(self.changed(state))
         self._start_durable()
 
     def _start_durable(self) -> None:
@@ -173,10 +174,6 @@ class Carry:
             return False
         return not admitted.instance or self.admitting.placing.has(key, admitted.resource, admitted.instance)
 
-    def check_room(self, state: ExecutionState) -> None:
-        """Return if a start that is not recorded yet may be. Raises Refused, see `Slots.check_room`."""
-        self.slots.check_room(state)
-
     def not_begun(self, stream: str, admitted: AttemptAdmitted) -> Iterable[Message]:
         """Nothing came of a grant: give back what a worker elsewhere was to have."""
         return self.hand_out.not_begun((stream, admitted.number), admitted.ticket) if admitted.ticket else ()
@@ -185,7 +182,8 @@ class Carry:
         """By task name, the domains whose workers polled lately."""
         return self.hand_out.roll.active_domains(moment.elapsed_ms)
 
-    def _report_all(self, messages: Iterable[Message]) -> None:
+    def report_all(self, messages: Iterable[Message]) -> None:
+        """Have these decided, in order, in the turn that is open or in the next."""
         for message in messages:
             self._report(message.to, message.input)
 
@@ -193,16 +191,12 @@ class Carry:
 
     def set_limit(self, resource: str, limit: ResourceLimit | None) -> None:
         """Change a limit while it is in use; what fits now begins."""
-        self._report_all(self.admitting.set_limit(resource, limit))
-
-    def set_part_limit(self, resource: str, limit: ResourceLimit) -> None:
-        """Change what limits each part of a resource; what fits now begins."""
-        self._report_all(self.admitting.set_part_limit(resource, limit))
+        self.report_all(self.admitting.set_limit(resource, limit))
 
     def catalog_changed(self, event: Event) -> None:
         """Another definition of a workflow may be the newest; what its limit of executions admits begins."""
         if isinstance(event, WorkflowRegistered | WorkflowUnregistered):
-            self._report_all(self.slots.definition_changed(event.name))
+            self.report_all(self.slots.definition_changed(event.name))
 
     def next_due(self) -> int | None:
         """When time has to be looked at again, on the elapsed clock."""
@@ -224,13 +218,13 @@ class Carry:
                 self._ask_again((key.stream, key.number))
             else:
                 self._report(key.stream, TimerDue(key.number, key.kind))
-        self._report_all(self.admitting.refilled(now.elapsed_ms))
+        self.report_all(self.admitting.refilled(now.elapsed_ms))
         self.jobs.on_time(now.elapsed_ms)
 
     def _ask_again(self, key: Key) -> None:
         state = self._states.get(key[0])
         if state is not None:
-            self._report_all(self.admitting.request(state, key[1]))
+            self.report_all(self.admitting.request(state, key[1]))
 
     def functions_loaded(self) -> None:
         """Ask again for the tasks whose function was missing."""
@@ -293,7 +287,7 @@ class Carry:
         """The execution left memory; what it still had under way is stopped."""
         for number, effects in list(self._carried.pop(stream, {}).items()):
             for effect in effects:
-                self._report_all(self._effects.stop(stream, effect))
+                self.report_all(self._effects.stop(stream, effect))
             self._performer.cancel((stream, number))
         self._effects.forget(stream)
         self._behind.pop(stream, None)

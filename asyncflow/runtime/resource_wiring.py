@@ -109,7 +109,7 @@ def resources_of(engine: Engine) -> Resources:
 
     def configured(name: str, said: ResourceSettings) -> None:
         engine.catalog.cancel_graces[name] = said.cancel_grace_s
-        engine.carry.set_part_limit(name, said.per_part)
+        engine.carry.report_all(engine.carry.admitting.set_part_limit(name, said.per_part))
 
     def lost(name: str, instance: str, reason: str) -> None:
         engine.carry.admitting.placing.instance_lost(name, instance)
