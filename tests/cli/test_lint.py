@@ -49,20 +49,6 @@ def test_lint_takes_warnings_lightly(tmp_path: Path) -> None:
     assert "warning: tasks[0].type" in done.stdout
 
 
-def test_lint_and_run_tell_what_has_no_effect_yet(tmp_path: Path) -> None:
-    again = {"executeWhenRecovering": True}
-    tasks = [task(ref, "NOOP", asyncflow=again) for ref in ("a", "b", "c")]
-    file = write(tmp_path / "w.json", workflow(*tasks, name="again"))
-
-    linted, done = call("lint", file), call("run", file)
-
-    told = [line for line in linted.stdout.splitlines() if "has no effect yet" in line]
-    assert (linted.exit_code, len(told)) == (0, 3)
-    (line,) = [line for line in done.stderr.splitlines() if "has no effect yet" in line]
-    assert line.startswith("asyncflow: warning: again: tasks[0].asyncflow.executeWhenRecovering (and 2 more)")
-    assert "has no effect" not in done.stdout
-
-
 @pytest.mark.parametrize(("path", "kind", "fields"), SCRIPTS)
 def test_lint_finds_syntax_errors_of_scripts(
     tmp_path: Path, path: str, kind: str, fields: dict[str, object]
