@@ -77,8 +77,7 @@ async def test_holder_that_stalls_in_a_thread_is_kept_out_by_its_fence(tmp_path:
         await until(held.is_set)
         new = await service.start(StartRequest(name="w", input={"who": "new"}))
         waits = await service.why(new)
-        clock.suspend(6)
-        service.engine.turns.wake()  # nobody else does: the clock is not attached
+        _pass(clock, service.engine, 6)
         last = await service.ended(new)
         first = await service.ended(old)
         wake.set()
