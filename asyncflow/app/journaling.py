@@ -103,7 +103,7 @@ class Journaling:
         Raises:
             StoreError: the journal cannot be read.
         """
-        await self._feed.begin()
+        await self._feed.begin(self._engine.turns.commits.opened_at)
         if self._must:
             self._engine.turns.commits.also = self._before_release
         self._engine.supervisor.start("journal files", self._run)

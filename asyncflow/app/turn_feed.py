@@ -88,8 +88,10 @@ class TurnFeed(Generic[Item]):
         self._is_behind = False
         self._wake = asyncio.Event()
 
-    async def begin(self) -> None:
+    async def begin(self, now: int | None = None) -> None:
         """Go on where the cursor is; from now on the journal keeps what is not dealt with.
+
+        A new reader that begins "from now" begins behind the turn `now`, or the last one there is.
 
         Raises:
             StoreError: the journal cannot be read.
@@ -102,7 +104,7 @@ class TurnFeed(Generic[Item]):
         self._before = found.last_turn
         self._known = max(self._known, found.last_turn)
         if self._reader.from_now and not self._saved:
-            self._read = found.last_turn
+            self._read = self._before = found.last_turn if now is None else now
             await self._store.move_cursor(self._reader.cursor, max(1, self._read))
             self._saved = self._read
         elif self._is_behind:

@@ -36,13 +36,14 @@ class Commits:
         trouble: why the turn under way waits (`storage_full`, `storage_busy`), or empty.
         stuck: told when the turn under way finds no room again; whoever waits need not wait on.
         seconds: how long commits took, waits for room included.
+        opened_at: the newest turn there was when the engine was opened.
         also: awaited with each turn that is durable, before anything of it is released; what it raises stops
             the engine. None where nothing has to be done.
     """
 
     def __init__(self, journal: Journal, *, again_s: float = AGAIN_S) -> None:
         """Commit nothing yet; `again_s` lies between attempts while there is no room."""
-        self.number = 0
+        self.number = self.opened_at = 0
         self.under_way: OpenTurn | None = None
         self.failure: StoreError | None = None
         self.trouble = ""

@@ -63,7 +63,7 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
     found = await recovery.recover(journal, engine.catalog, held, touched=engine.touched)
     held |= await crashes.hold_deadly(found.states)
     position, turns = found.position, engine.turns
-    turns.commits.number = position.last_turn
+    turns.commits.number = turns.commits.opened_at = position.last_turn
     turns.stored.update(engine.catalog.graphs)
     damaged = resource_wiring.damaged_histories(found)
     turns.quarantined.update(held)

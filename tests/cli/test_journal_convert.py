@@ -90,7 +90,7 @@ TOTAL = line("fired", 1, 2, 1, [signal("sum", 14)], [signal("square", n * n) for
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the workflow and its functions."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "functions.py").write_text(FUNCTIONS, encoding="utf-8")
+    (tmp_path / "steps_of_squares.py").write_text(FUNCTIONS, encoding="utf-8")
     (tmp_path / "workflow.json").write_text(json.dumps(workflow()), encoding="utf-8")
     return tmp_path
 
@@ -102,7 +102,7 @@ def converted(here: Path, *lines: str, end: str = "\n") -> Result:
 
 def finished(here: Path) -> tuple[object, list[str]]:
     """What comes of the converted file, and what ran for it."""
-    done = call("recover", file_in(here / "journal"), "--load", "functions.py", "-o", "json")
+    done = call("recover", file_in(here / "journal"), "--load", "steps_of_squares.py", "-o", "json")
     return output_of(done), (here / "ran").read_text(encoding="utf-8").split()
 
 
