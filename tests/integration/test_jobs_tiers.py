@@ -267,3 +267,18 @@ async def test_an_input_that_does_not_fit_is_refused_before_anything_is_sent(
     assert "input of FAKE_JOB: name: Field required; nmae: Extra inputs" in str(task.reason)
     assert "hush" not in str(task.reason)
     assert not bench.service.made
+
+
+async def test_the_next_process_asks_for_the_very_same(tmp_path: Path) -> None:
+    """Definitions are kept with their keys in order; the input was resolved before it was kept."""
+    bench = Bench(tmp_path / "a.db")
+    bench.service.fail("submit", "cut_after")
+    task = job(inputParameters={"name": "job", "b": {"d": 1, "c": [{"z": 1, "y": 2}]}, "a": 3})
+    async with bench.engine() as service:
+        execution = await bench.start(service, workflow("w", [task]))
+        await bench.clock.run(lambda: bool(bench.service.made), seconds=5)
+    async with bench.engine() as service:
+        state = await bench.end(service, execution)
+
+    assert state.status == "COMPLETED"
+    assert len(bench.service.made) == 1
