@@ -19,6 +19,9 @@ from asyncflow.store.sqlite import SqliteStore
 from tests.integration.engine_support import noop, simple, workflow
 from tests.store.making import sql
 
+LATER = 1_900_000_000_000
+"""A wall clock time in milliseconds: lines of no task go when they are a day old."""
+
 
 class CountingStore(SqliteStore):
     """A store that counts the writes of logs, and refuses them as told."""
@@ -52,14 +55,14 @@ def counting(path: Path) -> CountingStore:
 async def test_lines_are_durable_at_return_and_kept_in_order(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     async with af.Engine(path) as engine:
-        await book(engine).add_log_lines("t", ["one", "two \ud800", ""], at_ms=7)
+        await book(engine).add_log_lines("t", ["one", "two \ud800", ""], at_ms=LATER)
 
         assert sql(path, "SELECT number, line FROM task_log") == [(1, "one"), (2, "two ?"), (3, "")]
     async with af.Engine(path) as engine:
-        await book(engine).add_log_lines("t", ["four"], at_ms=8)
+        await book(engine).add_log_lines("t", ["four"], at_ms=LATER + 1)
         lines = await book(engine).log_lines("t")
 
-    assert lines[0] == {"log": "one", "taskId": "t", "createdTime": 7}
+    assert lines[0] == {"log": "one", "taskId": "t", "createdTime": LATER}
     assert [line["log"] for line in lines] == ["one", "two ?", "", "four"]
     assert [line["log"] for line in lines][3:] == ["four"]
 
