@@ -44,7 +44,7 @@ MEANT = (
 )
 """Beginning of a path, parameter in it, which things it means; the first that fits."""
 
-LONGEST = {"waitForSeconds": 1, "timeout": 50}
+LONGEST = {"waitForSeconds": 1, "timeout": 50, "timeoutMillis": 1_000}
 """Waiting longer than this would only make the run slow."""
 
 _ENTRIES: dict[str, Iterator[str]] = {kind: cycle(values) for kind, values in KNOWN.items() if values}
