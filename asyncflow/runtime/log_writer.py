@@ -1,7 +1,8 @@
 """Rows of the side tables on their way into the store, many callers in one commit.
 
-Whoever comes while a write runs shares the next one. Nothing waits for a line that an attempt logged;
-who needs to know that a row is durable waits for `add`. Promises are in `store/log_records`.
+Whoever comes while a write runs shares the next one. Nobody waits for a line that an attempt logged, and
+it waits for others a tenth of a second; who needs to know that a row is durable waits for `add`. Promises
+are in `store/log_records`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from asyncflow.store.log_records import LogBound, LogRow, Logs, ResourceLine, Ta
 
 log = logging.getLogger("asyncflow.logs")
 
-_SOON_S = 0.1  # lines that nobody waits for are gathered so long
+_SOON_S = 0.1  # rows that nobody waits for are gathered so long: each batch is a commit of its own
+_MANY = 500  # rows, or until there are so many: some 2 ms for which a turn may have to wait
 _WAITING = 5_000  # rows in a batch, beyond which those that nobody waits for are dropped
 
 
@@ -69,7 +71,9 @@ class LogWriter:
             self.dropped += len(rows)
             return
         batch.rows += [_clean(self._redacted(row)) for row in rows]
-        if self._alarm is None:
+        if len(batch.rows) >= _MANY:
+            self._wake.set()
+        elif self._alarm is None:
             self._alarm = asyncio.get_running_loop().call_later(_SOON_S, self._wake.set)
 
     async def add(self, *rows: LogRow) -> None:
@@ -115,7 +119,7 @@ class LogWriter:
             if self._alarm is not None:
                 self._alarm.cancel()
                 self._alarm = None
-            while self._open is not None and self._open.rows:
+            if self._open is not None and self._open.rows:
                 self._writing, self._open = self._open, None
                 await self._write(self._writing)
 

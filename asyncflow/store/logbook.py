@@ -1,7 +1,7 @@
 """The statements of the side tables: logs of tasks and resources, the audit, firings.
 
-A batch is one transaction, and one JSON text per table that SQLite takes apart, as for the views. The
-promises are in `log_records`.
+A batch is one transaction. Rows that need something looked up go in as one JSON text that SQLite takes
+apart, the others by value. The promises are in `log_records`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
+from typing import cast
 
 from asyncflow.store.codec import encode_json
 from asyncflow.store.connection import snapshot, transaction
+from asyncflow.store.inserting import Insert
 from asyncflow.store.log_records import (
     MOST_TOLD,
     AuditEntry,
@@ -94,6 +96,17 @@ INSERT INTO task_log (task_id, number, at_ms, line, level, total_bytes, executio
 SELECT * FROM given WHERE execution_id NOT IN (SELECT stream FROM removal)"""
 
 
+_LAST_FIRINGS = f"""
+SELECT {", ".join(Firing._fields)} FROM json_each(?) AS asked JOIN schedule_firing ON schedule = asked.value
+  AND due_ms = (SELECT max(due_ms) FROM schedule_firing WHERE schedule = asked.value)"""
+
+
+def last_firings(db: sqlite3.Connection, schedules: Sequence[str]) -> list[Firing]:
+    """The latest firing of each schedule; see `Logs.last_firings`."""
+    asked = encode_json([*schedules]).decode()
+    return [Firing(*row) for row in db.execute(_LAST_FIRINGS, (asked,)).fetchall()]
+
+
 def find_entries(db: sqlite3.Connection, conditions: Sequence[Where], page: Page) -> Found[LogEntry]:
     """A page of lines of both, newest first; of one millisecond those of resources first.
 
@@ -107,44 +120,33 @@ def find_entries(db: sqlite3.Connection, conditions: Sequence[Where], page: Page
     return Found(total, [*islice(rows, page.offset, until.limit)])
 
 
-def _put(table: str, columns: Sequence[str], conflict: str = "") -> str:
-    values = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(columns)))
-    return (
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?) WHERE true{conflict}"
-    )
-
-
-_PUT_RESOURCE_LINES = _put("resource_log", ResourceLine._fields)
+_RESOURCE_LINES = Insert("resource_log", ResourceLine._fields)
 _MOST_RESOURCE_LINES = 1_000_000
 _TRIM_RESOURCE_LINES = f"""
 DELETE FROM resource_log WHERE number <= (SELECT max(number) FROM resource_log) - {_MOST_RESOURCE_LINES}"""
-_PUT_AUDIT = _put("audit", AuditEntry._fields)
-_PUT_FIRINGS = _put(
-    "schedule_firing",
-    Firing._fields,
-    " ON CONFLICT (schedule, due_ms) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in Firing._fields[2:]),
-)
+_AUDIT_ENTRIES = Insert("audit", AuditEntry._fields)
+_FIRINGS = Insert("schedule_firing", Firing._fields, key=Firing._fields[:2])
 
 
 def write(db: sqlite3.Connection, rows: Sequence[LogRow], bound: LogBound) -> None:
     """Store rows; see `Logs.write_logs`."""
-    lines = list(_bounded(db, [row for row in rows if isinstance(row, TaskLine)], bound))
-    # Of two firings of one time in a batch the later one counts: an upsert meets each row once.
-    firings = {row[:2]: row for row in rows if isinstance(row, Firing)}
-    statements: list[tuple[str, Sequence[object]]] = [
-        (_PUT_LINES, lines),
-        (_PUT_RESOURCE_LINES, [row for row in rows if isinstance(row, ResourceLine)]),
-        (_PUT_AUDIT, [row for row in rows if isinstance(row, AuditEntry)]),
-        (_PUT_FIRINGS, [*firings.values()]),
-        (_PUT_IO, [row for row in rows if isinstance(row, TaskIo)]),
+    of: dict[type, list[LogRow]] = {}
+    for row in rows:
+        of.setdefault(type(row), []).append(row)
+    lines = list(_bounded(db, cast("list[TaskLine]", of.get(TaskLine, [])), bound))
+    taken_apart = [
+        (sql, encode_json(values).decode())
+        for sql, values in ((_PUT_LINES, lines), (_PUT_IO, of.get(TaskIo)))
+        if values
     ]
-    bound_texts = [(sql, encode_json(values).decode()) for sql, values in statements if values]
     with transaction(db):
-        for sql, text in bound_texts:
+        for sql, text in taken_apart:
             db.execute(sql, (text,))
-            if sql is _PUT_RESOURCE_LINES:
-                db.execute(_TRIM_RESOURCE_LINES)
+        if ResourceLine in of:
+            _RESOURCE_LINES.put(db, of[ResourceLine])
+            db.execute(_TRIM_RESOURCE_LINES)
+        _AUDIT_ENTRIES.put(db, of.get(AuditEntry, []))
+        _FIRINGS.put(db, of.get(Firing, []))
 
 
 def _bounded(

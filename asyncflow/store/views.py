@@ -1,14 +1,13 @@
 """The views `execution` and `task`: written in bulk, read by conditions.
 
-Many rows are put in by one statement, so the interpreter's lock is given away once and not per row. Columns
-and operators are looked up in what the row types declare; only values come from outside, and they are bound.
+Columns and operators are looked up in what the row types declare; only values come from outside, and they
+are bound. How many rows are put in at once is the business of `inserting`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
@@ -16,6 +15,7 @@ from asyncflow.errors import InvalidInput
 from asyncflow.store import texts
 from asyncflow.store.codec import encode_json
 from asyncflow.store.connection import snapshot, transaction
+from asyncflow.store.inserting import Insert
 from asyncflow.store.records import (
     AllOf,
     Condition,
@@ -189,43 +189,6 @@ def _index_hint(name: str, column: str, operator: str, value: str | int) -> str:
     return f" AND {column} = 1" if name == "open" and value == 1 else ""
 
 
-class Upsert:
-    """Puts rows into a table, in place of those with the same key.
-
-    The statement for so many rows is one of a few: powers of two, so that SQLite's driver keeps them all
-    prepared. That takes 3.5 µs a row of tasks; one JSON text that SQLite takes apart took 10.
-    """
-
-    _MOST = 128  # rows of 30 columns stay far below the 32,766 values that SQLite binds
-
-    def __init__(self, table: str, columns: Sequence[str], key: str) -> None:
-        self._table = table
-        row = f"({', '.join('?' * len(columns))})"
-        updates = ", ".join(f"{column} = excluded.{column}" for column in columns if column != key)
-        sizes = (1 << power for power in range(self._MOST.bit_length()))
-        self._statements = {
-            size: f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * size)} "
-            f"ON CONFLICT ({key}) DO UPDATE SET {updates}"
-            for size in sizes
-        }
-
-    def put(self, db: sqlite3.Connection, rows: Sequence[Iterable[str | int]]) -> None:
-        """Put the rows in; of two with one key the later counts.
-
-        Raises:
-            InvalidInput: a text has no form in UTF-8.
-        """
-        done = 0
-        while done < len(rows):
-            size = min(self._MOST, 1 << (len(rows) - done).bit_length() - 1)
-            values = [*chain.from_iterable(rows[done : done + size])]
-            try:
-                db.execute(self._statements[size], values)
-            except UnicodeEncodeError as error:
-                raise InvalidInput(f"lone surrogate at position {error.start}", field=self._table) from error
-            done += size
-
-
 _EXECUTION_COLUMNS, _TASK_COLUMNS = ExecutionRow._fields, TaskRow._fields
 _NEWEST = "started_at_ms DESC, execution_id"
 _BRIEF = 16_384  # characters of a text that a list shows; whole ones would make a page of gigabytes
@@ -282,8 +245,8 @@ TASK_HITS = View(
 )
 """Tasks with what a search asks and shows of their executions."""
 
-_PUT_EXECUTIONS = Upsert("execution", _EXECUTION_COLUMNS, "execution_id")
-_PUT_TASKS = Upsert("task", _TASK_COLUMNS, "task_id")
+_PUT_EXECUTIONS = Insert("execution", _EXECUTION_COLUMNS, key=("execution_id",))
+_PUT_TASKS = Insert("task", _TASK_COLUMNS, key=("task_id",))
 _DELETE_EXECUTIONS = "DELETE FROM execution WHERE execution_id IN (SELECT value FROM json_each(?))"
 _DELETE_TASKS = "DELETE FROM task WHERE task_id IN (SELECT value FROM json_each(?))"
 _DELETE_TASKS_OF = "DELETE FROM task WHERE execution_id IN (SELECT value FROM json_each(?))"
