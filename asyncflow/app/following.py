@@ -171,6 +171,8 @@ class Following:
             state = engine.turns.states.get(stream)
             if state is None:
                 continue
+            if state.jobs:
+                return []
             needy = {number: seen for number, seen in known.items() if self.needs_someone(seen)}
             helpless += needy.values()
             for number, effects in state.wanted.items():

@@ -10,7 +10,7 @@ who decides about it is in `decide/jobs`.
 from __future__ import annotations
 
 from asyncflow.decide import evolve_holds as holds
-from asyncflow.decide.wanted import attempt_start, forget, refresh, refresh_job
+from asyncflow.decide.wanted import attempt_start, refresh
 from asyncflow.model import events as ev
 from asyncflow.model.emptiness import own
 from asyncflow.model.jobs import JobPhase, JobState
@@ -39,7 +39,7 @@ def job_begun(state: ExecutionState, task: TaskState, event: ev.AttemptStarted, 
         if before.code_version == version:
             version = before.code_version
     state.jobs, state.job_of = own(state.jobs), own(state.job_of)
-    job = state.jobs[serial] = JobState(
+    state.jobs[serial] = JobState(
         serial,
         task.number,
         attempt_start(task),
@@ -59,7 +59,7 @@ def job_begun(state: ExecutionState, task: TaskState, event: ev.AttemptStarted, 
     )
     state.job_of[task.number] = serial
     forget_past(state, task.number)
-    refresh_job(state, job)
+    state.dirty.append(-serial)
 
 
 def forget_past(state: ExecutionState, number: int) -> None:
@@ -77,10 +77,10 @@ def give_up(state: ExecutionState, number: int, reason: str | None, at_ms: int) 
     job = state.jobs[serial]
     if not job.cancel:
         job.cancel, job.cancel_ms = reason or "its task ended", at_ms
+        state.dirty.append(-serial)
     job.ends_as, job.grace_ms = "", 0
     state.given_up = own(state.given_up)
     state.given_up[number] = serial
-    refresh_job(state, job)
 
 
 def give_up_all(state: ExecutionState, reason: str | None, at_ms: int) -> None:
@@ -130,9 +130,10 @@ def job_decided(state: ExecutionState, event: ev.JobDecided, at_ms: int) -> None
 def job_cancel_asked(state: ExecutionState, event: ev.JobCancelAsked, at_ms: int) -> None:
     """It is to be cancelled while its record goes on."""
     job = state.jobs[event.serial]
+    if not job.cancel:
+        state.dirty.append(-job.serial)
     job.cancel, job.cancel_ms = event.reason, at_ms
     job.ends_as, job.grace_ms = event.ends_as, int(event.grace_s * 1000)
-    refresh_job(state, job)
     refresh(state, state.tasks[job.number])
     _changed(state, job)
 
@@ -154,7 +155,7 @@ def job_ended(state: ExecutionState, event: ev.JobEnded, at_ms: int) -> None:
     check_transition(JOB_TRANSITIONS, job.phase, JOB_ENDED, what=f"job {job.serial} of {job.ref}")
     job.word, job.reason, job.ended_ms = event.word, event.reason, event.ended_ms or at_ms
     job.grants, job.input = None, _NO_INPUT
-    forget(state, -job.serial)
+    state.dirty.append(-job.serial)
     if state.holds:
         holds.user_gone(state, -job.serial)
     task = state.tasks.get(job.number)

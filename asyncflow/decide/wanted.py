@@ -10,19 +10,16 @@ from asyncflow.decide.durations import wait_due
 from asyncflow.decide.policy import setting
 from asyncflow.model.effects import (
     Admit,
-    CancelJob,
     Effect,
     Hold,
     Lease,
     Offer,
     Proceed,
     RunAttempt,
-    RunJob,
     RunScript,
     Timer,
 )
 from asyncflow.model.holds import HoldState
-from asyncflow.model.jobs import JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import EXECUTION_ENDED, PAUSED, SCHEDULED, TASK_ENDED
 
@@ -46,15 +43,16 @@ _NOTHING: tuple[Effect, ...] = ()
 #   SCHEDULED operator    a timer, where a delay holds it back; otherwise it began in its own step
 #   IN_PROGRESS           the attempt, the lease of a worker, the script, or the point in time; and the
 #                         timeouts that count
-#   a job                 RunJob or CancelJob, under minus its serial number: also when its record or the
-#                         execution has ended, until its own end is recorded. The record only wants its
-#                         timeouts, or the end of the grace once the job is to be cancelled.
+#   a job                 no effect: `state.jobs` says it, also when its record or the execution has ended.
+#                         One in it is to be handed in and watched, or cancelled, until its own end is
+#                         recorded; what changes is told in `dirty`, under minus its serial number. The
+#                         record only wants its timeouts, or the end of the grace once it is to be cancelled.
 # An effect that is equal to the one before is the same thing still under way. That is why an attempt
 # and a question to a script carry the epoch: what was asked before a reset is not what is asked after.
 
 
 def wanted(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
-    """Everything that should be under way, by record number; 0 is the execution, -n the job n.
+    """Everything that should be under way, by record number; 0 is the execution, jobs are in `state.jobs`.
 
     What it holds stands under the `key` of the hold.
 
@@ -62,8 +60,6 @@ def wanted(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
     """
     found = {task.number: effects_of(state, task) for task in state.tasks.values()}
     found[0] = execution_effects(state)
-    for job in state.jobs.values():
-        found[-job.serial] = job_effects(job)
     for hold in state.holds.values():
         found[hold.key] = (Hold(hold.key),)
     return {number: effects for number, effects in found.items() if effects}
@@ -77,11 +73,6 @@ def refresh(state: ExecutionState, task: TaskState) -> None:
 def refresh_execution(state: ExecutionState) -> None:
     """Bring `state.wanted` up to date for what belongs to no record."""
     _keep(state, 0, execution_effects(state))
-
-
-def refresh_job(state: ExecutionState, job: JobState) -> None:
-    """Bring `state.wanted` up to date for an open job that changed."""
-    _keep(state, -job.serial, job_effects(job))
 
 
 def refresh_hold(state: ExecutionState, hold: HoldState) -> None:
@@ -148,11 +139,6 @@ def effects_of(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:
 def is_held(state: ExecutionState, task: TaskState) -> bool:
     """Whether a record waits for others to be performed again, after another process took over."""
     return bool(state.recovering) and task.number != next(iter(state.recovering))
-
-
-def job_effects(job: JobState) -> tuple[Effect, ...]:
-    """What an open job wants, whatever became of its record."""
-    return (CancelJob(job.serial) if job.cancel else RunJob(job.serial),)
 
 
 def _waiting_for_job(state: ExecutionState, task: TaskState) -> tuple[Effect, ...]:

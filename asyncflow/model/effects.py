@@ -56,25 +56,6 @@ class Lease(NamedTuple):
     start: int
 
 
-class RunJob(NamedTuple):
-    """A job is to be handed in and watched until its end is known; wanted under minus its serial number.
-
-    What is to be done now follows from its phase, and from what this process knows of it.
-    """
-
-    serial: int
-
-
-class CancelJob(NamedTuple):
-    """A job is to be found if it is there, cancelled, and watched until its end is known.
-
-    `is_cancel` says nothing new: tuples are compared by what is in them, and it must not equal `RunJob`.
-    """
-
-    serial: int
-    is_cancel: bool = True
-
-
 class RunScript(NamedTuple):
     """A script of the definition is to be evaluated; its report carries `iteration` back.
 
@@ -103,4 +84,4 @@ class Proceed(NamedTuple):
     """Deferred follow-ups or undelivered messages wait: the execution wants another turn."""
 
 
-Effect = Admit | Hold | RunAttempt | Offer | Lease | RunJob | CancelJob | RunScript | Timer | Proceed
+Effect = Admit | Hold | RunAttempt | Offer | Lease | RunScript | Timer | Proceed

@@ -11,11 +11,9 @@ from collections.abc import Container, Iterable, Mapping
 
 from asyncflow.decide.admission import Admission
 from asyncflow.model.effects import (
-    CancelJob,
     Effect,
     Hold,
     RunAttempt,
-    RunJob,
     RunScript,
 )
 from asyncflow.model.events import Event, WorkflowRegistered, WorkflowUnregistered
@@ -117,11 +115,12 @@ class Carry:
         here = min(len(dirty), self._room)
         self._room -= here
         for number in dirty if here == len(dirty) else dirty[:here]:
+            if number < 0 and not hold_of_key(number):
+                found += self._effects.job_changed(state, -number)
+                continue
             new = wanted.get(number, ())
             old = carried.get(number, ())
             if new == old:
-                if number < 0 and new:
-                    self._starting.job_changed(stream, new)
                 continue
             if new:
                 carried[number] = new
@@ -273,12 +272,11 @@ class Carry:
         self.slots.restore(state)
         running: dict[int, tuple[Effect, ...]] = {}
         for number, effects in state.wanted.items():
-            kept = tuple(each for each in effects if isinstance(each, RunAttempt | Hold | RunJob | CancelJob))
+            kept = tuple(each for each in effects if isinstance(each, RunAttempt | Hold))
             if kept:
                 running[number] = kept
-            if number < 0 and not hold_of_key(number):
-                for effect in kept:
-                    self._starting.see_to(state, effect, is_recovered=True)
+        for serial in state.jobs:
+            self._starting.see_to(state, serial, is_recovered=True)
         if running:
             self._carried[state.execution_id] = running
         state.dirty[:] = [number for number in state.wanted if number >= 0]  # jobs and holds go on already

@@ -76,7 +76,7 @@ def _come_back(engine: Engine, state: ExecutionState) -> None:
     turns, stream = engine.turns, state.execution_id
     turns.residents.add(state)
     engine.projection.make_anew(state)
-    if state.is_ended and not state.wanted:
+    if state.is_ended and not (state.wanted or state.jobs):
         turns.residents.ended({stream: state})
     else:
         taking_up.take_up(engine, state)

@@ -184,7 +184,7 @@ async def _take_in(
 
 def _sort_in(found: Recovered, state: ExecutionState, *, is_behind: bool) -> None:
     stream = state.execution_id
-    if not state.is_ended or state.wanted:
+    if not state.is_ended or state.wanted or state.jobs:
         found.states[stream] = state
     if is_behind:
         found.behind[stream] = state

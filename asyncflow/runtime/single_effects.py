@@ -10,14 +10,12 @@ from collections.abc import Iterable
 
 from asyncflow.model.effects import (
     Admit,
-    CancelJob,
     Effect,
     Hold,
     Lease,
     Offer,
     Proceed,
     RunAttempt,
-    RunJob,
     RunScript,
     Timer,
 )
@@ -63,7 +61,7 @@ class SingleEffects:
         """Begin an effect; what has to be decided because of that."""
         stream = state.execution_id
         match effect:
-            case RunAttempt() | RunJob() | CancelJob():
+            case RunAttempt():
                 self.starting.wanted.append((stream, effect))
             case Admit(0):
                 return self.slots.request(state)
@@ -118,8 +116,6 @@ class SingleEffects:
                 return self.hand_out.withdrawn(self._turns.states.get(stream), (stream, number))
             case Lease(number):
                 return self.hand_out.ended(self._turns.states.get(stream), (stream, number))
-            case RunJob(serial) | CancelJob(serial):
-                return self._job_over(stream, serial)
             case Timer(number, kind):
                 self.timetable.cancel(TimerKey(stream, number, kind))
             case RunScript():
@@ -128,14 +124,13 @@ class SingleEffects:
                 pass
         return ()
 
-    def _job_over(self, stream: str, serial: int) -> Iterable[Message]:
-        """Forget a job whose end is recorded, or whose execution is not here any more."""
-        state = self._turns.states.get(stream)
-        if state is not None and serial in state.jobs:
+    def job_changed(self, state: ExecutionState, serial: int) -> Iterable[Message]:
+        """See to a job that is made or in another phase, once that is durable; forget one that is over."""
+        stream = state.execution_id
+        if serial in state.jobs:
+            self.starting.wanted.append((stream, serial))
             return ()
         self.jobs.forget(stream, serial)
-        if stream in self._turns.quarantined:
-            return ()  # it goes on outside, and keeps its slot and its instance from others
         return self.admitting.release((stream, -serial))
 
     def _script_over(self, stream: str) -> None:
@@ -150,3 +145,4 @@ class SingleEffects:
     def forget(self, stream: str) -> None:
         """The execution left memory."""
         self._scripts.pop(stream, None)
+        self.jobs.forget_all(stream)  # they go on outside, and keep their slots and instances from others

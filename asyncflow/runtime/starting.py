@@ -11,7 +11,7 @@ from collections import deque
 from typing import Protocol
 
 from asyncflow.errors import LimitExceeded
-from asyncflow.model.effects import CancelJob, Effect, RunAttempt, RunJob
+from asyncflow.model.effects import RunAttempt
 from asyncflow.model.jobs import JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.runtime.admitting import Admitting, refusal_of
@@ -45,8 +45,8 @@ class JobTaker(Protocol):
         """Have a job cancelled, and watched until its end."""
 
 
-Beginning = RunAttempt | RunJob | CancelJob
-"""What begins when the turn that wants it is durable."""
+Beginning = RunAttempt | int
+"""What begins when the turn that wants it is durable: an attempt, or what a job needs, by serial number."""
 
 
 class Starting:
@@ -69,10 +69,6 @@ class Starting:
     def __len__(self) -> int:
         """How many attempts were admitted and have not begun."""
         return len(self.wanted) + len(self._closed[0]) + len(self._queue)
-
-    def job_changed(self, stream: str, effects: tuple[Effect, ...]) -> None:
-        """A job of which the same is wanted as before is in another phase."""
-        self.wanted += [(stream, each) for each in effects if isinstance(each, RunJob | CancelJob)]
 
     def close_turn(self) -> None:
         """The turn is complete: what it wants started belongs to its commit."""
@@ -98,10 +94,10 @@ class Starting:
             state = self._turns.states.get(stream)
             if state is None:
                 continue
-            if type(effect) is RunAttempt:
-                self._start_attempt(state, effect)
-            else:
+            if isinstance(effect, int):
                 self.see_to(state, effect)
+            else:
+                self._start_attempt(state, effect)
         if starting:
             asyncio.get_running_loop().call_soon(self._start_more)
         else:
@@ -120,15 +116,13 @@ class Starting:
         else:
             self.performer.start(state, task, payload)
 
-    def see_to(self, state: ExecutionState, effect: Effect, *, is_recovered: bool = False) -> None:
+    def see_to(self, state: ExecutionState, serial: int, *, is_recovered: bool = False) -> None:
         """Have a job handed in, watched or cancelled, as is wanted now; a drain lets it wait.
 
         Args:
             is_recovered: an earlier process may have handed it in.
         """
-        if not isinstance(effect, RunJob | CancelJob):
-            return
-        job = state.jobs.get(effect.serial)
+        job = state.jobs.get(serial)
         if job is None:
             return
         begin = self._jobs.cancel if job.cancel else self._jobs.start

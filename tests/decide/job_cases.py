@@ -72,3 +72,8 @@ def shown(state: ExecutionState, number: int = 1) -> Json:
 def timers(state: ExecutionState, number: int = 1) -> dict[str, int]:
     """When each timer that a record wants is due."""
     return {e.kind: e.due_ms for e in state.wanted.get(number, ()) if isinstance(e, Timer)}
+
+
+def to_cancel(state: ExecutionState) -> dict[int, bool]:
+    """The open jobs by serial number: whether each is to be cancelled."""
+    return {serial: bool(job.cancel) for serial, job in state.jobs.items()}

@@ -146,7 +146,7 @@ def test_job_begun_under_a_hold_keeps_it_until_its_own_end() -> None:
     made.terminate(state)
 
     key = state.holds[1].key
-    assert (state.holds[1].users, set(state.wanted)) == ({-1: None}, {-1, key})
+    assert (state.holds[1].users, set(state.wanted), set(state.jobs)) == ({-1: None}, {key}, {1})
     made.retry(state)
     made.send(state.execution_id, inputs.JobOver(1, "cancelled", {}))
     assert state.holds == {}

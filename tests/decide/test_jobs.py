@@ -6,7 +6,7 @@ import pytest
 
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
-from asyncflow.model.effects import Admit, RunJob
+from asyncflow.model.effects import Admit
 from tests.decide.definitions import Json, fork, task, workflow
 from tests.decide.job_cases import (
     GRANTS,
@@ -18,6 +18,7 @@ from tests.decide.job_cases import (
     job_world,
     over,
     shown,
+    to_cancel,
 )
 
 
@@ -33,7 +34,7 @@ def test_task_of_a_job_type_waits_for_admission_and_its_start_is_the_intent() ->
     assert (job.input, job.grants, job.fence, job.code_version) == ({"x": 1}, GRANTS, 7, "w@1")
     assert state.tasks[1].status == "IN_PROGRESS"
     assert state.tasks[1].grants is None, "the job holds them"
-    assert state.wanted == {-1: (RunJob(1),)}
+    assert (state.wanted, to_cancel(state)) == ({}, {1: False})
 
 
 def test_accepted_job_that_succeeds_completes_its_task() -> None:
@@ -158,7 +159,7 @@ def test_pause_lets_what_was_begun_go_on_and_begins_nothing() -> None:
     made.send(state.execution_id, inputs.AttemptAdmitted(number, GRANTS, resource="cluster"))
 
     assert state.tasks[number].status == "SCHEDULED"
-    assert state.wanted == {-1: (RunJob(1),)}
+    assert (state.wanted, to_cancel(state)) == ({}, {1: False})
     over(made, state, job)
     assert made.task(state, "a").status == "COMPLETED"
     made.send(state.execution_id, inputs.ResumeExecution())

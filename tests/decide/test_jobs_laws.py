@@ -11,7 +11,7 @@ from asyncflow.decide.waiting import waits_for
 from asyncflow.decide.wanted import wanted
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
-from asyncflow.model.effects import CancelJob, Proceed, RunJob
+from asyncflow.model.effects import Proceed
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Recorded
 from asyncflow.testing.states import differences
@@ -28,20 +28,19 @@ def check_state(state: ExecutionState, folded: ExecutionState) -> None:
     assert differences(state, folded) == []
     assert state.wanted == wanted(state) == wanted(folded)
     for serial, job in state.jobs.items():
-        effect = CancelJob(serial) if job.cancel else RunJob(serial)
-        assert state.wanted[-serial] == (effect,)
         assert job.grants is not None, "held until its end is recorded"
         assert job.grants[: len(GRANTS)] == GRANTS
         assert bool(job.cancel) or state.job_of[job.number] == serial, "nobody waits for it"
-    keys = {-serial for serial in state.jobs} | {hold.key for hold in state.holds.values()}
-    assert state.wanted.keys() - state.tasks.keys() - {0} == keys
+    assert state.wanted.keys() - state.tasks.keys() - {0} == {hold.key for hold in state.holds.values()}
     for number, serial in state.job_of.items():
         assert state.jobs[serial].number == number
         assert not state.tasks[number].is_ended
     if state.is_ended:
         assert not state.job_of
         assert all(job.cancel for job in state.jobs.values())
-        assert all(hold.users.keys() <= keys for hold in state.holds.values()), "only jobs still use them"
+        assert all(
+            hold.users.keys() <= {-serial for serial in state.jobs} for hold in state.holds.values()
+        ), "only jobs still use them"
         assert {n: e for n, e in state.wanted.items() if n >= 0 and e != (Proceed(),)} == {}
     assert state.past_of == {job.serial: number for number, job in state.past_jobs.items()}
     for number in {*state.tasks, *state.given_up}:

@@ -8,7 +8,6 @@ from asyncflow.decide.waiting import waits_for
 from asyncflow.errors import Refused
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
-from asyncflow.model.effects import CancelJob, RunJob
 from tests.decide.definitions import task, workflow
 from tests.decide.job_cases import (
     accept,
@@ -18,6 +17,7 @@ from tests.decide.job_cases import (
     job_world,
     over,
     shown,
+    to_cancel,
 )
 
 
@@ -29,10 +29,10 @@ def test_terminate_leaves_the_cancel_wanted_until_the_end_is_recorded() -> None:
     ended = events(made, state, ev.ExecutionEnded)[0]
     assert isinstance(ended, ev.ExecutionEnded)
     assert (state.status, ended.open_jobs, job.cancel) == ("TERMINATED", 1, "enough")
-    assert state.wanted == {-1: (CancelJob(1),)}
+    assert (state.wanted, to_cancel(state)) == ({}, {1: True})
     assert [entry["kind"] for entry in waits_for(state)] == ["job"]
     over(made, state, job, "cancelled")
-    assert state.wanted == {}
+    assert (state.wanted, state.jobs) == ({}, {})
     assert events(made, state, ev.JobEnded) == [ev.JobEnded(1, "cancelled", is_last=True)]
     assert state.tasks[1].status == "CANCELED"
 
@@ -71,10 +71,10 @@ def test_user_who_completes_the_task_has_its_job_cancelled() -> None:
     made.send(state.execution_id, inputs.UpdateTask(1, "COMPLETED", {"mine": 1}))
 
     assert (state.tasks[1].output, state.status) == ({"mine": 1}, "RUNNING")
-    assert state.wanted[-1] == (CancelJob(1),)
+    assert to_cancel(state) == {1: True}
     over(made, state, job)
     assert state.tasks[1].output == {"mine": 1}
-    assert -1 not in state.wanted
+    assert state.jobs == {}
 
 
 def test_completed_execution_waits_for_the_cancel_of_what_it_left() -> None:
@@ -102,7 +102,7 @@ def test_reopened_execution_hands_in_another_job_while_the_old_one_is_cancelled(
     new = accept(made, state, "a")
 
     assert (new.serial, new.epoch, new.number != old.number or again == "rerun_from") == (2, 1, True)
-    assert (state.wanted[-1], state.wanted[-2]) == ((CancelJob(1),), (RunJob(2),))
+    assert to_cancel(state) == {1: True, 2: False}
     over(made, state, old)
     assert state.tasks[new.number].status == "IN_PROGRESS"
     over(made, state, new)
@@ -141,11 +141,13 @@ def test_stuck_join_is_found_while_a_cancelled_job_is_open() -> None:
 
     assert state.status == "FAILED"
     assert "Nothing can proceed" in (state.reason or "")
-    assert state.wanted == {-1: (CancelJob(1),)}
+    assert (state.wanted, to_cancel(state)) == ({}, {1: True})
 
 
-def test_cancel_is_another_effect_than_the_job() -> None:
-    """Effects are tuples, and tuples of one content are equal: the change would not be seen."""
-    effects: set[object] = {RunJob(1), CancelJob(1)}
+def test_cancel_is_a_change_that_is_told() -> None:
+    made, state, _ = begun()
+    state.dirty.clear()
 
-    assert len(effects) == 2
+    made.send(state.execution_id, inputs.StopJob(1, "enough"))
+
+    assert -1 in state.dirty

@@ -6,7 +6,6 @@ import pytest
 
 from asyncflow.errors import InvalidInput
 from asyncflow.model import inputs
-from asyncflow.model.effects import CancelJob, RunJob
 from tests.decide.definitions import Json, workflow
 from tests.decide.job_cases import (
     accept,
@@ -15,6 +14,7 @@ from tests.decide.job_cases import (
     job_world,
     over,
     timers,
+    to_cancel,
 )
 
 TIMED: Json = {"timeoutSeconds": 50, "responseTimeoutSeconds": 10, "pollTimeoutSeconds": 10}
@@ -27,7 +27,7 @@ def test_timeout_asks_for_the_cancel_and_waits_for_it() -> None:
     made.pass_time()
 
     assert (state.tasks[1].status, job.ends_as) == ("IN_PROGRESS", "TIMED_OUT")
-    assert state.wanted[-1] == (CancelJob(1),)
+    assert to_cancel(state) == {1: True}
     assert timers(state) == {"grace": made.now_ms + 300_000}
     over(made, state, job, "failed", reason="killed")
     assert (state.tasks[1].status, state.status) == ("TIMED_OUT", "TIMED_OUT")
@@ -53,7 +53,7 @@ def test_grace_ends_the_record_and_the_job_goes_on_being_cancelled() -> None:
     made.pass_time()
 
     assert (state.tasks[1].status, state.tasks[2].status) == ("TIMED_OUT", "SCHEDULED")
-    assert (state.wanted[-1], job.ends_as) == ((CancelJob(1),), "")
+    assert (to_cancel(state), job.ends_as) == ({1: True}, "")
     second = accept(made, state, "a")
     over(made, state, job, "cancelled")
     over(made, state, second)
@@ -61,11 +61,11 @@ def test_grace_ends_the_record_and_the_job_goes_on_being_cancelled() -> None:
 
 
 def test_alert_only_timeout_leaves_the_job_alone() -> None:
-    made, state, job = begun(definition={**TIMED, "timeoutPolicy": "ALERT_ONLY"})
+    made, state, _ = begun(definition={**TIMED, "timeoutPolicy": "ALERT_ONLY"})
 
     made.pass_time()
 
-    assert (job.cancel, state.wanted[-1]) == ("", (RunJob(1),))
+    assert to_cancel(state) == {1: False}
 
 
 def test_total_timeout_of_a_job_that_was_not_admitted_ends_at_once() -> None:
@@ -85,7 +85,7 @@ def test_termination_during_the_grace_is_not_held_up() -> None:
     made.terminate(state, "enough")
 
     assert (state.status, job.ends_as) == ("TERMINATED", "")
-    assert state.wanted == {-1: (CancelJob(1),)}
+    assert (state.wanted, to_cancel(state)) == ({}, {1: True})
 
 
 def test_job_of_old_code_is_replaced_without_a_retry() -> None:

@@ -8,7 +8,6 @@ from asyncflow.decide.waiting import waits_for
 from asyncflow.errors import InvalidInput, NotFound, Refused
 from asyncflow.model import events as ev
 from asyncflow.model import inputs
-from asyncflow.model.effects import RunJob
 from asyncflow.model.state import ExecutionState
 from asyncflow.testing.pure import World
 from tests.decide.definitions import Json
@@ -17,6 +16,7 @@ from tests.decide.job_cases import (
     events,
     over,
     shown,
+    to_cancel,
 )
 
 
@@ -32,7 +32,7 @@ def test_undecided_job_shows_that_it_needs_a_decision() -> None:
     facts = shown(state)
 
     assert (state.tasks[1].status, facts["state"]) == ("IN_PROGRESS", "NEEDS_DECISION")
-    assert state.wanted == {-1: (RunJob(1),)}
+    assert (state.wanted, to_cancel(state)) == ({}, {1: False})
     assert waits_for(state)[0]["kind"] == "decision"
     assert made.fold(state.execution_id).jobs[1].reason == "no answer, and no look-up"
 

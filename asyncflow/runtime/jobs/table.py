@@ -83,6 +83,10 @@ class Table:
         rows = self._rows.get(stream)
         return None if rows is None else rows.get(serial)
 
+    def serials(self, stream: str) -> list[int]:
+        """The serial numbers of an execution's jobs."""
+        return [*self._rows.get(stream, ())]
+
     def add(self, row: Row) -> None:
         """A job is open from here on."""
         self._rows.setdefault(row.stream, {})[row.serial] = row

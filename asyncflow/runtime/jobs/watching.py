@@ -129,12 +129,17 @@ class Jobs:
         return self.desks[row.desk.name]
 
     def forget(self, stream: str, serial: int) -> None:
-        """The job's end is recorded, or its execution left memory."""
+        """The job's end is recorded."""
         row = self._table.remove(stream, serial)
         if row is not None:
             self._desk_of(row).forget(row)
             if self._tokens:
                 self._by_token.pop(self._tokens.pop(row, ""), None)
+
+    def forget_all(self, stream: str) -> None:
+        """The execution left memory, with all its jobs."""
+        for serial in self._table.serials(stream):
+            self.forget(stream, serial)
 
     def instance_lost(self, resource: str, instance: str, reason: str) -> None:
         """An instance is gone: its jobs are, too, and go on as other attempts.
