@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from asyncflow.app.event_actions import EventActions, Step, expanded
 from asyncflow.app.event_definitions import Handler
 from asyncflow.app.event_feed import EventFeed, Message
+from asyncflow.app.handler_book import HandlerBook
 from asyncflow.app.logbook import AuditEntry, Logbook
 from asyncflow.errors import AsyncflowError, PayloadUnavailable, ShuttingDown, StoreError
 from asyncflow.model.values import JsonValue
@@ -62,13 +62,13 @@ class EventDelivery:
     """Brings the messages of a feed to handlers.
 
     Attributes:
-        handlers: all of them by name; replaced, never changed.
+        handlers: all of them.
         counts: how often what came of a message for a handler: done, skipped, retried or failed.
     """
 
     def __init__(self, engine: Engine, logbook: Logbook, feed: EventFeed, actions: EventActions) -> None:
         """Bring nothing yet."""
-        self.handlers: Mapping[str, Handler] = {}
+        self.handlers = HandlerBook()
         self.counts: Counter[str] = Counter()
         self._engine, self._logbook, self._feed, self._actions = engine, logbook, feed, actions
         self._queues: dict[str, deque[_Delivery]] = {}
@@ -76,7 +76,7 @@ class EventDelivery:
         self._drawn = self._queued = 0
         self._is_errand = False
         self._room = asyncio.Event()
-        feed.is_wanted = lambda: any(each.is_active for each in self.handlers.values())
+        feed.is_wanted = lambda: self.handlers.has_active
         feed.arrived = self._update_errand
 
     async def begin(self) -> None:
@@ -109,7 +109,7 @@ class EventDelivery:
                 await pause(_AGAIN_S)
 
     def _hand_on(self, message: Message) -> None:
-        wanting = [each for each in self.handlers.values() if each.is_active and each.event == message.queue]
+        wanting = [each for each in self.handlers.of_event(message.queue) if each.is_active]
         if not wanting:
             self._feed.finished(message)
         shares = _Shares(len(wanting))

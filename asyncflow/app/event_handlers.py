@@ -52,8 +52,8 @@ class EventHandlers:
         """Take up what is stored and what was not dealt with."""
         self._stream = MESSAGES + draw_execution_id(self._engine.clock.now().wall_ms)
         limits = self._engine.settings.limits
-        found = [parse_handler(body, limits=limits) for body in self._documents.all().values()]
-        self.delivery.handlers = {each.name: each for each in found}
+        for body in self._documents.all().values():
+            self.delivery.handlers.put(parse_handler(body, limits=limits))
         await self.delivery.begin()
 
     # --- documents --------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class EventHandlers:
         if handler.is_active and not self._feed.is_wanted():
             await self._feed.save(at_once=True)  # what was published before the first handler is for none
         await self._documents.save(handler.name, handler.body, created_by=by)
-        self.delivery.handlers = {**self.delivery.handlers, handler.name: handler}
+        self.delivery.handlers.put(handler)
 
     async def delete(self, name: str) -> None:
         """Delete a handler; messages that it has not dealt with are dropped.
@@ -97,17 +97,16 @@ class EventHandlers:
             NotFound: there is none.
         """
         await self._documents.delete(name)
-        self.delivery.handlers = {
-            known: each for known, each in self.delivery.handlers.items() if known != name
-        }
+        self.delivery.handlers.drop(name)
 
     def all(self, event: str | None = None, *, active_only: bool = False) -> list[JsonObject]:
         """All handlers, or those of an event, by name."""
-        found = sorted(self.delivery.handlers.values(), key=lambda each: each.name)
+        book = self.delivery.handlers
+        found = sorted(book if event is None else book.of_event(event), key=lambda each: each.name)
         return [
             {**_DEFAULTS, **{key: value for key, value in each.body.items() if value is not None}}
             for each in found
-            if (event is None or each.event == event) and (each.is_active or not active_only)
+            if each.is_active or not active_only
         ]
 
     # --- messages ---------------------------------------------------------------------------------

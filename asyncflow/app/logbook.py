@@ -163,10 +163,9 @@ class Logbook:
         """How many firings meet all conditions, and a page of them, the latest due first unless ordered."""
         return await self._logs.find_firings(conditions, page)
 
-    async def last_firing(self, schedule: str) -> Firing | None:
-        """What came of the latest time at which a schedule was due; None if it never was."""
-        found = await self.firings(schedule, size=1)
-        return found.rows[0] if found.rows else None
+    async def last_firings(self, schedules: Sequence[str]) -> dict[str, Firing]:
+        """What came of the latest time at which each was due, by schedule, without those that never were."""
+        return {firing.schedule: firing for firing in await self._logs.last_firings(schedules)}
 
     def _now_ms(self) -> int:
         return self._engine.clock.now().wall_ms

@@ -65,6 +65,7 @@ class ScheduleFiring:
         self._carry = executions.engine.carry
         self._entries: dict[str, _Entry] = {}
         self._heap: list[tuple[int, int, _Entry]] = []
+        self._ready: dict[str, _Entry] = {}
         self._drawn = 0
         self._wake = asyncio.Event()
         self._is_errand = False
@@ -81,8 +82,10 @@ class ScheduleFiring:
         """Take up all schedules at a start, each with the moment of its last change, and begin to fire."""
         now_ms = self._now_ms()
         started = self._starts.going_on()
-        for schedule, changed_ms in schedules:
-            last = await self._logbook.last_firing(schedule.name)
+        given = [*schedules]
+        latest = await self._logbook.last_firings([schedule.name for schedule, _ in given])
+        for schedule, changed_ms in given:
+            last = latest.get(schedule.name)
             handled_ms = max(changed_ms, last.due_ms if last is not None else 0)
             if schedule.catch_up == "none":
                 handled_ms = max(handled_ms, now_ms)
@@ -102,6 +105,7 @@ class ScheduleFiring:
     def drop(self, name: str) -> None:
         """A schedule is no more."""
         entry = self._entries.pop(name, None)
+        self._ready.pop(name, None)
         if entry is not None:
             entry.is_current = False
         self._set_alarm()
@@ -131,6 +135,7 @@ class ScheduleFiring:
             entry.started = before.started
             entry.handled_ms = self._believed(schedule, max(before.handled_ms, handled_ms))
         self._entries[schedule.name] = entry
+        self._ready.pop(schedule.name, None)
         self._plan(entry)
         return entry
 
@@ -155,7 +160,13 @@ class ScheduleFiring:
         """A time was written down by an engine that ended before it wrote what came of it."""
         due = entry.schedule.next_due(due_ms - 1)
         cron = entry.schedule.crons[0] if due is None or due.at_ms != due_ms else due.cron
-        entry.waiting.append(Due(due_ms, cron))
+        self._wait(entry, Due(due_ms, cron))
+
+    def _wait(self, entry: _Entry, *dues: Due) -> None:
+        """Have these times fired."""
+        if dues:
+            entry.waiting += dues
+            self._ready[entry.schedule.name] = entry
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -211,7 +222,7 @@ class ScheduleFiring:
         """Fire whatever is due, one time of each schedule after another, until nothing is."""
         while not (self.is_held or self._carry.is_draining):
             await self._gather_due()
-            ready = [entry for entry in self._entries.values() if entry.waiting]
+            ready = [*self._ready.values()]
             if not ready:
                 return
             for start in range(0, len(ready), _TOGETHER):
@@ -238,7 +249,7 @@ class ScheduleFiring:
             else:
                 due = await _worked_out(entry, entry.schedule.last_due, now_ms)
                 if due is not None:
-                    entry.waiting.append(due)
+                    self._wait(entry, due)
                 entry.handled_ms = max(entry.handled_ms, now_ms)
             self._plan(entry)
 
@@ -255,7 +266,7 @@ class ScheduleFiring:
         if before_ms:
             self._starts.counts.dropped += 1
             log.warning("missed times dropped", extra={"schedule": schedule.name, "before_ms": before_ms})
-        entry.waiting += missed
+        self._wait(entry, *missed)
         entry.handled_ms = max(entry.handled_ms, now_ms)
 
     async def _fire_one(self, entry: _Entry) -> None:
@@ -264,6 +275,8 @@ class ScheduleFiring:
         await self._starts.fire(entry.schedule, due, entry.started)
         if entry.waiting and entry.waiting[0] is due:
             entry.waiting.popleft()
+        if not entry.waiting and self._ready.get(entry.schedule.name) is entry:
+            del self._ready[entry.schedule.name]
 
 
 async def _worked_out(entry: _Entry, times: Callable[[int, int], T], now_ms: int) -> T:

@@ -72,11 +72,12 @@ class ScheduleStarts:
         identity = derived_id(
             self._engine.settings.identity.of(due.at_ms), "schedule", due.at_ms, schedule.name
         )
-        started[:] = [each for each in started if self._goes_on(each)]
+        if schedule.overlap != "allow" or len(started).bit_count() == 1:  # else it matters not; now and then
+            started[:] = [each for each in started if self._goes_on(each)]
         before = await self._before(schedule.name, due.at_ms)
         if before is not None and before.status != POLLED:
             return  # the wall clock was set back over it
-        others = [each for each in started if each != identity]
+        others = [] if schedule.overlap == "allow" else [each for each in started if each != identity]
         firing = Firing(schedule.name, due.at_ms, identity, self._now_ms(), POLLED)
         if before is not None and await self._exists(identity):
             await self._record(firing._replace(fired_ms=before.fired_ms, status=EXECUTED))

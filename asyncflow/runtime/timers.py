@@ -25,14 +25,16 @@ class Wheel:
     """Due times by key, in buckets of 32 ms; exact to the millisecond when asked.
 
     Cost: about 0.3 µs to set or cancel; `due` costs what comes due, plus the entries of the
-    one bucket that has only partly come due.
+    one bucket that has only partly come due. A hundred thousand may wait for the same moment, so that
+    nothing else looks through a bucket.
     """
 
-    __slots__ = ("_buckets", "_ticks", "_where")
+    __slots__ = ("_buckets", "_earliest", "_ticks", "_where")
 
     def __init__(self) -> None:
         """Begin empty."""
         self._buckets: dict[int, dict[TimerKey, int]] = {}
+        self._earliest: dict[int, int] = {}  # by tick; nothing in the bucket is due before
         self._where: dict[TimerKey, int] = {}
         self._ticks: list[int] = []
 
@@ -50,9 +52,12 @@ class Wheel:
         bucket = self._buckets.get(tick)
         if bucket is None:
             self._buckets[tick] = {key: due_ms}
+            self._earliest[tick] = due_ms
             heapq.heappush(self._ticks, tick)
         else:
             bucket[key] = due_ms
+            if due_ms < self._earliest[tick]:
+                self._earliest[tick] = due_ms
 
     def cancel(self, key: TimerKey) -> None:
         """Take a timer back; one that is not set is left alone."""
@@ -65,7 +70,7 @@ class Wheel:
         bucket = self._buckets[tick]
         del bucket[key]
         if not bucket:
-            del self._buckets[tick]
+            del self._buckets[tick], self._earliest[tick]
             if len(self._ticks) > 2 * len(self._buckets) + _STALE:
                 self._ticks = list(self._buckets)
                 heapq.heapify(self._ticks)
@@ -79,23 +84,30 @@ class Wheel:
             if bucket is None:
                 heapq.heappop(self._ticks)
                 continue
+            if self._earliest[tick] > now_ms:
+                break
             ripe = [(due, key) for key, due in bucket.items() if due <= now_ms]
             for _, key in ripe:
                 del bucket[key]
                 del self._where[key]
             found += ripe
             if bucket:
+                self._earliest[tick] = min(bucket.values())
                 break
             heapq.heappop(self._ticks)
-            del self._buckets[tick]
+            del self._buckets[tick], self._earliest[tick]
         found.sort(key=lambda item: item[0])
         return [key for _, key in found]
 
     def next_due(self) -> int | None:
-        """The earliest due time, or None if nothing is set."""
+        """Nothing is due before, or None if nothing is set.
+
+        It is the earliest due time, or one up to 31 ms before it that was taken back or moved; who looks
+        then what is due learns the next one.
+        """
         while self._ticks:
-            bucket = self._buckets.get(self._ticks[0])
-            if bucket is not None:
-                return min(bucket.values())
+            earliest = self._earliest.get(self._ticks[0])
+            if earliest is not None:
+                return earliest
             heapq.heappop(self._ticks)  # all that was due then was taken back
         return None

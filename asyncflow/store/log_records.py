@@ -159,5 +159,8 @@ class Logs(Protocol):
     async def find_firings(self, conditions: Sequence[Where], page: Page) -> Found[Firing]:
         """Firings, the latest due first."""
 
+    async def last_firings(self, schedules: Sequence[str]) -> list[Firing]:
+        """The latest due of each of these schedules, in no order; each is looked up, none counted."""
+
     async def find_io(self, conditions: Sequence[Where], page: Page) -> Found[TaskIo]:
         """What tasks told of their data, by task and direction."""

@@ -229,6 +229,10 @@ class SqliteReader:
         """Firings of schedules; see `Logs.find_firings`."""
         return await self._query(partial(logbook.FIRINGS.find, conditions=conditions, page=page))
 
+    async def last_firings(self, schedules: Sequence[str]) -> list[Firing]:
+        """The latest firing of each schedule; see `Logs.last_firings`."""
+        return await self._query(partial(logbook.last_firings, schedules=schedules))
+
     async def find_io(self, conditions: Sequence[Where], page: Page) -> Found[TaskIo]:
         """What tasks told of their data; see `Logs.find_io`."""
         return await self._query(partial(logbook.IO.find, conditions=conditions, page=page))

@@ -183,13 +183,15 @@ async def test_audit_cannot_be_altered(tmp_path: Path, statement: str) -> None:
 async def test_firing_is_replaced_by_what_is_known_later(tmp_path: Path) -> None:
     async with af.Engine(tmp_path / "a.db") as engine:
         logbook = book(engine)
-        assert await logbook.last_firing("nightly") is None
+        assert await logbook.last_firings(["nightly"]) == {}
         await logbook.record_firing(Firing("nightly", 20, "", 21, "started"))
         await logbook.record_firing(Firing("nightly", 10, "e1", 11, "started"))
         await logbook.record_firing(Firing("nightly", 20, "e2", 21, "started"))
         await logbook.record_firing(Firing("hourly", 30, "", 31, "skipped", "one goes on"))
 
-        assert await logbook.last_firing("nightly") == Firing("nightly", 20, "e2", 21, "started")
+        assert await logbook.last_firings(["nightly", "never"]) == {
+            "nightly": Firing("nightly", 20, "e2", 21, "started")
+        }
         assert [firing.due_ms for firing in (await logbook.firings("nightly")).rows] == [20, 10]
         assert (await logbook.firings()).total == 3
 
