@@ -6,13 +6,13 @@ in reverse order.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from asyncflow.app.execution_sweep import sweeping_executions
-from asyncflow.app.journaling import journaling
+from asyncflow.app.journaling import journal_files
 from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
 from asyncflow.app.logbook_sweep import sweeping
@@ -35,8 +35,12 @@ async def open_engine(
     settings: EngineSettings | None = None,
     store: StoreSettings | None = None,
     clock: Clock | None = None,
+    prepare: Callable[[Engine, SqliteStore], None] = lambda _engine, _store: None,
 ) -> AsyncIterator[tuple[Engine, SqliteStore]]:
     """An engine that owns this database file, or one in memory, and its open store.
+
+    Args:
+        prepare: called before anything happens in the engine.
 
     Raises:
         StoreLocked: another process has the file.
@@ -54,7 +58,9 @@ async def open_engine(
             chosen = replace(chosen, resource_folder=_resource_folder(database))
         if database != MEMORY:
             chosen = replace(chosen, touched_file=_touched_file(database))
-        async with Engine(opened, functions=functions, settings=chosen, clock=clock) as engine:
+        engine = Engine(opened, functions=functions, settings=chosen, clock=clock)
+        prepare(engine, opened)
+        async with engine:
             with sweeping(engine, opened), sweeping_executions(engine, opened):
                 yield engine, opened
 
@@ -80,9 +86,12 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """A service on an engine of its own, its listeners at work; the errors are those of `open_engine`."""
     async with (
-        open_engine(database, functions=functions, settings=settings, store=store, clock=clock) as found,
+        journal_files(store) as files,
+        open_engine(
+            database, functions=functions, settings=settings, store=store, clock=clock, prepare=files.attach
+        ) as found,
         listening(Listeners(*found, Logbook(*found))),
-        journaling(*found, store),
+        files.kept_up(),
     ):
         yield Service(found[0])
 

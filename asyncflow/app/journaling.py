@@ -1,8 +1,7 @@
 """Journal files kept up with the committed turns: a reader with a cursor, never a second way to be durable.
 
-An execution and all below it share a file, in the order of their commits, so that every beginning of a file
-is a state that was once true. What a file lacks is read from the store, what it holds is left out. How files
-are written is in `store/journal_folder`, how one is taken up again in `app/recovering`.
+What a file holds is in the order of commits, so that every beginning of a file is a state that was once true.
+What goes into which file is in `app/journal_filing`, how one is taken up again in `app/recovering`.
 """
 
 from __future__ import annotations
@@ -11,21 +10,19 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from asyncflow.app.code_prints import fingerprints
+from asyncflow.app.journal_filing import Entry, JournalFiling
 from asyncflow.app.turn_feed import FeedStore, Reader, TurnFeed
 from asyncflow.errors import AsyncflowError, ShuttingDown, StoreError
-from asyncflow.model import events as ev
 from asyncflow.model.resource_events import RESOURCE_STREAMS
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.runtime.clock import comes_within, pause, stopwatch_s
 from asyncflow.runtime.engine import Engine
 from asyncflow.runtime.recovery import CATALOG_STREAM, MESSAGES
-from asyncflow.runtime.stored_definitions import named_definitions
-from asyncflow.store.journal_folder import Heading, JournalFolder, Part, WrittenFile
+from asyncflow.store.journal_folder import JournalFolder
 from asyncflow.store.records import StoreSettings
 
 log = logging.getLogger("asyncflow.journal")
@@ -36,18 +33,8 @@ _SYNC_S = 1.0
 _SYNC_ITEMS = 1_000
 _AGAIN_S = 1.0
 _GRACE_S = 30.0
-_FEW = 100  # events, some 20 KB
-_MOST_KNOWN = 20_000  # files and streams known at once
 _MOST_BEHIND = 100_000  # turns that the database keeps for files that cannot be written
 _NO_STATE = (RESOURCE_STREAMS, MESSAGES)
-
-
-class Entry(NamedTuple):
-    """Events of an execution, as a turn has them."""
-
-    turn: int
-    stream: str
-    events: list[Recorded]
 
 
 def _entries(turn: Turn, is_repeat: bool) -> Sequence[Entry]:  # noqa: ARG001, FBT001 - as a reader is called
@@ -67,27 +54,27 @@ class Journaling:
     """
 
     def __init__(self, engine: Engine, store: FeedStore, folder: JournalFolder, *, must: bool) -> None:
-        """Write nothing yet.
+        """Write nothing yet; the engine has not been opened.
 
         With `must` what a turn holds is in the files before anybody learns of it, or anything follows from
-        it, and the engine stops when a file cannot be written.
+        it, from the first turn of the engine to its last, and it stops when a file cannot be written.
         """
         self.trouble = ""
-        self._engine, self._store, self._folder, self._must = engine, store, folder, must
+        self._engine, self._folder, self._must = engine, folder, must
+        self._filing = JournalFiling(engine, store, folder, at_once=must)
         self._feed: TurnFeed[Entry] = TurnFeed(
             engine, store, Reader(CURSOR, _entries, from_now=True, max_lag=_MOST_BEHIND)
         )
         self._feed.missed = self._missed
-        self._files: dict[str, WrittenFile] = {}
-        self._roots: dict[str, str] = {}
         self._taken: list[Entry] = []
         self._unsynced: list[Entry] = []
-        self._dirty: set[str] = set()
         self._synced_s = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._closing, self._ended = asyncio.Event(), asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._written_from = 0  # the first turn that was written before its release
+        if must:
+            engine.turns.commits.also = self._before_release
 
     @staticmethod
     def _missed(first: int, last: int) -> None:
@@ -104,8 +91,6 @@ class Journaling:
             StoreError: the journal cannot be read.
         """
         await self._feed.begin(self._engine.turns.commits.opened_at)
-        if self._must:
-            self._engine.turns.commits.also = self._before_release
         self._engine.supervisor.start("journal files", self._run)
 
     async def close(self) -> None:
@@ -175,8 +160,8 @@ class Journaling:
         """Write what a turn holds; by the feed it comes once more. Raises StoreError."""
         try:
             async with self._one_at_a_time:
-                for root, entries in (await self._by_file(_entries(turn, is_repeat=False))).items():
-                    await self._write(root, entries)
+                for root, entries in (await self._filing.by_file(_entries(turn, is_repeat=False))).items():
+                    await self._filing.write(root, entries)
             self._written_from = self._written_from or turn.number
         except (OSError, AsyncflowError) as error:
             raise self._told(error) from error
@@ -195,19 +180,12 @@ class Journaling:
 
     async def _sync(self) -> None:
         """Make durable what was written, then store how far it has come."""
-        for name in sorted(self._dirty):
-            with suppress(FileNotFoundError):  # somebody removed it: it is written anew when more comes
-                await asyncio.to_thread(self._folder.sync, name)
-        self._dirty.clear()
+        await self._filing.sync()
         for entry in self._unsynced:
             self._feed.finished(entry)
         self._unsynced.clear()
         self._synced_s = stopwatch_s()
         await self._feed.save(at_once=True)
-        if len(self._files) > _MOST_KNOWN:
-            self._files.clear()
-        if len(self._roots) > _MOST_KNOWN:
-            self._roots.clear()
 
     # --- into files -----------------------------------------------------------------------------------
 
@@ -215,11 +193,11 @@ class Journaling:
         """Write what was taken, file by file; raises for the first that could not be, the rest is written."""
         written = self._written_from or math.inf
         self._unsynced += [entry for entry in self._taken if entry.turn >= written]
-        by_file = await self._by_file([entry for entry in self._taken if entry.turn < written])
+        by_file = await self._filing.by_file([entry for entry in self._taken if entry.turn < written])
         self._taken, first = [], None
         for root, entries in by_file.items():
             try:
-                await self._write(root, entries)
+                await self._filing.write(root, entries)
             except (OSError, AsyncflowError) as error:
                 first = first or error
                 self._taken += entries
@@ -227,89 +205,6 @@ class Journaling:
                 self._unsynced += entries
         if first is not None:
             raise first
-
-    async def _by_file(self, entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-        found: dict[str, list[Entry]] = {}
-        for entry in entries:
-            root = await self._root_of(entry.stream, entry.events[0].event)
-            found.setdefault(root, []).append(entry)
-        return found
-
-    async def _write(self, root: str, entries: Sequence[Entry]) -> None:
-        if not root:
-            return
-        try:
-            if root in self._files:
-                await self._append(entries, self._files[root])
-                return
-        except (OSError, AsyncflowError):
-            del self._files[root]  # it was removed, or somebody else wrote into it: look anew
-        file = await self._open(root)
-        if file is not None:
-            await self._append(entries, file)
-            self._files[root] = file
-
-    async def _append(self, entries: Sequence[Entry], file: WrittenFile) -> None:
-        parts: list[Part] = []
-        ends = dict(file.ends)
-        for _, stream, events in entries:
-            whole = [*await self._lacking(stream, ends.get(stream, 0), events[0].seq), *events]
-            if whole[0].seq > ends.get(stream, 0) + 1:
-                continue  # deleted meanwhile
-            ends[stream] = max(ends.get(stream, 0), whole[-1].seq)
-            named = [name for name in named_definitions(whole) if name not in file.definitions]
-            parts.append(Part(stream, whole, await self._store.read_definitions(named) if named else {}))
-        if self._must and sum(len(part.events) for part in parts) <= _FEW:
-            self._folder.append(file, parts)  # quicker than a thread is reached, and all wait for it
-        else:
-            await asyncio.to_thread(self._folder.append, file, parts)
-        self._dirty.add(file.name)
-
-    async def _lacking(self, stream: str, last: int, first_seq: int) -> list[Recorded]:
-        """The events between what a file has and what is to be written."""
-        if first_seq <= last + 1:
-            return []
-        found: list[Recorded] = []
-        async for page in self._store.read_events(stream, last):
-            found += [each for each in page if each.seq < first_seq]
-            if page[-1].seq >= first_seq - 1:
-                break
-        return found
-
-    async def _open(self, root: str) -> WrittenFile | None:
-        """The file of an execution; None for one of which nothing is stored any more."""
-        first = await self._first(root)
-        if first is None:
-            return None
-        heading = Heading.of(root, first, self._engine.settings.identity.of(first.at_ms))
-        definitions = await self._store.read_definitions([*named_definitions([first])])
-        file = await asyncio.to_thread(self._folder.open_file, heading, definitions)
-        self._dirty.add(file.name)
-        return file
-
-    async def _root_of(self, stream: str, event: ev.Event) -> str:
-        """The execution at the top; empty for one that is not known any more."""
-        chain = [stream]
-        while chain[-1] not in self._roots:
-            if len(chain) > 1 or not isinstance(event, ev.ExecutionStarted):
-                first = await self._first(chain[-1])
-                if first is None:
-                    return ""
-                event = first.event
-            if not isinstance(event, ev.ExecutionStarted):
-                return ""
-            if not event.parent_id:
-                self._roots[chain[-1]] = chain[-1]
-                break
-            chain.append(event.parent_id)
-        root = self._roots[chain[-1]]
-        self._roots.update(dict.fromkeys(chain, root))
-        return root
-
-    async def _first(self, stream: str) -> Recorded | None:
-        async for page in self._store.read_events(stream):
-            return page[0]
-        return None
 
 
 def open_folder(path: Path) -> JournalFolder:
@@ -320,28 +215,57 @@ def open_folder(path: Path) -> JournalFolder:
         raise StoreError(f"journal folder {path}: {error.strerror or error}") from error
 
 
+class JournalFiles:
+    """The journal files of an engine, from before it is opened until it is closed.
+
+    Attributes:
+        writing: who writes them, once there is an engine; None where none are wanted.
+    """
+
+    def __init__(self, settings: StoreSettings, folder: JournalFolder | None) -> None:
+        """The folder is open, where one is set."""
+        self.writing: Journaling | None = None
+        self._settings, self._folder = settings, folder
+
+    def attach(self, engine: Engine, store: FeedStore) -> None:
+        """Write for this engine, which is not open yet: nothing happens in it that is not written."""
+        if self._folder is None:
+            return
+        self._folder.code = fingerprints({name: each.function for name, each in engine.functions.items()})
+        for execution, name in self._settings.journal_names.items():
+            self._folder.adopt(execution, name)
+        self.writing = Journaling(engine, store, self._folder, must=self._settings.journal_must)
+
+    @asynccontextmanager
+    async def kept_up(self) -> AsyncIterator[Journaling | None]:
+        """Files are written within the context, and complete at its end; the engine is open.
+
+        Raises:
+            StoreError: the journal cannot be read, or files are behind at the end.
+        """
+        if self.writing is None:
+            yield None
+            return
+        await self.writing.begin()
+        try:
+            yield self.writing
+        finally:
+            await self.writing.close()
+
+
 @asynccontextmanager
-async def journaling(
-    engine: Engine, store: FeedStore, settings: StoreSettings | None
-) -> AsyncIterator[Journaling | None]:
-    """Journal files written within the context, if a folder for them is set; all of them at its end.
+async def journal_files(settings: StoreSettings | None) -> AsyncIterator[JournalFiles]:
+    """The journal files for an engine that is opened within the context.
 
     Raises:
-        StoreError: the folder cannot be used, or files are behind at the end.
+        StoreError: the folder for them cannot be used.
     """
-    if settings is None or settings.journal is None:
-        yield None
+    chosen = settings or StoreSettings()
+    if chosen.journal is None:
+        yield JournalFiles(chosen, None)
         return
-    folder = await asyncio.to_thread(open_folder, settings.journal)
+    folder = await asyncio.to_thread(open_folder, chosen.journal)
     try:
-        folder.code = fingerprints({name: each.function for name, each in engine.functions.items()})
-        for execution, name in settings.journal_names.items():
-            folder.adopt(execution, name)
-        writing = Journaling(engine, store, folder, must=settings.journal_must)
-        await writing.begin()
-        try:
-            yield writing
-        finally:
-            await writing.close()
+        yield JournalFiles(chosen, folder)
     finally:
         folder.close()

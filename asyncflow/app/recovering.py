@@ -24,11 +24,12 @@ from asyncflow.model import events as ev
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.turn import Moment, Recorded, StoredDefinition, StreamEvents, Turn
 from asyncflow.runtime import recovery
+from asyncflow.runtime.garbage import without_collections
 from asyncflow.runtime.rebuild import row_batches
 from asyncflow.runtime.stored_definitions import know_definitions, named_definitions
 from asyncflow.store.codec import Codec
+from asyncflow.store.journal_file import JournalFile, read_journal
 from asyncflow.store.journal_folder import Heading, Part
-from asyncflow.store.journal_lines import JournalFile, read_journal
 from asyncflow.store.records import Segment, StoreSettings, ViewBatch
 from asyncflow.store.sqlite import SqliteReader, SqliteStore
 
@@ -92,12 +93,11 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-async def read_file(path: Path, *, until_damage: bool = False) -> Journaled:
-    """Read a journal file and fold what it holds.
+async def look_at(path: Path, *, until_damage: bool = False) -> JournalFile:
+    """Read a journal file: its lines are whole and in their order, what they say is looked at later.
 
     Raises:
-        StoreError: it is no journal file, damaged, of a newer version, or cannot be folded; nothing of it
-            was used. A torn end is no error, see `Journaled.torn`.
+        StoreError: it is no journal file, damaged, or of a newer version. A torn end is no error.
     """
     try:
         found = await asyncio.to_thread(read_journal, path, until_damage=until_damage)
@@ -107,14 +107,33 @@ async def read_file(path: Path, *, until_damage: bool = False) -> Journaled:
         if await asyncio.to_thread(is_of_hyperflow, path):
             raise StoreError(f"{path}: HyperFlow wrote it: see `asyncflow journal convert`") from error
         raise
-    if found.execution_id not in found.streams:
+    if found.execution_id not in found.ends:
         raise StoreError(f"{path}: it holds no event of execution {found.execution_id}: start it anew")
-    return await _checked(found)
+    return found
 
 
-async def _checked(found: JournalFile) -> Journaled:
+async def read_file(path: Path, *, until_damage: bool = False) -> Journaled:
+    """Read a journal file and fold what it holds.
+
+    Raises:
+        StoreError: as `look_at` and `folded`; nothing of it was used.
+    """
+    return await folded(await look_at(path, until_damage=until_damage))
+
+
+async def folded(found: JournalFile) -> Journaled:
+    """Fold what a journal file holds.
+
+    Raises:
+        StoreError: it does not fit together, or is of a newer version.
+    """
+    with without_collections():
+        return await _folded(found, await asyncio.to_thread(lambda: found.streams))
+
+
+async def _folded(found: JournalFile, streams: Mapping[str, list[Recorded]]) -> Journaled:
     catalog = DefinitionCatalog()
-    histories = {s: h for s, h in found.streams.items() if not _is_removed(h)}
+    histories = {s: h for s, h in streams.items() if not _is_removed(h)}
     if found.execution_id not in histories:
         raise StoreError(f"{found.path}: execution {found.execution_id} was deleted")
     known = await know_definitions(_Definitions(found.definitions), catalog, histories.values())  # type: ignore[arg-type]  # it reads definitions only
@@ -240,9 +259,8 @@ async def renamed(found: Journaled) -> Journaled:
     ids = {stream: str(uuid.uuid4()) for stream in found.streams}
     streams = {ids[stream]: _with_ids(stream, history, ids) for stream, history in found.streams.items()}
     file = JournalFile(found.path, ids[found.execution_id], found.name, found.installation)
-    file.definitions, file.streams, file.torn = dict(found.definitions), streams, found.torn
-    file.code = dict(found.code)
-    return await _checked(file)
+    file.definitions, file.torn, file.code = dict(found.definitions), found.torn, dict(found.code)
+    return await _folded(file, streams)
 
 
 def _with_ids(stream: str, history: Sequence[Recorded], ids: Mapping[str, str]) -> list[Recorded]:

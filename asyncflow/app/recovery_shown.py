@@ -5,6 +5,7 @@ It changes nothing. Reading a file, and putting one into a database, is `app/rec
 
 from __future__ import annotations
 
+from asyncflow.app.journal_ends import goes_on
 from asyncflow.app.recovering import Journaled
 from asyncflow.decide.render import render_execution
 from asyncflow.model.statuses import TASK_ENDED, TASK_SUCCESSFUL
@@ -15,7 +16,7 @@ REUSE, AGAIN, OPEN = "reuse", "run again", "go on"
 
 def is_over(found: Journaled) -> bool:
     """Whether nothing of the execution or below it goes on, so that no engine is needed."""
-    return all(state.is_ended and not state.jobs and not state.outbox for state in found.states.values())
+    return not any(map(goes_on, found.states.values()))
 
 
 def shown(found: Journaled) -> JsonObject:

@@ -16,7 +16,7 @@ from asyncflow.app.build import MEMORY, open_engine
 from asyncflow.app.event_handlers import EventHandlers
 from asyncflow.app.executing import Executing
 from asyncflow.app.health import Health
-from asyncflow.app.journaling import journaling
+from asyncflow.app.journaling import journal_files
 from asyncflow.app.keys import Keys
 from asyncflow.app.listeners import Listeners, listening
 from asyncflow.app.logbook import Logbook
@@ -123,9 +123,11 @@ async def open_services(
         StoreLocked: another process has the file.
         StoreError: the file cannot be used as it is.
     """
-    async with open_engine(database, functions=functions, settings=settings, store=store, clock=clock) as (
-        engine,
-        opened,
+    async with (
+        journal_files(store) as files,
+        open_engine(
+            database, functions=functions, settings=settings, store=store, clock=clock, prepare=files.attach
+        ) as (engine, opened),
     ):
         facts = await opened.facts()
         logbook = Logbook(engine, opened)
@@ -163,6 +165,6 @@ async def open_services(
         WorkerLosses(engine).open()
         await services.schedules.open()
         await services.handlers.open()
-        async with listening(listeners), journaling(engine, opened, store) as services.health.journaling:
+        async with listening(listeners), files.kept_up() as services.health.journaling:
             with services.meters:
                 yield services

@@ -6,6 +6,7 @@ It only reads: the shape comes from `app`, the writing is in `output`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from asyncflow.cli.output import duration
 from asyncflow.model.values import JsonObject
@@ -19,10 +20,13 @@ def tasks_of(execution: JsonObject) -> list[JsonObject]:
 
 def summary_of(execution: JsonObject) -> str:
     """How many records there are, and of which status."""
-    tasks = tasks_of(execution)
-    counts = Counter(str(task["status"]) for task in tasks)
-    listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{len(tasks)} ({listed})" if tasks else "none"
+    return counted(Counter(str(task["status"]) for task in tasks_of(execution)))
+
+
+def counted(tasks: Mapping[str, int]) -> str:
+    """The same of numbers of records by status."""
+    listed = ", ".join(f"{count} {status}" for status, count in tasks.items())
+    return f"{sum(tasks.values())} ({listed})" if tasks else "none"
 
 
 def head_of(execution: JsonObject) -> list[tuple[str, object]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncflow.app import hyperflow_recovery, recovering, recovery_shown
     from asyncflow.convert import hyperflow
     from asyncflow.convert import tasks as converted
+    from asyncflow.store import journal_file
 else:
     hyperflow_recovery = Late("asyncflow.app.hyperflow_recovery")
     recovering = Late("asyncflow.app.recovering")
@@ -70,7 +71,7 @@ def export(execution_id: str, database: Path, folder: Path) -> None:
 def plan(*, file: Path, until_damage: bool, output: Format) -> None:
     """Print what `recover FILE` would reuse, and what would run again; run nothing."""
     found = in_loop(partial(recovering.read_file, file, until_damage=until_damage))
-    tell_of(found)
+    tell_of(found, found.state.status)
     write_rows(recovery_shown.plan_of(found), _COLUMNS, output)
 
 
@@ -123,8 +124,8 @@ def convert(  # noqa: PLR0913 - one parameter per option
     click.echo(done.file)
 
 
-def tell_of(found: recovering.Journaled) -> None:
+def tell_of(found: recovering.Journaled | journal_file.JournalFile, status: str) -> None:
     """Say what a file is of, and what is wrong with its end."""
     if found.torn:
         click.echo(f"asyncflow: {found.path}: not used from {found.torn}", err=True)
-    click.echo(f"asyncflow: {found.path}: {found.name} {found.execution_id}, {found.state.status}", err=True)
+    click.echo(f"asyncflow: {found.path}: {found.name} {found.execution_id}, {status}", err=True)

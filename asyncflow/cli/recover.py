@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from asyncflow.cli.executions import counted, head_of, took
 from asyncflow.cli.exits import DONE, CommandFailed
 from asyncflow.cli.journal import journal_option, tell_of
 from asyncflow.cli.late import Late
 from asyncflow.cli.loop import in_loop, with_signals
-from asyncflow.cli.output import Format, format_option
+from asyncflow.cli.output import Format, format_option, write_facts
 from asyncflow.cli.paths import FilePath
 from asyncflow.cli.payloads import payloads_option
 from asyncflow.cli.rerun import tell_counts, write_plan
+from asyncflow.model.statuses import COMPLETED
 
 if TYPE_CHECKING:
-    from asyncflow.app import local, recover_changed, recovering, recovery_shown
+    from asyncflow.app import journal_ends, local, recover_changed, recovering, recovery_shown
     from asyncflow.app.service import Service
     from asyncflow.cli import loading, run, running
     from asyncflow.model import definition as definitions
     from asyncflow.model.values import JsonObject
 else:
+    journal_ends = Late("asyncflow.app.journal_ends")
     local = Late("asyncflow.app.local")
     recover_changed = Late("asyncflow.app.recover_changed")
     recovering = Late("asyncflow.app.recovering")
@@ -98,11 +101,14 @@ def recover(  # noqa: PLR0913 - one parameter per option
     if no_run and database is None:
         raise CommandFailed("--no-run needs --db, for there is nothing else to leave it in")
     bundle = loading.read_bundle(() if newer is None else (str(newer),), modules)
-    wish = _Wish(changed, code, newer is not None, bundle)
+    wish = _Wish(changed, code, newer is not None, is_plan, bundle)
+    asks_more = any((database, journal, changed, newer, code, is_plan, new_id, until_damage))
+    is_plain = output == "table" and not asks_more
     with ExitStack() as stack:
         for file in files:
             stack.enter_context(recovering.alone(file))
-        found = [in_loop(partial(_read, file, until_damage=until_damage, new_id=new_id)) for file in files]
+        how = _Reading(until_damage=until_damage, new_id=new_id, is_plain=is_plain)
+        found = [in_loop(partial(_read, file, how)) for file in files]
         passing = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncflow-")))
         worst = DONE
         plans = [in_loop(partial(_planned, each, wish)) for each in found]
@@ -111,6 +117,9 @@ def recover(  # noqa: PLR0913 - one parameter per option
                 write_plan(plan, output)
             return DONE
         for number, (each, _) in enumerate(plans):
+            if isinstance(each, journal_ends.Outcome):
+                _tell_outcome(each)
+                continue
             if database is None and journal is None and recovery_shown.is_over(each):
                 ended = running.Finished(running.End.ENDED, recovery_shown.shown(each), 0)
                 worst = max(worst, _tell(ended, output, None))
@@ -130,10 +139,34 @@ def recover(  # noqa: PLR0913 - one parameter per option
         return worst
 
 
-async def _read(file: Path, *, until_damage: bool, new_id: bool) -> recovering.Journaled:
-    found = await recovering.read_file(file, until_damage=until_damage)
-    tell_of(found)
-    return await recovering.renamed(found) if new_id else found
+def _tell_outcome(outcome: journal_ends.Outcome) -> None:
+    write_facts(
+        [
+            *head_of(outcome.shown),
+            ("tasks", counted(outcome.tasks)),
+            ("took", took(outcome.shown)),
+            ("output", outcome.shown["output"]),
+        ]
+    )
+
+
+class _Reading(NamedTuple):
+    """How files are read; `is_plain` where it is enough to learn what became of an execution that is over."""
+
+    until_damage: bool
+    new_id: bool
+    is_plain: bool
+
+
+async def _read(file: Path, how: _Reading) -> recovering.Journaled | journal_ends.Outcome:
+    seen = await recovering.look_at(file, until_damage=how.until_damage)
+    outcome = journal_ends.outcome(seen) if how.is_plain else None
+    if outcome is not None:
+        tell_of(seen, COMPLETED)
+        return outcome
+    found = await recovering.folded(seen)
+    tell_of(found, found.state.status)
+    return await recovering.renamed(found) if how.new_id else found
 
 
 class _Wish(NamedTuple):
@@ -142,6 +175,7 @@ class _Wish(NamedTuple):
     changed: tuple[str, ...]
     code: str | None
     is_newer: bool
+    is_plan: bool
     bundle: loading.Bundle
 
     def definition(self, name: str) -> definitions.WorkflowDefinition | None:
@@ -155,12 +189,16 @@ class _Wish(NamedTuple):
         return named[0]
 
 
-async def _planned(found: recovering.Journaled, wish: _Wish) -> tuple[recovering.Journaled, JsonObject]:
+async def _planned(
+    found: recovering.Journaled | journal_ends.Outcome, wish: _Wish
+) -> tuple[recovering.Journaled | journal_ends.Outcome, JsonObject]:
     """The execution as what changed leaves it, and what becomes of its tasks.
 
     Raises:
         CommandFailed: code changed, and nobody said what becomes of its results.
     """
+    if isinstance(found, journal_ends.Outcome):
+        return found, {}
     functions = wish.bundle.functions
     changed = [*wish.changed]
     if not recovery_shown.is_over(found) or wish.code == "redo":
@@ -174,7 +212,7 @@ async def _planned(found: recovering.Journaled, wish: _Wish) -> tuple[recovering
         changed += [f"name:{name}" for name in other if wish.code == "redo"]
     definition = wish.definition(found.name)
     if not changed and definition is None:
-        return found, {"tasks": list(recovery_shown.plan_of(found))}
+        return found, {"tasks": list(recovery_shown.plan_of(found))} if wish.is_plan else {}
     executors = {name: each.executor for name, each in functions.items()}
     change = recover_changed.Change(tuple(changed), definition, executors)
     after, plan = await recover_changed.changed(found, change)

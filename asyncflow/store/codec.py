@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -83,6 +83,19 @@ class Codec:
             raise StoreError(f"a compressed record is damaged: {error}") from error
         rows = cast("list[JsonArray]", decode_json(text))
         return [Recorded(cast("int", row[0]), cast("int", row[1]), self.event(row[2:])) for row in rows]
+
+    def timed(self, rows: Sequence[JsonArray], first_seq: int) -> list[Recorded]:
+        """Events from `[at_ms, kind, field, …]` each, numbered from the first; raises as `event`."""
+        plain = {kind: maker for kind, maker in self._kinds.items() if kind not in self._upcasters}
+        found: list[Recorded] = []
+        for seq, row in enumerate(rows, start=first_seq):
+            maker = plain.get(cast("str", row[1]))
+            try:
+                event = self.event(row[1:]) if maker is None else maker(*row[2:])
+            except TypeError as error:
+                raise self._misfit(cast("type", maker), row[1:]) from error
+            found.append(Recorded(seq, cast("int", row[0]), cast("Event", event)))
+        return found
 
     def event(self, record: JsonArray) -> Event:
         """One event from its array.

@@ -1,7 +1,7 @@
 """Journal files written: one per execution, opened relative to their folder, never through a link.
 
 What was written and is not synced may be lost with the power, and is then written again: who calls keeps its
-place until `sync` has returned. What the lines mean is in `journal_lines`.
+place until `sync` has returned. What lines are is in `journal_lines`, how files are read in `journal_file`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import NamedTuple
 from asyncflow.errors import StoreError
 from asyncflow.model.events import ExecutionStarted
 from asyncflow.model.turn import Recorded
-from asyncflow.store.journal_lines import FORMAT, JournalFile, encode_events, encode_line, read_journal_from
+from asyncflow.store.journal_file import JournalFile, read_journal_from
+from asyncflow.store.journal_lines import FORMAT, Over, encode_line, events_body
 
 log = logging.getLogger("asyncflow.journal")
 
@@ -49,11 +50,15 @@ class Heading(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Events of one stream, gap-free, and the definitions that they name first."""
+    """Events of one stream, gap-free, and the definitions that they name first.
+
+    `over` is given where nothing of the execution goes on after them.
+    """
 
     stream: str
     events: list[Recorded]
     definitions: Mapping[str, str]
+    over: Over | None = None
 
 
 def file_name(heading: Heading) -> str:
@@ -80,8 +85,7 @@ class WrittenFile:
     @classmethod
     def of(cls, found: JournalFile) -> WrittenFile:
         """The same of a file that was read."""
-        ends = {stream: len(history) for stream, history in found.streams.items()}
-        return cls(found.path.name, ends, set(found.definitions), found.lines, found.size)
+        return cls(found.path.name, found.ends, set(found.definitions), found.lines, found.size)
 
 
 class JournalFolder:
@@ -179,13 +183,13 @@ class JournalFolder:
         """
         ends, definitions = dict(written.ends), set(written.definitions)
         lines: list[bytes] = []
-        for stream, events, named in parts:
+        for stream, events, named, over in parts:
             fresh = [event for event in events if event.seq > ends.get(stream, 0)]
             if not fresh:
                 continue
             if fresh[0].seq != ends.get(stream, 0) + 1:
                 raise StoreError(f"{written.name}: stream {stream}: event {fresh[0].seq} comes too early")
-            body: dict[str, object] = {"stream": stream, "seq": fresh[0].seq, "events": encode_events(fresh)}
+            body = events_body(stream, fresh, over)
             new = {name: text for name, text in named.items() if name not in definitions}
             if new:
                 body = {"definitions": new, **body}

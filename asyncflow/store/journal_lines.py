@@ -1,31 +1,48 @@
-"""Journal files as text: one JSON object per line, each with its number and its own check sum.
+"""A line of a journal file: one JSON object, with its number and its own check sum.
 
-It says what a line is, reads a whole file, and tells a torn end, which costs what was not written yet, from
-damage in the middle, which nobody may pass over. It neither folds nor writes; see `journal_folder` for the
-writing and `app/journaling` for who has it done.
+Of a line of events all that a reader needs at first stands before the events, so that these are decoded
+when somebody wants them. It knows no file: reading one is `journal_file`, writing is `journal_folder`.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
 
 from asyncflow.errors import StoreError
-from asyncflow.ids import content_hash
 from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
-from asyncflow.store.codec import Codec, decode_json, encode_json
+from asyncflow.store.codec import decode_json, encode_json
 from asyncflow.store.records import JsonArray
 
 FORMAT = "asyncflow-journal"
 VERSION = 1
 
+
+class Over(NamedTuple):
+    """Said with the last events of an execution of which nothing goes on, as an object of these members.
+
+    Attributes:
+        version: of the workflow, as it is in the end.
+        started_ms: when it began, for the last time.
+        failed: how many task records ended badly, but for those that were tried again.
+        tasks: how many there are of each status.
+    """
+
+    version: int
+    started_ms: int
+    failed: int
+    tasks: Mapping[str, int]
+
+
 _CRC = b',"crc":"'
 _TAIL = len(_CRC) + len(b'00000000"}')
-_CODEC = Codec()
+_EVENTS = re.compile(
+    rb'\{"v":%d,"line":(\d+),"stream":"([^"\\]*)","seq":(\d+),"last":(\d+),'
+    rb'(?:"over":(\{[^{}]*\{[^{}]*\}\}),)?"events":' % VERSION
+)
 
 
 def encode_line(number: int, body: Mapping[str, object]) -> bytes:
@@ -38,7 +55,41 @@ def encode_line(number: int, body: Mapping[str, object]) -> bytes:
     return text + b'%s%08x"}\n' % (_CRC, zlib.crc32(text))
 
 
-def decode_line(raw: bytes) -> JsonObject:
+def events_body(stream: str, events: Sequence[Recorded], over: Over | None) -> JsonObject:
+    """What a line of events says; an event is `[at_ms, kind, field, …]`."""
+    rows = [[at_ms, type(event).__name__, *event] for _, at_ms, event in events]
+    body: JsonObject = {"stream": stream, "seq": events[0].seq, "last": events[-1].seq}
+    return {**body, "events": rows} if over is None else {**body, "over": over._asdict(), "events": rows}
+
+
+class Events(NamedTuple):
+    """Events of a stream as a line has them; `last` is 0 where the line is of an age that did not say it."""
+
+    stream: str
+    seq: int
+    last: int
+    over: Over | None
+    rows: bytes | list[JsonArray]
+
+    def decoded(self) -> list[JsonArray]:
+        """Them all, each `[at_ms, kind, field, …]`. Raises StoreError."""
+        rows = self.rows
+        if isinstance(rows, bytes):
+            rows = cast("list[JsonArray]", decode_json(rows))
+        if self.last and len(rows) != self.last - self.seq + 1:
+            raise StoreError(f"stream {self.stream}: {len(rows)} events from {self.seq} to {self.last}")
+        return rows
+
+
+class Line(NamedTuple):
+    """A whole line: its number, and its events or, where that is not all that it has, its members."""
+
+    number: object
+    events: Events | None = None
+    members: JsonObject | None = None
+
+
+def decode_line(raw: bytes) -> Line:
     """What a line says, without its line break.
 
     Raises:
@@ -47,133 +98,31 @@ def decode_line(raw: bytes) -> JsonObject:
     text, end = raw[:-_TAIL], raw[-_TAIL:]
     if end != b'%s%08x"}' % (_CRC, zlib.crc32(text)):
         raise StoreError("the check sum does not fit")
+    head = _EVENTS.match(text)
+    if head is not None:
+        number, stream, seq, last, over = head.groups()
+        said = None if over is None else decode_json(over)
+        return Line(
+            int(number), Events(stream.decode(), int(seq), int(last), _over(said), text[head.end() :])
+        )
     found = decode_json(text + b"}")
     if not isinstance(found, dict):
         raise StoreError("it is no JSON object")
-    return found
+    return Line(found.get("line"), None, found)
 
 
-def encode_events(events: Sequence[Recorded]) -> list[JsonArray]:
-    """Events as a line has them: `[at_ms, kind, field, …]` each."""
-    return [[at_ms, type(event).__name__, *event] for _, at_ms, event in events]
+def events_of(members: JsonObject) -> Events | None:
+    """The events among the members of a line, if it has any. Raises KeyError or TypeError."""
+    if "stream" not in members:
+        return None
+    rows = cast("list[JsonArray]", members["events"])
+    seq, last = cast("int", members["seq"]), cast("int", members.get("last", 0))
+    stream = cast("str", members["stream"])
+    return Events(stream, seq, last or seq + len(rows) - 1, _over(members.get("over")), rows)
 
 
-@dataclass(slots=True)
-class JournalFile:
-    """What a journal file holds.
-
-    Attributes:
-        execution_id: the execution that it is of; `streams` has those below it too.
-        installation: who wrote it, by the id that tokens for outside services are made with.
-        definitions: canonical JSON by content hash.
-        code: fingerprints of functions by task name, the newest.
-        lines: how many are whole, and `size` how many bytes they take.
-        torn: what is wrong with the end, and from where; empty if nothing is.
-    """
-
-    path: Path
-    execution_id: str = ""
-    name: str = ""
-    installation: str = ""
-    definitions: dict[str, str] = field(default_factory=dict)
-    streams: dict[str, list[Recorded]] = field(default_factory=dict)
-    code: dict[str, str] = field(default_factory=dict)
-    lines: int = 0
-    size: int = 0
-    torn: str = ""
-
-    def take(self, line: JsonObject) -> None:
-        """Take in the next whole line.
-
-        Raises:
-            StoreError: it does not follow, is of a newer version, or is none of ours.
-        """
-        try:
-            self._take(line)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"it is no line of a journal file: {type(error).__name__}: {error}") from error
-
-    def _take(self, line: JsonObject) -> None:
-        if line.get("v") != VERSION:
-            raise StoreError(
-                f"version {line.get('v')} of the format is unknown: the file is of a newer version"
-            )
-        if line.get("line") != self.lines + 1:
-            raise StoreError(f"line {self.lines + 1} is missing: {line.get('line')} follows")
-        if not self.lines:
-            self._take_head(line)
-        for name, body in cast("dict[str, str]", line.get("definitions", {})).items():
-            if content_hash(body.encode()) != name:
-                raise StoreError(f"definition {name} is not what its name says")
-            self.definitions[name] = body
-        self.code.update(cast("dict[str, str]", line.get("code", {})))
-        if "stream" in line:
-            self._take_events(cast("str", line["stream"]), cast("int", line["seq"]), line["events"])
-        self.lines += 1
-
-    def _take_head(self, line: JsonObject) -> None:
-        if line.get("format") != FORMAT:
-            raise StoreError(f"it does not begin as a journal file does, with the format {FORMAT!r}")
-        self.execution_id, self.name = str(line["execution"]), str(line["name"])
-        self.installation = str(line["installation"])
-
-    def _take_events(self, stream: str, seq: int, events: object) -> None:
-        history = self.streams.setdefault(stream, [])
-        if seq != len(history) + 1:
-            raise StoreError(f"stream {stream}: event {seq} follows {len(history)}")
-        decoded, add = _CODEC.event, history.append
-        for number, (at_ms, *record) in enumerate(cast("list[tuple[int, object]]", events), start=seq):
-            add(Recorded(number, at_ms, decoded(record)))
-
-
-def read_journal(path: Path, *, until_damage: bool = False) -> JournalFile:
-    """Read a journal file, without its torn end.
-
-    Args:
-        until_damage: take what stands before damage in the middle instead of refusing the file.
-
-    Raises:
-        StoreError: it is no journal file, of a newer version, or damaged; line and byte are named.
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return read_journal_from(file, path, until_damage=until_damage)
-
-
-def read_journal_from(file: Iterable[bytes], path: Path, *, until_damage: bool = False) -> JournalFile:
-    """Read a journal file that is open already; as `read_journal`."""
-    found = JournalFile(path)
-    _read_lines(found, file, until_damage=until_damage)
-    if not found.lines:
-        raise StoreError(f"{path}: no whole line: it is no journal file, or nothing of it was written")
-    return found
-
-
-def _read_lines(found: JournalFile, file: Iterable[bytes], *, until_damage: bool) -> None:
-    offset = 0
-    for count, raw in enumerate(file, start=1):
-        place = f"line {count}, byte {offset}"
-        offset += len(raw)
-        try:
-            if not raw.endswith(b"\n"):
-                raise StoreError("it has no end")
-            line = decode_line(raw[:-1])
-        except StoreError as damage:
-            if not found.torn:
-                found.torn = f"{place}: {damage}"
-            continue
-        if found.torn:
-            if until_damage:
-                return
-            raise StoreError(
-                f"{found.path}: damaged at {found.torn}; whole lines follow, so that it is no torn end. "
-                "--until-damage takes what is before it"
-            )
-        try:
-            found.take(line)
-        except StoreError as fault:
-            if not until_damage or not found.lines:
-                raise StoreError(f"{found.path}: {place}: {fault}") from fault
-            found.torn = f"{place}: {fault}"
-            return
-        found.size = offset
+def _over(said: object) -> Over | None:
+    """What a line says of the end; a later release may say more."""
+    if not isinstance(said, dict) or not said.keys() >= set(Over._fields):
+        return None
+    return Over(**{name: said[name] for name in Over._fields})

@@ -10,8 +10,9 @@ from asyncflow.errors import StoreError
 from asyncflow.ids import content_hash
 from asyncflow.model import events as ev
 from asyncflow.model.turn import Recorded
+from asyncflow.store.journal_file import JournalFile, read_journal
 from asyncflow.store.journal_folder import Heading, JournalFolder, Part, WrittenFile, file_name
-from asyncflow.store.journal_lines import JournalFile, read_journal
+from asyncflow.store.journal_lines import Over, encode_line
 
 ID = "01a1fd47-fcef-7886-956a-a7a39fa40ca7"
 HEADING = Heading(ID, "chain", "2026-03-01", "here")
@@ -168,3 +169,65 @@ def test_no_name_of_a_workflow_leads_out_of_the_folder(name: str) -> None:
     assert not found.startswith(".")
     assert found.isascii()
     assert len(found) < 120
+
+
+def with_lines(path: Path, *bodies: dict[str, object]) -> Path:
+    """The file with these lines behind its own."""
+    before = path.read_bytes()
+    first = before.count(b"\n") + 1
+    path.write_bytes(before + b"".join(encode_line(first + i, body) for i, body in enumerate(bodies)))
+    return path
+
+
+SET = [1_000, "VariablesSet", {"n": 1}]
+
+
+def test_a_line_of_an_older_version_does_not_say_its_last_event(tmp_path: Path) -> None:
+    path = with_lines(
+        written(tmp_path)[0],
+        {"stream": ID, "seq": 9, "events": [SET, SET]},
+        {"stream": ID, "seq": 11, "events": [SET]},
+    )
+
+    found = read_journal(path)
+
+    assert found.ends == {ID: 11}
+    assert [each.seq for each in history(found)] == [*range(1, 12)]
+
+
+@pytest.mark.parametrize("seq", [8, 10])
+def test_a_line_that_does_not_follow_in_its_stream_is_refused(tmp_path: Path, seq: int) -> None:
+    path = with_lines(written(tmp_path)[0], {"stream": ID, "seq": seq, "last": seq, "events": [SET]})
+
+    with pytest.raises(StoreError, match=f"line 6, byte .*: stream {ID}: event {seq} follows 8"):
+        read_journal(path)
+
+
+@pytest.mark.parametrize(
+    ("events", "last", "said"),
+    [
+        ([SET, SET], 9, "2 events from 9 to 9"),
+        ([SET], 10, "1 events"),
+        ([[1, "Unheard"]], 9, "newer version"),
+    ],
+)
+def test_events_that_are_not_as_their_line_says_are_refused_when_they_are_asked_for(
+    tmp_path: Path, events: list[object], last: int, said: str
+) -> None:
+    path = with_lines(written(tmp_path)[0], {"stream": ID, "seq": 9, "last": last, "events": events})
+
+    with pytest.raises(StoreError, match=f"line 6, byte .*: .*{said}"):
+        history(read_journal(path))
+    assert [each.seq for each in history(read_journal(path, until_damage=True))] == [*range(1, 9)]
+
+
+def test_the_end_counts_where_no_line_follows_it(tmp_path: Path) -> None:
+    files = JournalFolder(tmp_path)
+    file = files.open_file(HEADING, {HASH: BODY})
+    files.append(file, [Part(ID, events(1, 2), {}, Over(3, 1_000, 0, {"COMPLETED": 2}))])
+    before = read_journal(tmp_path / file.name).over
+    files.append(file, [Part(ID, events(3, 1), {})])
+    files.close()
+
+    assert before == {ID: Over(3, 1_000, 0, {"COMPLETED": 2})}
+    assert read_journal(tmp_path / file.name).over == {}
