@@ -140,6 +140,10 @@ class Admission(Counts):
         self._queues.enter(waiter, plan, refused_by, now_ms)
         return None
 
+    def knows(self, key: AttemptKey) -> bool:
+        """Whether it holds or waits for anything."""
+        return key in self._ledger.held or key in self._queues.parked
+
     def fence_of(self, key: AttemptKey) -> int | None:
         """The fence of what an attempt holds now; None where it holds nothing."""
         held = self._ledger.held.get(key)

@@ -65,7 +65,6 @@ class Admitting:
         self.is_draining = False
         self.hand_over: Callable[[Grant], Iterable[Message]] = lambda _grant: ()
         self._clock, self._functions, self._limits = clock, functions, limits
-        self._requested: set[Key] = set()
         self._payloads: dict[Key, bytes] = {}
         self.known = KnownLimits(clock, admission)
 
@@ -113,7 +112,6 @@ class Admitting:
             self.known.limit_parts(self.placing.part_limits(needs))
             grant = self._ask(key, needs, state, task)
         except AsyncflowError as refusal:
-            self._requested.discard(key)
             return (refusal_of(key, refusal),)
         if grant is None:
             self.placing.refused(needs)
@@ -139,7 +137,6 @@ class Admitting:
             needs = (Need(demand, is_demand=True), *needs_of(state, task, is_limited=True))
             grant = self._ask(key, needs, state, task)
         except AsyncflowError as refusal:
-            self._requested.discard(key)
             return (refusal_of(key, refusal),)
         if grant is None:
             self.placing.offered(needs)
@@ -151,7 +148,6 @@ class Admitting:
         for need in needs:
             if not need.is_demand:
                 self.known.meet(need.resource)
-        self._requested.add(key)
         since_ms = max(task.scheduled_ms, task.due_ms)
         waiter = Waiter(key, needs, priority_of(state, task), state.execution_id, since_ms)
         return self.admission.request(waiter, self._clock.now().elapsed_ms)
@@ -161,13 +157,11 @@ class Admitting:
         for need in waiter.needs:
             if not need.resource.startswith(SLOT_PREFIX):
                 self.known.meet(need.resource)
-        self._requested.add(waiter.key)
         grant = self.admission.request(waiter, self._clock.now().elapsed_ms)
         return () if grant is None else (self._admitted(grant, 0),)
 
     def hold(self, key: Key, needs: tuple[Need, ...]) -> None:
         """Recovery: this is held, whatever the limits say."""
-        self._requested.add(key)
         self.admission.restore(key, needs, 0, None)
 
     def limit_slots(self, resource: str, most: int) -> Iterable[Message]:
@@ -229,26 +223,20 @@ class Admitting:
     def release(self, key: Key) -> Iterable[Message]:
         """An attempt is over, or a request given up: what it held or waited for goes to the next."""
         self._payloads.pop(key, None)  # of an attempt that ended before it began
-        if key not in self._requested:
+        if not self.admission.knows(key):
             return ()
-        self._requested.discard(key)
         self.placing.release(key)
-        now_ms = self._clock.now().elapsed_ms
-        return self._begun(self.admission.release(key, now_ms) + self.admission.withdraw(key, now_ms))
+        return self._begun(self.admission.release(key, self._clock.now().elapsed_ms))
 
     def begun(self, key: Key, job_key: Key) -> None:
         """The attempt is a job from here on, which holds what was granted until its own end."""
         self._payloads.pop(key, None)
         self.placing.rename(key, job_key)
-        if key in self._requested:
-            self._requested.discard(key)
-            self._requested.add(job_key)
-            self.admission.rename(key, job_key)
+        self.admission.rename(key, job_key)
 
     def keep(self, state: ExecutionState, hold: HoldState) -> None:
         """Part of what was granted to an attempt, or for a start, is the execution's from here on."""
         key, taker = (state.execution_id, hold.key), (state.execution_id, hold.taker)
-        self._requested.add(key)
         rest, moved = granted_needs(rest_of(state, hold)), granted_needs([hold.grant])
         self.admission.split(taker, key, rest, moved, hold.fence)
 
@@ -270,7 +258,6 @@ class Admitting:
     def _restore(self, key: Key, grants: list[list[JsonValue]], fence: int) -> None:
         for need in (needs := granted_needs(grants)):
             self.known.meet(need.resource)
-        self._requested.add(key)
         self.admission.restore(key, needs, fence, None)
 
     def refilled(self, now_ms: int) -> Iterable[Message]:
@@ -292,7 +279,7 @@ class Admitting:
         name = self.unloaded.get(key)
         if name is not None:
             return {"state": "function_not_loaded", "name": name}
-        if key not in self._requested:
+        if not self.admission.knows(key):
             return None
         return self.admission.why(key, self._clock.now().elapsed_ms)
 
