@@ -266,6 +266,33 @@ def test_scenario_26_a_run_that_cannot_write_its_journal_stops(chain: Path, size
     assert begun <= ended + 1  # nothing went on behind what is not in the file
 
 
+def test_scenario_26_a_file_that_cannot_be_written_stops_recover_with_its_first_turn(chain: Path) -> None:
+    file = killed_in(chain, 4)
+    (chain / "other" / file.name).mkdir(parents=True)
+
+    done = recovered(file, "--journal", "other")
+
+    assert done.exit_code == 3
+    assert "journal file in other: Is a directory" in done.stderr
+    assert ran(chain) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("command", ["run", "recover"])
+def test_scenario_26_a_folder_that_cannot_be_used_is_said_before_anything_runs(
+    chain: Path, command: str
+) -> None:
+    file = killed_in(chain, 4)
+    (chain / "other").touch()
+
+    done = call(
+        command, "chain.json" if command == "run" else file, "--load", "steps.py", "--journal", "other/below"
+    )
+
+    assert done.exit_code == 3
+    assert "journal folder other/below: Not a directory" in done.stderr
+    assert ran(chain) == [1, 2, 3, 4]
+
+
 def test_scenario_27_the_file_of_a_run_that_ended_is_complete(chain: Path) -> None:
     # HyperFlow: lines may be missing after a normal end (W8)
     call("run", "chain.json", "--load", "steps.py", "--journal", "journal")

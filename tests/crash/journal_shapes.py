@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Coroutine
 from pathlib import Path
 
 import asyncflow as af
@@ -85,14 +86,20 @@ def _files(folder: Path) -> list[Path]:
 
 def in_child(folder: Path, definition: JsonObject, deadly: int) -> bool:
     """One process of a run; whether it came to its own end."""
+    return in_child_of(_run(folder, definition, deadly))
+
+
+def in_child_of(work: Coroutine[object, object, None]) -> bool:
+    """Do it in a process of its own; whether that came to its own end."""
     child = os.fork()
     if not child:
         status = 1
         try:
-            asyncio.run(_run(folder, definition, deadly))
+            asyncio.run(work)
             status = 0
         finally:
             os._exit(status)
+    work.close()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
