@@ -111,8 +111,10 @@ def count_settled(state: ExecutionState, task: TaskState) -> None:
         if not state.recovering:  # until then nobody asks, and each that ends would count all anew
             rebuild(state)
         return
-    _count_members(state, task)
-    if completes(task):
+    if task.fork_index >= 0 or state.joins:
+        _count_members(state, task)
+    home = task.node.home
+    if (home.dag or home.kind == "case") and completes(task):
         _count_completed(state, task.node, task.suffix)
 
 

@@ -50,7 +50,9 @@ def _move(task: TaskState, status: str) -> None:
 
 def task_scheduled(state: ExecutionState, event: ev.TaskScheduled, at_ms: int) -> None:
     """A record is made, with the node it runs and the input it has."""
-    node = _node_of(state, event)
+    node = state.graph.nodes.get(event.ref)
+    if node is None or event.retry_of or event.fork_index >= 0:
+        node = _node_of(state, event)
     given = event.input
     if given is None:  # a constant; templates give objects, because inputParameters is one
         given = node.input.resolve(None)  # type: ignore[assignment]

@@ -31,7 +31,15 @@ from asyncflow.decide.step import FINISH_JOIN, GO_ON_FORKING, GO_ON_LOOPING, Ste
 from asyncflow.model.events import Advanced, Deferred, TaskEnded
 from asyncflow.model.graph import Node, NodeList
 from asyncflow.model.state import TaskState
-from asyncflow.model.statuses import COMPLETED, FAILED, RUNNING, SKIPPED, TASK_UNSUCCESSFUL
+from asyncflow.model.statuses import (
+    COMPLETED,
+    EXECUTION_ENDED,
+    FAILED,
+    RUNNING,
+    SKIPPED,
+    TASK_ENDED,
+    TASK_UNSUCCESSFUL,
+)
 from asyncflow.model.values import JsonObject
 
 # The queue of follow-ups is `step.pending`, and it is worked off by one loop. Nothing below calls
@@ -176,7 +184,7 @@ def begin_list(step: Step, home: NodeList, frame: Frame) -> None:
 def launch(step: Step, node: Node, frame: Frame) -> None:
     """Schedule a node unless it has a record; one that was skipped is jumped over."""
     state = step.state
-    if state.is_ended:
+    if state.status in EXECUTION_ENDED:
         return
     existing = state.by_ref.get(node.ref + frame.suffix)
     if existing is None:
@@ -206,7 +214,7 @@ def _follow(step: Step, task: TaskState) -> None:
     kind = task.node.type
     if kind in FORKS and task.status == COMPLETED:
         step.beginnings[GO_ON_FORKING](step, task)
-    elif not task.is_ended:
+    elif task.status not in TASK_ENDED:
         if kind == "DO_WHILE":
             # Told twice, it must not take the iteration it has just entered for one that ended.
             if not task.iteration or _body_done(step, task):
@@ -244,7 +252,7 @@ def _after(step: Step, node: Node, frame: Frame) -> None:
     """Schedule what comes after a node that is done, out of as many lists as end with it."""
     state = step.state
     current: Node | None = node
-    while current is not None and not state.is_ended:
+    while current is not None and state.status not in EXECUTION_ENDED:
         home = current.home
         if home.dag:
             for dependent in current.dependents:
@@ -252,10 +260,11 @@ def _after(step: Step, node: Node, frame: Frame) -> None:
                     launch(step, dependent, frame)
         else:
             # What is done already is passed over: a reopened task does not repeat what followed it.
-            while current.next is not None and node_done(state, current.next, frame.suffix):
-                current = current.next
-            if current.next is not None:
-                launch(step, current.next, frame)
+            following = current.next
+            while following is not None and node_done(state, following, frame.suffix):
+                current, following = following, following.next
+            if following is not None:
+                launch(step, following, frame)
         if home.kind == "root" or not (
             list_ended(state, current, frame.suffix) and list_done(state, home, frame.suffix)
         ):

@@ -69,6 +69,8 @@ class Frame:
         """The frame a record is in; its successors are in the same."""
         if task.node.type == "DO_WHILE":  # its own iteration is that of its body
             return cls(task.suffix, _outer_iteration(task.suffix), task.loop)
+        if not (task.loop or task.suffix or task.iteration):
+            return OUTSIDE
         return cls(task.suffix, task.iteration, task.loop)
 
 

@@ -67,7 +67,12 @@ def wanted(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
 
 def refresh(state: ExecutionState, task: TaskState) -> None:
     """Bring `state.wanted` up to date for one record that changed."""
-    _keep(state, task.number, effects_of(state, task))
+    number, effects = task.number, effects_of(state, task)
+    if not effects:
+        forget(state, number)
+    elif state.wanted.get(number) != effects:
+        state.wanted[number] = effects
+        state.dirty.append(number)
 
 
 def refresh_execution(state: ExecutionState) -> None:

@@ -1,4 +1,4 @@
-"""Attempts under way: each one asyncio task from its start to its report.
+"""Attempts under way, from their start to their report; one that has to wait is an asyncio task.
 
 Cancelling one is always safe: its record has ended already, or the engine stops and the attempt
 will be interrupted, not failed. What a body does and how its end is told is `runtime/performing`.
@@ -19,6 +19,7 @@ from asyncflow.model.statuses import FAILED
 from asyncflow.runtime.attempt_records import AttemptRecord, LogLine
 from asyncflow.runtime.clock import comes_within, stopwatch_s
 from asyncflow.runtime.distribution import Distribution
+from asyncflow.runtime.first_steps import FirstSteps
 from asyncflow.runtime.log_context import Subject, subject
 from asyncflow.runtime.performing import Begun, LocalFunction, Performing
 from asyncflow.runtime.scripts.evaluator import ScriptRequest, ScriptRunner
@@ -33,16 +34,6 @@ GRACE_S = 2.0
 
 Key = tuple[str, int]
 Report = AttemptEnded | AttemptInterrupted | ScriptEnded | ExtendLease
-
-
-class _Running:
-    """One attempt under way, and the asyncio task that performs it."""
-
-    __slots__ = ("begun", "work")
-
-    def __init__(self, begun: Begun) -> None:
-        self.begun = begun
-        self.work: asyncio.Task[None]
 
 
 class Attempts:
@@ -77,7 +68,8 @@ class Attempts:
         self._report, self._performing = report, performing
         self._scripts, self._context = scripts, context
         self._told_over, self._grace_s = over, grace_s
-        self._running: dict[Key, _Running] = {}
+        self._running: dict[Key, Begun] = {}
+        self._first_steps = FirstSteps(self._perform, performing.touched)
         self._ending: set[asyncio.Task[None]] = set()
         self._scripting: set[asyncio.Task[None]] = set()
         self._rested = asyncio.Event()
@@ -94,24 +86,27 @@ class Attempts:
         """Begin an attempt. `payload` is its input as JSON, so it gets a copy of its own."""
         if self._closing:
             return
-        running = _Running(self._performing.begin(state, task, payload, sink=self))
-        key = (state.execution_id, task.number)
-        if key in self._running:
-            self.cancel(key)
-        self._running[key] = running
-        running.work = asyncio.create_task(self._perform(key, running, task.retry_count + 1))
+        begun = self._performing.begin(state, task, payload, sink=self)
+        if begun.key in self._running:
+            self.cancel(begun.key)
+        self._running[begun.key] = begun
+        self._first_steps.add(begun)
 
     def cancel(self, key: Key) -> None:
         """Break an attempt off; one that ended already is gone."""
-        running = self._running.pop(key, None)
-        if running is None:
+        begun = self._running.pop(key, None)
+        if begun is None:
             return
-        if running.begun.context is not None:
-            running.begun.context.mark_cancelled()
-        work = running.work
-        work.cancel()
-        self._ending.add(work)
-        work.add_done_callback(self._over)
+        begun.is_off = True
+        if begun.context is not None:
+            begun.context.mark_cancelled()
+        if begun.work is None:  # it did not begin
+            self._told_over()
+            self._rest_if_nothing_is_left()
+        else:
+            begun.work.cancel()
+            self._ending.add(begun.work)
+            begun.work.add_done_callback(self._over)
 
     def _over(self, work: asyncio.Task[None]) -> None:
         self._ending.discard(work)
@@ -119,12 +114,14 @@ class Attempts:
         if not work.cancelled() and work.exception() is not None:
             log.error("an attempt broke", exc_info=work.exception())
         self._told_over()
-        if not self.count:
+        self._rest_if_nothing_is_left()
+
+    def _rest_if_nothing_is_left(self) -> None:
+        if not self._running and not self.count:
             self._rested.set()
 
-    async def _perform(self, key: Key, running: _Running, attempt: int) -> None:
-        begun = running.begun
-        subject.set(Subject(begun.stream, begun.ref, attempt, begun.executor))
+    async def _perform(self, begun: Begun) -> None:
+        subject.set(Subject(begun.stream, begun.ref, begun.attempt, begun.executor))
         report: Report
         try:
             report = await self._performing.outcome(begun)
@@ -135,11 +132,10 @@ class Attempts:
         except Exception as bug:  # a fault around the body; its record must not wait for ever for a report
             log.exception("attempt broke", extra={"execution": begun.stream, "task": begun.ref})
             report = begun.ended(FAILED, {}, f"the attempt broke: {type(bug).__name__}")
-        if self._running.get(key) is running:
-            del self._running[key]
+        if self._running.get(begun.key) is begun:
+            del self._running[begun.key]
             self._report(begun.stream, report)
-            if not self._running and not self.count:
-                self._rested.set()
+            self._rest_if_nothing_is_left()
 
     @staticmethod
     def _cancelled(begun: Begun) -> Report:
@@ -211,8 +207,8 @@ class Attempts:
 
     def report_heartbeat(self, execution_id: str, number: int) -> None:
         """An attempt is alive; told on only where it puts off a timeout."""
-        running = self._running.get((execution_id, number))
-        if running is not None and running.begun.beats:
+        begun = self._running.get((execution_id, number))
+        if begun is not None and begun.beats:
             self._report(execution_id, ExtendLease(number))
 
     def write_log(self, execution_id: str, number: int, line: LogLine) -> None:

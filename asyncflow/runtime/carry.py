@@ -49,6 +49,7 @@ class Carry:
 
     Attributes:
         errands: what is under way for schedules and event handlers; virtual time waits for it.
+        is_draining: whether no attempt begins any more.
     """
 
     def __init__(  # noqa: PLR0913 - put together in one place
@@ -67,6 +68,7 @@ class Carry:
     ) -> None:
         """Carry nothing yet; `functions` are the names that can be performed in this process."""
         self.errands = 0
+        self.is_draining = False
         self.timetable = Timetable()
         self.admission = admission
         self.jobs = jobs
@@ -230,14 +232,9 @@ class Carry:
         for key in self.admitting.loaded():
             self._ask_again(key)
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether no attempt begins any more."""
-        return self.admitting.is_draining
-
     def drain(self) -> None:
         """Begin no attempt any more; what runs goes on."""
-        self.admitting.is_draining = True
+        self.is_draining = self.admitting.is_draining = True
         self.hand_out.close()
 
     # --- around the commit ----------------------------------------------------------------------

@@ -30,7 +30,7 @@ from asyncflow.runtime.inbox import Inbox, Then, Waiting
 from asyncflow.runtime.last_touched import DECIDING, NOWHERE, LastTouched
 from asyncflow.runtime.loading import Loading
 from asyncflow.runtime.messages import Messages, Sent, refused
-from asyncflow.runtime.open_turn import Answer, refuse
+from asyncflow.runtime.open_turn import MOST_BYTES, MOST_EVENTS, Answer, refuse
 from asyncflow.runtime.recording import Recording
 from asyncflow.runtime.residents import Residents
 
@@ -47,9 +47,8 @@ class Carrier(Protocol):
     def changed(self, state: ExecutionState) -> Iterable[Message]:
         """Take note of `state.dirty`; give what admission lets begin, for any execution."""
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether no attempt begins any more."""
+    is_draining: bool
+    """Whether no attempt begins any more."""
 
     def is_scripting(self, stream: str) -> bool:
         """Whether the execution wants a script evaluated."""
@@ -123,29 +122,28 @@ class Deciding:
 
     def decide_slice(self, most: int = _SLICE_INPUTS) -> int:
         """Decide what has arrived, until others should get the loop or the turn is full; how many it was."""
-        inbox, turn = self._inbox.items, self._recording.turn
-        self._slice_end = turn.count + _SLICE_EVENTS
+        inbox, items, turn = self._inbox, self._inbox.items, self._recording.turn
+        self._slice_end = min(turn.count + _SLICE_EVENTS, MOST_EVENTS)
         most = min(most, _SLICE_INPUTS)
-        there, decided, self._followers = len(inbox), 0, 0
-        while decided < min(most, there + self._followers):
-            if turn.count >= self._slice_end or turn.is_full:
-                return decided
-            waiting = self._inbox.take()
+        there, decided, self._followers = len(items), 0, 0
+        while decided < most and decided < there + self._followers and self.has_room:
+            waiting = items.popleft()
+            inbox.bytes -= waiting.size
             decided += 1
             try:
                 self._decide_one(waiting)
-                self._settings.touched.left()
             except BaseException as bug:
                 # The engine stops; whoever waits for just this input is in no queue any more.
                 refuse(waiting.answer, StoreError(f"the engine stopped: {type(bug).__name__}: {bug}"))
                 raise
+        self._settings.touched.left()
         return decided
 
     @property
     def has_room(self) -> bool:
         """Whether more may be decided before others get the loop, and in this turn."""
         turn = self._recording.turn
-        return turn.count < self._slice_end and not turn.is_full
+        return turn.count < self._slice_end and turn.bytes < MOST_BYTES
 
     # --- one input --------------------------------------------------------------------------------
 
@@ -221,7 +219,8 @@ class Deciding:
                 if is_asked and state.awaits_slot and state.seq == len(step.events):
                     self._check_room(state)
                 if step.events:
-                    self._record(state, step.events)
+                    self._recording.record(state, step.events)
+                    self.carrier.recorded(state)
                 elif admitted is not None:
                     self._begin(state, self.carrier.not_begun(state.execution_id, admitted), inputs)
                 if state.dirty:
@@ -250,8 +249,7 @@ class Deciding:
 
     def _context(self) -> Context:
         """What deciding knows, the same for all inputs of a moment."""
-        moment = self._recording.moment()
-        known = self._known
+        moment, known = self._recording.moment(), self._known
         if known is None or known.moment is not moment or known.begins is self.carrier.is_draining:
             settings = self._settings
             known = self._known = Context(
@@ -294,15 +292,12 @@ class Deciding:
     def emit(self, state: ExecutionState, event: Event) -> None:
         """Make a fact true and record it."""
         evolve(state, event, self._recording.moment().elapsed_ms)
-        self._record(state, [event])
+        self._recording.record(state, [event])
+        self.carrier.recorded(state)
         if type(event) is MessageQueued:
             started = state.outbox[-1].graph
             if started is not None:
                 self._recording.store(started)  # a start that is delivered after a crash needs it
-
-    def _record(self, state: ExecutionState, events: list[Event]) -> None:
-        self._recording.record(state, events)
-        self.carrier.recorded(state)
 
     # --- leaving ------------------------------------------------------------------------------------
 

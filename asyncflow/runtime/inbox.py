@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.errors import AsyncflowError, NotCommitted, Overloaded, ShuttingDown, StoreError
 from asyncflow.model.graph import Graph
-from asyncflow.model.inputs import Input, RestartExecution, StartExecution
+from asyncflow.model.inputs import AttemptEnded, Input, RestartExecution, StartExecution
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime.commits import Commits
 from asyncflow.runtime.open_turn import Answer, refuse
@@ -100,21 +100,19 @@ class Inbox:
 
     def report(self, stream: str, given: Input) -> None:
         """Have a report decided; nobody waits for it, and after a failure nobody looks at it."""
+        if type(given) is AttemptEnded:  # by far the most
+            size, graph = given.output_bytes, None
+        else:
+            size, graph = getattr(given, "output_bytes", 0), self._named(given)
         if self._commits.failure is None:
-            size = getattr(given, "output_bytes", 0)
-            self.put(Waiting(stream, given, None, size, graph=self._named(given)))
+            self.put(Waiting(stream, given, None, size, False, graph))
 
     def put(self, waiting: Waiting) -> None:
         """Add an input behind all others, whoever may be let in."""
+        if not self.items:  # else whoever empties it is awake, or is woken by the commit it waits for
+            self.wake.set()
         self.items.append(waiting)
         self.bytes += waiting.size
-        self.wake.set()
-
-    def take(self) -> Waiting:
-        """The oldest input; it waits no more."""
-        waiting = self.items.popleft()
-        self.bytes -= waiting.size
-        return waiting
 
     def _named(self, given: Input) -> Graph | None:
         """The definition that a start or restart names by hash; it is held until the input is decided."""

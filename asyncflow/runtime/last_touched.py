@@ -12,9 +12,9 @@ import json
 import logging
 import mmap
 import os
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 log = logging.getLogger("asyncflow.engine")
 
@@ -111,10 +111,6 @@ class LastTouched:
         if self.is_open:
             self._map[_COUNTS] = 0
 
-    def stepwise(self, stream: str, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """The same coroutine, which tells of each of its steps that the loop is at the execution."""
-        return _Stepwise(self, stream, work) if self.is_open else work
-
     # --- in threads -------------------------------------------------------------------------------
 
     def threaded(self, stream: str, call: Callable[[], T]) -> Callable[[], T]:
@@ -145,41 +141,6 @@ class LastTouched:
 
 NOWHERE = LastTouched(None)
 """For who is not at anything that could kill a process that anybody counts on."""
-
-
-class _Stepwise(Coroutine[Any, Any, T]):
-    """A coroutine around another one, as asyncio steps it."""
-
-    __slots__ = ("_stream", "_touched", "_work")
-
-    def __init__(self, touched: LastTouched, stream: str, work: Coroutine[Any, Any, T]) -> None:
-        self._touched, self._stream, self._work = touched, stream, work
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self  # send, throw and close are all that is asked of it
-
-    def __iter__(self) -> _Stepwise[T]:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: Any) -> Any:
-        self._touched.at(PERFORMING, self._stream)
-        try:
-            return self._work.send(value)
-        finally:
-            self._touched.left()
-
-    def throw(self, *error: Any) -> Any:
-        self._touched.at(PERFORMING, self._stream)
-        try:
-            return self._work.throw(*error)
-        finally:
-            self._touched.left()
-
-    def close(self) -> None:
-        self._work.close()
 
 
 def _mapped(path: Path) -> mmap.mmap:

@@ -67,16 +67,20 @@ class LocalFunction(Protocol):
         """How inputs become parameters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Begun:
     """An attempt as it was when it began: its record may be reset while it runs.
 
-    `start` tells it from other attempts of its record. `payload` is its input as JSON.
+    `key` is its execution and the number of its record, `start` tells it from other attempts of the record,
+    `attempt` counts them for people. `payload` is its input as JSON. `work` is the asyncio task that performs
+    it, from its first step on. `is_off`: nobody wants it any more.
     """
 
     stream: str
     number: int
+    key: tuple[str, int]
     start: int
+    attempt: int
     ref: str
     name: str
     executor: str
@@ -84,6 +88,8 @@ class Begun:
     token: str
     beats: bool
     context: TaskContext | None
+    work: asyncio.Task[None] | None = None
+    is_off: bool = False
 
     def ended(self, status: str, output: JsonObject, reason: str | None, size: int = 0) -> AttemptEnded:
         """The report of its end."""
@@ -109,6 +115,7 @@ class Performing:
 
     Attributes:
         redactor: takes secrets out of what attempts log.
+        touched: is told which execution the process is at.
         clients: gives an attempt what resources have for it, by name; see `TaskContext.resource`.
     """
 
@@ -118,7 +125,7 @@ class Performing:
         """Run nothing yet; `secrets` are the values of `${workflow.secrets.NAME}` by name."""
         self.functions = functions
         self._bodies, self._secrets = bodies, secrets
-        self.redactor = Redactor(secrets)
+        self.redactor, self.touched = Redactor(secrets), bodies.touched
         self.clients: Callable[[ExecutionState, TaskState], Callable[[str], object] | None] = lambda *_: None
 
     def begin(self, state: ExecutionState, task: TaskState, payload: bytes, *, sink: AttemptSink) -> Begun:
@@ -141,7 +148,9 @@ class Performing:
         return Begun(
             state.execution_id,
             task.number,
+            (state.execution_id, task.number),
             attempt_start(task),
+            task.retry_count + 1,
             task.ref,
             name,
             task.executor,
@@ -185,7 +194,9 @@ class Performing:
             if begun.context is not None and begun.context.previous_outputs is not None:
                 earlier = await self._bodies.payloads.hydrate(begun.context.previous_outputs)
                 begun.context.previous_outputs = cast("JsonObject", earlier)
-            report = secrets.mask(await self._run(begun, given))
+            report = await self._run(begun, given)
+            if secrets.used:
+                report = secrets.mask(report)
             if report.output_bytes > self._bodies.limits.payload_bytes:
                 report = await self._stored(report)
         except (asyncio.CancelledError, KeyboardInterrupt, ShuttingDown):
@@ -239,10 +250,9 @@ class Performing:
             return self._bodies.processes.run(function.function, arguments)
         if function.executor == "thread":
             return self._bodies.threads.run(
-                self._bodies.touched.threaded(begun.stream, lambda: function.function(**arguments)),
+                self.touched.threaded(begun.stream, lambda: function.function(**arguments)),
                 label=f"{begun.ref} of {begun.stream}",
                 on_cancel=None if context is None else context.mark_cancelled,
             )
         # Its executor says that it is async.
-        work = cast("Coroutine[object, object, object]", function.function(**arguments))
-        return self._bodies.touched.stepwise(begun.stream, work)
+        return cast("Coroutine[object, object, object]", function.function(**arguments))

@@ -15,6 +15,7 @@ from asyncflow.model.events import Event, WorkflowRegistered
 from asyncflow.model.graph import Graph
 from asyncflow.model.limits import Limits
 from asyncflow.model.state import ExecutionState
+from asyncflow.model.statuses import EXECUTION_ENDED
 from asyncflow.model.turn import Moment
 from asyncflow.runtime.clock import Clock
 from asyncflow.runtime.commits import Commits
@@ -52,15 +53,15 @@ class Recording:
 
     def record(self, state: ExecutionState, events: list[Event]) -> None:
         """Record events that the state shows already, and its definition before its first."""
-        turn = self.turn
-        turn.add(state.execution_id, state.seq - len(events) + 1, events)
+        turn, stream, before = self.turn, state.execution_id, state.seq - len(events)
+        turn.add(stream, before + 1, events)
         if state.removed:
-            turn.removed.append(state.execution_id)
-        elif state.is_ended:
-            turn.ended[state.execution_id] = state
+            turn.removed.append(stream)
+        elif state.status in EXECUTION_ENDED:
+            turn.ended[stream] = state
         if state.graph.hash not in self.stored:
             self.store(state.graph)
-        if state.seq - len(events) < self._tenth <= state.seq:
+        if before < self._tenth <= state.seq:
             log.warning("a tenth of its history is used up", extra={"execution": state.execution_id})
 
     def store(self, graph: Graph) -> None:

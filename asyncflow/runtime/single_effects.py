@@ -60,9 +60,10 @@ class SingleEffects:
     def start(self, state: ExecutionState, effect: Effect) -> Iterable[Message]:
         """Begin an effect; what has to be decided because of that."""
         stream = state.execution_id
+        if type(effect) is RunAttempt:  # by far the most
+            self.starting.wanted.append((stream, effect))
+            return ()
         match effect:
-            case RunAttempt():
-                self.starting.wanted.append((stream, effect))
             case Admit(0):
                 return self.slots.request(state)
             case Admit(number, due_ms):
@@ -91,10 +92,11 @@ class SingleEffects:
 
     def stop(self, stream: str, effect: Effect) -> Iterable[Message]:
         """Stop one that is not wanted any more; what has to be decided because of that."""
+        if type(effect) is RunAttempt:  # by far the most
+            key = (stream, effect.number)
+            self.starting.unwanted.append(key)
+            return self.admitting.release(key)
         match effect:
-            case RunAttempt(number, _):
-                self.starting.unwanted.append((stream, number))
-                return self.admitting.release((stream, number))
             case Hold(number) if number:
                 return self.admitting.release((stream, number))
             case Admit(0) | Hold():

@@ -40,6 +40,7 @@ class Turns:
     """Owner of every live execution: `submit` and `report` put inputs in order, which are decided in turn.
 
     Attributes:
+        report: has a report decided; nobody waits for it.
         states: the executions in memory, for reading only; await `settled` before showing what was read.
         watchers: by execution, who is told of its events once they are durable.
         under_way: whether anything is carried out; time does not jump then.
@@ -64,6 +65,7 @@ class Turns:
         self.quarantined = self.residents.quarantined
         self.commits = Commits(journal)
         self.inbox = Inbox(self.commits, catalog)
+        self.report = self.inbox.report
         self._recording = Recording(self.commits, clock, catalog, settings.limits)
         self.loading = Loading(load, partial(self.settled, patient=True))
         self.watchers: dict[str, list[Watcher]] = {}
@@ -97,10 +99,6 @@ class Turns:
     ) -> ExecutionState:
         """Have an input decided, and wait until what it made is durable; see `Inbox.submit`."""
         return await self.inbox.submit(stream, given, size=size, then=then)
-
-    def report(self, stream: str, given: Input) -> None:
-        """Have a report decided; nobody waits for it."""
-        self.inbox.report(stream, given)
 
     def wake(self) -> None:
         """Look again: something outside of the inbox changed."""
