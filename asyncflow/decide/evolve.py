@@ -19,7 +19,7 @@ from asyncflow.decide import evolve_recovery as recovery
 from asyncflow.decide import evolve_resets as resets
 from asyncflow.decide import evolve_tasks as tasks
 from asyncflow.decide.evolve_migration import definition_migrated
-from asyncflow.decide.wanted import forget, refresh, refresh_execution
+from asyncflow.decide.wanted import refresh, refresh_execution
 from asyncflow.model import events as ev
 from asyncflow.model.emptiness import own, own_queue
 from asyncflow.model.graph import Graph
@@ -31,6 +31,7 @@ from asyncflow.model.statuses import (
     EXECUTION_TRANSITIONS,
     PAUSED,
     RUNNING,
+    TASK_ENDED,
     TASK_TRANSITIONS,
     check_transition,
 )
@@ -164,16 +165,20 @@ def _input_applied(state: ExecutionState, event: ev.InputApplied, at_ms: int) ->
 
 
 def _cancel_open(state: ExecutionState, at_ms: int) -> None:
-    for task in state.tasks.values():
-        if not task.is_ended:
+    changed, wanted, dirty = state.changed, state.wanted, state.dirty  # there may be a hundred thousand
+    for number, task in state.tasks.items():
+        if task.status in TASK_ENDED:
+            continue
+        if CANCELED not in TASK_TRANSITIONS[task.status]:
             check_transition(TASK_TRANSITIONS, task.status, CANCELED, what=f"task {task.ref}")
-            task.status = CANCELED
-            task.ended_ms = task.updated_ms = at_ms
-            task.grants = None
-            if task.more is not None:
-                task.more.asking = False
-            state.changed[task.number] = None
-            forget(state, task.number)
+        task.status = CANCELED
+        task.ended_ms = task.updated_ms = at_ms
+        task.grants = None
+        if task.more is not None:
+            task.more.asking = False
+        changed[number] = None
+        if wanted.pop(number, None) is not None:
+            dirty.append(number)
     state.open_count = state.passive_count = 0
     state.ready_joins.clear()
     state.counters_stale = True

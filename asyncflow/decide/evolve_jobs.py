@@ -12,7 +12,7 @@ from __future__ import annotations
 from asyncflow.decide import evolve_holds as holds
 from asyncflow.decide.wanted import attempt_start, refresh
 from asyncflow.model import events as ev
-from asyncflow.model.emptiness import own
+from asyncflow.model.emptiness import NO_ENTRIES, own
 from asyncflow.model.jobs import JobPhase, JobState
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import JOB_ENDED, JOB_TRANSITIONS, check_transition
@@ -85,8 +85,15 @@ def give_up(state: ExecutionState, number: int, reason: str | None, at_ms: int) 
 
 def give_up_all(state: ExecutionState, reason: str | None, at_ms: int) -> None:
     """The execution ended: so do its open records, and their jobs are to be cancelled."""
-    for number in list(state.job_of):
-        give_up(state, number, reason, at_ms)
+    cause, given_up = reason or "its task ended", own(state.given_up)
+    for number, serial in state.job_of.items():
+        job = state.jobs[serial]
+        if not job.cancel:
+            job.cancel, job.cancel_ms = cause, at_ms
+            state.dirty.append(-serial)
+        job.ends_as, job.grace_ms = "", 0
+        given_up[number] = serial
+    state.job_of, state.given_up = NO_ENTRIES, given_up
 
 
 def _move(state: ExecutionState, job: JobState, phase: JobPhase, at_ms: int) -> None:
