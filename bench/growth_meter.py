@@ -106,7 +106,8 @@ class Meter:
             watch(lambda: self._stepped() or (handler is not None and bool(handler())), _STEPS)
 
         watched(None, 0)
-        connection.set_progress_handler = watched  # type: ignore[method-assign,assignment]
+        if type(connection) is not sqlite3.Connection:  # that of the engine is a class of its own
+            connection.set_progress_handler = watched  # type: ignore[method-assign,assignment]
         return connection
 
     def _stepped(self) -> bool:

@@ -54,9 +54,9 @@ class Telling:
         self._newest: tuple[int, list[Told]] = (0, [])
         self._loaded: ExecutionState | None = None
 
-    def want(self, names: frozenset[str]) -> None:
+    def want(self, names: AbstractSet[str]) -> None:
         """From now on somebody wants these names; nothing is made of others."""
-        self._wanted = names
+        self._wanted = frozenset(names)
         self._newest = (0, [])
 
     def of_turn(self, turn: Turn) -> list[Told]:
@@ -130,13 +130,12 @@ def names_of(rule: Rule, event: ev.Event) -> AbstractSet[str]:
     return {name, LEASED} if type(event) is ev.AttemptStarted and event.grants else {name}
 
 
-def is_wanted(told: Told, names: AbstractSet[str]) -> bool:
-    """Whether anything of this is told under one of these names, as far as can be seen without loading."""
+def told_names(told: Told) -> AbstractSet[str]:
+    """All names under which something of this is told, as far as can be seen without loading."""
     if told.event is not None:
-        return told.event.name in names
-    return told.source is not None and bool(
-        names_of(RULES[type(told.source.event)], told.source.event) & names
-    )
+        return {told.event.name}
+    assert told.source is not None  # one of the two is there
+    return names_of(RULES[type(told.source.event)], told.source.event)
 
 
 def name_of(event: ev.Event) -> str:

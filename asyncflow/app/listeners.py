@@ -16,6 +16,7 @@ from asyncflow.app.event_catalogue import catalogue
 from asyncflow.app.event_telling import Telling
 from asyncflow.app.exposition import Page
 from asyncflow.app.listener_again import Again
+from asyncflow.app.listener_board import ListenerBoard
 from asyncflow.app.listener_config import (
     DOCUMENT,
     check_listener,
@@ -35,6 +36,8 @@ from asyncflow.runtime.engine import Engine
 
 log = logging.getLogger("asyncflow.listeners")
 
+_TOGETHER = 500  # listeners that are opened at once
+
 
 class Listeners:
     """The listeners of one engine; told of nothing before `open`.
@@ -51,6 +54,7 @@ class Listeners:
         self.broken: dict[str, str] = {}
         self._engine, self._store, self._logbook = engine, store, logbook
         self._telling = Telling(engine)
+        self._board = ListenerBoard(engine, store, self._telling)
         self._documents = Documents(engine, DOCUMENT)
         self._changing = asyncio.Lock()
         self._is_open = False
@@ -60,7 +64,6 @@ class Listeners:
                 self._add_stored(name, body)
         for name, settings in engine.settings.listeners.items():
             self._add(name, settings)
-        self._want()
 
     def _add_stored(self, name: str, body: JsonObject) -> None:
         try:
@@ -79,10 +82,14 @@ class Listeners:
         log.warning("listener cannot be used", extra={"listener": name, "reason": str(error)})
 
     def _listening(self, post: Post) -> Listening:
-        return Listening(post, self._engine, self._store, telling=self._telling, logbook=self._logbook)
-
-    def _want(self) -> None:
-        self._telling.want(frozenset[str]().union(*(each.post.names for each in self.working.values())))
+        return Listening(
+            post,
+            self._engine,
+            self._store,
+            telling=self._telling,
+            board=self._board,
+            logbook=self._logbook,
+        )
 
     async def open(self) -> None:
         """Take up what each has not been told, and go on.
@@ -90,9 +97,14 @@ class Listeners:
         Raises:
             StoreError: the journal cannot be read.
         """
-        for each in self.working.values():
-            await each.feed.begin()
-            each.start()
+        await self._board.open()
+        found = [*self.working.values()]
+        for start in range(0, len(found), _TOGETHER):
+            part = found[start : start + _TOGETHER]
+            await asyncio.gather(*(each.feed.begin() for each in part))
+            for each in part:
+                each.start()
+        self._board.opened()
         self._is_open = True
 
     async def close(self) -> None:
@@ -137,8 +149,7 @@ class Listeners:
         async with self._changing:
             await self._documents.delete(name)
             await self._stop(name)
-            self._want()
-            await self._store.move_cursor(f"{CURSOR}{name}", 0)
+            await self._board.places.keep({f"{CURSOR}{name}": 0})
 
     async def rewind(self, name: str, turn: int, event: str = "") -> JsonObject:
         """Tell it everything again from this turn on, or from the turn of this event. Durable at return.
@@ -152,14 +163,13 @@ class Listeners:
             first = await self.again.turn_of(event) if event else turn
             await self.again.check_kept(first)
             await self._stop(name)
-            await self._store.move_cursor(f"{CURSOR}{name}", (first - 1) or -1)  # 0 is a new one
+            await self._board.places.keep({f"{CURSOR}{name}": (first - 1) or -1})  # 0 is a new one
             await self._begin(each.post)
         return self.get(name)
 
     async def _begin(self, post: Post) -> None:
         made = self._listening(post)
         self.working[post.name] = made
-        self._want()
         await made.feed.begin()
         made.start()
 

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from asyncflow.app.event_rules import GAP
-from asyncflow.app.event_telling import Telling, Told, is_wanted
+from asyncflow.app.event_telling import Telling, Told, told_names
+from asyncflow.app.listener_board import Line, ListenerBoard
 from asyncflow.app.logbook import AuditEntry, Logbook, audited
 from asyncflow.app.turn_feed import FeedStore, Reader, TurnFeed
 from asyncflow.errors import ShuttingDown, StoreError
@@ -63,7 +64,14 @@ class Listening:
     """
 
     def __init__(
-        self, post: Post, engine: Engine, store: FeedStore, *, telling: Telling, logbook: Logbook
+        self,
+        post: Post,
+        engine: Engine,
+        store: FeedStore,
+        *,
+        telling: Telling,
+        board: ListenerBoard,
+        logbook: Logbook,
     ) -> None:
         """Bring nothing yet."""
         self.post = post
@@ -83,6 +91,7 @@ class Listening:
                 keep=settings.keep,
                 from_now=settings.start == "now",
             ),
+            tap=Line(board, post.names),
         )
         self.feed.missed = self._missed
         self._taken: deque[Told] = deque()
@@ -94,7 +103,7 @@ class Listening:
         self._alarm: asyncio.TimerHandle | None = None
 
     def _wanted(self, turn: Turn, is_repeat: bool) -> Sequence[Told]:  # noqa: ARG002, FBT001 - as a reader is called
-        return [told for told in self._telling.of_turn(turn) if is_wanted(told, self.post.names)]
+        return [told for told in self._telling.of_turn(turn) if told_names(told) & self.post.names]
 
     def _missed(self, first: int, last: int) -> Sequence[Told]:
         """Turns are gone that it has not read."""

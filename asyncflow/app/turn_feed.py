@@ -2,7 +2,7 @@
 
 What is dealt with is a turn's number, stored now and then; a start goes on from there, so that something may
 come twice and nothing is lost. It knows neither events nor who wants them: event handlers (`event_feed`) and
-listeners (`listening`) say what they take out of a turn.
+listeners (`listening`) say what they take out of a turn. How turns come to it is in `turn_taps`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from asyncflow.app.turn_taps import FeedStore, OwnTap, Tap
 from asyncflow.model.turn import Turn
 from asyncflow.runtime.engine import Engine
-from asyncflow.runtime.open_turn import OpenTurn
-from asyncflow.store.journal import Journal
+
+__all__ = ["FeedStore", "OfTurn", "Reader", "TurnFeed"]
 
 log = logging.getLogger("asyncflow.feeds")
 
 _AHEAD = 1_000  # items kept in memory, besides those of one turn; what is more is read from the journal
 _SAVED_EVERY = 1_000  # turns without items
-
-
-class FeedStore(Journal, Protocol):
-    """A journal that stores how far its readers have come."""
-
-    async def cursor(self, name: str) -> int:
-        """The turn up to which a reader has dealt with everything; 0 if unknown, -1 before all turns."""
-
-    async def move_cursor(self, name: str, turn: int) -> None:
-        """Store that a reader has dealt with everything up to this turn."""
 
 
 class OfTurn(Protocol):
@@ -75,16 +66,19 @@ class TurnFeed(Generic[Item]):
             place counts as standing in the first of them.
     """
 
-    def __init__(self, engine: Engine, store: FeedStore, reader: Reader[Item]) -> None:
-        """Read nothing yet."""
+    def __init__(
+        self, engine: Engine, store: FeedStore, reader: Reader[Item], *, tap: Tap[Item] | None = None
+    ) -> None:
+        """Read nothing yet; without a tap it has one of its own, which tells it of every turn."""
         self.is_wanted: Callable[[], bool] = lambda: True
         self.arrived: Callable[[], None] = lambda: None
         self.missed: Callable[[int, int], Sequence[Item] | None] = lambda _first, _last: None
-        self._engine, self._store, self._reader = engine, store, reader
+        self._store, self._reader = store, reader
+        self._tap: Tap[Item] = tap or OwnTap(engine, store)
         self._ahead: deque[Item] = deque()
         self._turns: deque[Turn] = deque()  # read from the journal, and not looked into yet
         self._unfinished: dict[int, int] = {}  # by turn, in order
-        self._known = self._read = self._saved = self._before = 0
+        self._read = self._saved = self._before = 0  # what is read goes for one that is behind
         self._is_behind = False
         self._wake = asyncio.Event()
 
@@ -96,34 +90,30 @@ class TurnFeed(Generic[Item]):
         Raises:
             StoreError: the journal cannot be read.
         """
-        self._engine.turns.listeners.append(self._committed)
         self._is_behind = self.is_wanted()
-        self._engine.compaction.needed_by.append(self._oldest_needed)
-        self._saved = await self._store.cursor(self._reader.cursor)
-        found = await self._store.recover()
-        self._before = found.last_turn
-        self._known = max(self._known, found.last_turn)
+        self._tap.attach(self)
+        self._saved = await self._tap.place(self._reader.cursor)
+        if not self._tap.known:
+            self._tap.known = max(self._tap.known, (await self._store.recover()).last_turn)
+        self._before = self._tap.known
         if self._reader.from_now and not self._saved:
-            self._read = self._before = found.last_turn if now is None else now
-            await self._store.move_cursor(self._reader.cursor, max(1, self._read))
+            self._read = self._before = self._before if now is None else now
+            await self._tap.keep_place(self._reader.cursor, max(1, self._read))
             self._saved = self._read
         elif self._is_behind:
             self._read = self._saved
-            self._pass_over(found.first_turn)
+            if self._read < self._before:
+                self._pass_over((await self._store.recover()).first_turn)
             self.arrived()
-        else:
-            self._read = max(self._read, found.last_turn)
 
     def end(self) -> None:
         """Be told of nothing any more, and have the journal keep nothing; the stored place stays."""
-        if self._committed in self._engine.turns.listeners:
-            self._engine.turns.listeners.remove(self._committed)
-        if self._oldest_needed in self._engine.compaction.needed_by:
-            self._engine.compaction.needed_by.remove(self._oldest_needed)
+        self._tap.detach(self)
 
-    def _oldest_needed(self) -> int:
+    def oldest_needed(self) -> int:
+        """The oldest turn that the journal has to keep for it."""
         oldest = max(1, self.position + 1 - self._reader.keep)
-        return max(oldest, self._known - self._reader.max_lag) if self._reader.max_lag else oldest
+        return max(oldest, self._tap.known - self._reader.max_lag) if self._reader.max_lag else oldest
 
     def _pass_over(self, first_turn: int) -> None:
         """The journal begins with this turn; what was before it and not read is missed."""
@@ -136,12 +126,27 @@ class TurnFeed(Generic[Item]):
     @property
     def position(self) -> int:
         """The turn up to which everything has been dealt with."""
-        return min(next(iter(self._unfinished)) - 1, self._read) if self._unfinished else self._read
+        read = self._read if self._is_behind else self._tap.known
+        return min(next(iter(self._unfinished)) - 1, read) if self._unfinished else read
 
     @property
     def lag(self) -> int:
         """How many turns it is behind."""
-        return max(0, self._known - self.position)
+        return max(0, self._tap.known - self.position)
+
+    @property
+    def saved(self) -> int:
+        """The place that is stored."""
+        return self._saved
+
+    @saved.setter
+    def saved(self, turn: int) -> None:
+        self._saved = max(self._saved, turn)
+
+    @property
+    def cursor(self) -> str:
+        """The name under which its place is stored."""
+        return self._reader.cursor
 
     @property
     def is_idle(self) -> bool:
@@ -152,38 +157,41 @@ class TurnFeed(Generic[Item]):
         """Have `take` return soon, with or without something."""
         self._wake.set()
 
-    def _committed(self, _turn: OpenTurn, record: Turn) -> None:
+    def committed(self, turn: Turn) -> None:
         """A turn is durable, and what it is about still in memory."""
-        self._known = record.number
-        if self._is_behind:
-            self._wake.set()
-            return
-        try:
-            self._look_at(record)
-        except Exception:
-            # Nobody else is to suffer: it is read again where only this reader meets what is wrong.
-            log.exception("turn not understood", extra={"reader": self._reader.cursor, "turn": record.number})
-            self._is_behind = True
-            self._wake.set()
-
-    def _look_at(self, turn: Turn) -> None:
-        if self.is_wanted():
-            self._take_live(turn)
-        else:
-            self._read = turn.number
+        if not self._is_behind and self.is_wanted():
+            try:
+                found = self._reader.take_from(turn, False)
+            except Exception:
+                # Nobody else is to suffer: it is read again where only this reader meets what is wrong.
+                log.exception(
+                    "turn not understood", extra={"reader": self._reader.cursor, "turn": turn.number}
+                )
+                self.fall_behind(turn.number)
+                return
+            self.hear(found, turn.number)
         if turn.number - self._saved >= _SAVED_EVERY:
             self._wake.set()
 
-    def _take_live(self, turn: Turn) -> None:
-        found = self._reader.take_from(turn, False)
-        if found and len(self._ahead) + len(found) > _AHEAD:
-            self._is_behind = True  # what is in memory already stays there
+    def hear(self, found: Sequence[Item], turn: int) -> None:
+        """Take what a turn holds for it, unless it is behind and comes to it by itself.
+
+        Of the turns before it had everything that it wants; those that it hears nothing of count as read.
+        """
+        if self._is_behind or not found:
+            return
+        if len(self._ahead) + len(found) > _AHEAD:
+            self.fall_behind(turn)  # what is in memory already stays there
         else:
-            self._take_note(found, turn.number)
-            self._read = turn.number
-        if found:
+            self._take_note(found, turn)
+        self._wake.set()
+        self.arrived()
+
+    def fall_behind(self, turn: int) -> None:
+        """Read on in the journal from this turn on."""
+        if not self._is_behind:
+            self._read, self._is_behind = turn - 1, True
             self._wake.set()
-            self.arrived()
 
     def _take_note(self, found: Sequence[Item], turn: int) -> None:
         self._ahead += found
@@ -210,13 +218,13 @@ class TurnFeed(Generic[Item]):
     async def _read_some(self) -> None:
         """Read on in the journal, until it has been caught up with, or enough is in memory."""
         if not self._turns:
-            if self._read >= self._known:
+            if self._read >= self._tap.known:
                 self._is_behind = False
                 return
             await self._read_turns()
         while self._turns and len(self._ahead) < _AHEAD:
             turn = self._turns[0]
-            if turn.number > self._known:
+            if turn.number > self._tap.known:
                 self._turns.clear()  # it comes by itself
                 return
             self._take_note(self._reader.take_from(turn, turn.number <= self._before), turn.number)
@@ -224,7 +232,7 @@ class TurnFeed(Generic[Item]):
             self._turns.popleft()
 
     async def _read_turns(self) -> None:
-        known = self._known
+        known = self._tap.known
         async for batch in self._store.read_turns(self._read):
             self._pass_over(batch[0].number)
             self._turns += batch
@@ -249,5 +257,5 @@ class TurnFeed(Generic[Item]):
         if position > self._saved and (
             at_once or not self._unfinished or position - self._saved >= _SAVED_EVERY
         ):
-            await self._store.move_cursor(self._reader.cursor, position)
+            await self._tap.keep_place(self._reader.cursor, position)
             self._saved = position

@@ -56,8 +56,7 @@ class Wheel:
             heapq.heappush(self._ticks, tick)
         else:
             bucket[key] = due_ms
-            if due_ms < self._earliest[tick]:
-                self._earliest[tick] = due_ms
+            self._earliest[tick] = min(self._earliest[tick], due_ms)
 
     def cancel(self, key: TimerKey) -> None:
         """Take a timer back; one that is not set is left alone."""

@@ -261,6 +261,10 @@ class SqliteReader:
         """The last turn a reader of this name has dealt with; 0 for an unknown one."""
         return await self._read(partial(reading.read_cursor, name=name))
 
+    async def cursors(self) -> dict[str, int]:
+        """The same of all readers that are known, by name."""
+        return await self._read(reading.read_cursors)
+
     # --- the file -------------------------------------------------------------------------
 
     async def facts(self) -> StoreFacts:

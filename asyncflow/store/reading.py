@@ -79,6 +79,11 @@ def read_cursor(db: sqlite3.Connection, name: str) -> int:
     return int(row[0]) if row else 0
 
 
+def read_cursors(db: sqlite3.Connection) -> dict[str, int]:
+    """How far all readers have come, by name."""
+    return dict(db.execute("SELECT name, turn FROM reader_cursor"))
+
+
 def read_turns(db: sqlite3.Connection, codec: Codec, after: int, *, unsegmented: bool) -> TurnBatch:
     """The next turns, about `BATCH_BYTES` of them; see `Journal.read_turns`."""
     with snapshot(db):

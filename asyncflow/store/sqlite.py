@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -182,9 +182,9 @@ class SqliteStore(SqliteReader):
         """Delete a part of what is not kept; see `Logs.trim`."""
         return await self._write(partial(logbook_trim.trim, surplus=surplus))
 
-    async def move_cursor(self, name: str, turn: int) -> None:
-        """Store that the reader of this name has dealt with all turns up to this one."""
-        await self._write(partial(writing.move_cursor, name=name, turn=turn))
+    async def move_cursors(self, turns: Mapping[str, int]) -> None:
+        """Store that readers have dealt with all turns up to these, by the readers' names."""
+        await self._write(partial(writing.move_cursors, turns=turns))
 
     async def _write(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """A write that is not a turn; these come when the engine is idle, so the WAL is cut back here."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from asyncflow.errors import Conflict
@@ -45,6 +45,9 @@ REMOVED = "SELECT stream FROM removal WHERE stream IN (SELECT value FROM json_ea
 _FORGET_REMOVALS = "DELETE FROM removal WHERE turn < (SELECT min(number) FROM turn)"
 _MOVE_CURSOR = """
 INSERT INTO reader_cursor (name, turn) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET turn = excluded.turn"""
+_MOVE_CURSORS = """
+INSERT INTO reader_cursor (name, turn) SELECT key, value FROM json_each(?) WHERE true
 ON CONFLICT (name) DO UPDATE SET turn = excluded.turn"""
 
 
@@ -187,10 +190,10 @@ def restored(db: sqlite3.Connection, now_ms: int) -> Restored:
         return found
 
 
-def move_cursor(db: sqlite3.Connection, name: str, turn: int) -> None:
-    """Store how far a reader has come, in a transaction of its own."""
+def move_cursors(db: sqlite3.Connection, turns: Mapping[str, int]) -> None:
+    """Store how far readers have come, in a transaction of its own."""
     with transaction(db):
-        put_cursor(db, name, turn)
+        db.execute(_MOVE_CURSORS, (encode_json(turns).decode(),))
 
 
 def put_cursor(db: sqlite3.Connection, name: str, turn: int) -> None:

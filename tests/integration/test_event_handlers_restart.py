@@ -67,7 +67,7 @@ async def test_messages_that_come_again_change_nothing(tmp_path: Path) -> None:
         before = await history(services)
     for is_forgotten in (False, True):
         async with SqliteStore.open(database) as store:
-            await store.move_cursor("events", 1)
+            await store.move_cursors({"events": 1})
         if is_forgotten:
             forget_audit(database)
         async with services_on(clock, database) as services:

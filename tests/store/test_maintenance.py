@@ -61,7 +61,7 @@ async def test_clone_is_another_installation(tmp_path: Path) -> None:
         assert not (tmp_path / "copy.db").exists()
 
     async with SqliteStore.open(tmp_path / "flow.db") as store:
-        await store.move_cursor("listener:x", 1)
+        await store.move_cursors({"listener:x": 1})
     await maintenance.clone(
         tmp_path / "flow.db", tmp_path / "copy.db", installation_id="clone", settle=settle
     )

@@ -138,8 +138,8 @@ async def test_page_beyond_all_numbers_is_refused(filled: SqliteStore) -> None:
 
 async def test_cursors_are_kept_by_name(store: SqliteStore) -> None:
     await store.append(turn(1))
-    await store.move_cursor("journal-files", 1)
-    await store.move_cursor("journal-files", 4)
+    await store.move_cursors({"journal-files": 1})
+    await store.move_cursors({"journal-files": 4})
 
     assert (await store.cursor("journal-files"), await store.cursor("other")) == (4, 0)
 
