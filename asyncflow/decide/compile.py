@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from asyncflow.decide.expressions import compile_template
+from asyncflow.decide.expressions import compile_template, constant
 from asyncflow.decide.policy import setting
 from asyncflow.decide.templates import with_input_template
 from asyncflow.model.definition import (
@@ -22,6 +22,7 @@ from asyncflow.model.definition import (
 )
 from asyncflow.model.extension import ResourceUse
 from asyncflow.model.graph import CompiledTemplate, Graph, ListKind, Node, NodeList, Policy
+from asyncflow.model.rendering import in_one_order
 
 # A worker task that nobody described: Conductor's defaults. Any other type is tried once.
 _AD_HOC_WORKER = Policy(retry_count=3, retry_delay=60, response_timeout=3600)
@@ -168,7 +169,7 @@ def _compile_node(task: WorkflowTask, home: NodeList, *, nodes: dict[str, Node])
         task=task,
         home=home,
         policy=policy,
-        input=_with_template(task, policy),
+        input=_input_of(task, policy),
         extra=_extra_templates(task),
         loop=None if home.owner is None else home.owner if home.kind == "loop" else home.owner.loop,
     )
@@ -190,16 +191,22 @@ def _compile_node(task: WorkflowTask, home: NodeList, *, nodes: dict[str, Node])
     return node
 
 
-def _with_template(task: WorkflowTask, policy: Policy) -> CompiledTemplate:
+# An input without expressions is not recorded with its task: each process takes it from the definition, whose
+# keys stand in its author's order at first, and sorted once it was read back. Services that are asked again
+# under one token compare bytes, so such an input has its keys in one order from the beginning.
+
+
+def _input_of(task: WorkflowTask, policy: Policy) -> CompiledTemplate:
     """The input template of the task over that of its definition (missing keys are filled in)."""
-    if not policy.input_template:
-        return compile_template(task.input_parameters)
-    merged = compile_template(with_input_template(task.input_parameters, policy.input_template))
-    if not merged.is_constant:
-        return merged
-    # Without expressions the input is known now; a key given as null takes the template's value.
-    given = {key: value for key, value in task.input_parameters.items() if value is not None}
-    return compile_template(with_input_template(given, policy.input_template))
+    given = task.input_parameters
+    compiled = compile_template(with_input_template(given, policy.input_template))
+    if not compiled.is_constant:
+        return compiled
+    if policy.input_template:  # the input is known now; a key given as null takes the template's value
+        given = {key: value for key, value in given.items() if value is not None}
+        compiled = compile_template(with_input_template(given, policy.input_template))
+    known = compiled.resolve(None)  # type: ignore[arg-type]  # it reads no scope
+    return constant(in_one_order(known))
 
 
 def _uses(resources: Iterable[ResourceUse]) -> CompiledTemplate:

@@ -30,6 +30,7 @@ __all__ = [
     "check_expression",
     "compile_template",
     "compile_text",
+    "constant",
     "heads",
     "references",
     "resolve_text",
@@ -84,7 +85,7 @@ def compile_text(text: str) -> Template:
     # expression gives is joined or handed on as it is: data that looks like `${…}` stays data.
     parts = split_text(text)
     if not any(isinstance(part, Hole) for part in parts):
-        return _constant(text if "$${" not in text else join_texts([str(part) for part in parts]))
+        return constant(text if "$${" not in text else join_texts([str(part) for part in parts]))
     if len(parts) == 1 and isinstance(parts[0], Hole):
         return _compile_hole(parts[0])
     return _compile_parts(parts)
@@ -142,15 +143,16 @@ def _holes(parts: list[str | Hole]) -> Iterator[Hole]:
             yield from _holes(part.parts)
 
 
-def _constant(value: object) -> Template:
+def constant(value: object) -> Template:
+    """What resolves to this very value, whatever stands in it."""
     return Template(lambda _scope: value, (), is_constant=True)
 
 
 def _compile(value: object, depth: int) -> Template:
     if isinstance(value, str):
-        return compile_text(value) if "${" in value else _constant(value)
+        return compile_text(value) if "${" in value else constant(value)
     if not isinstance(value, dict | list):
-        return _constant(value)
+        return constant(value)
     if depth > MAX_TEMPLATE_DEPTH:
         raise LimitExceeded("depth of a template", allowed=MAX_TEMPLATE_DEPTH)
     skeleton = cast("_Slots", value.copy())  # a list takes places where a map takes names
@@ -166,7 +168,7 @@ def _compile(value: object, depth: int) -> Template:
             dynamic.append((key, template.resolve))
             reads += template.reads
     if not dynamic:
-        return _constant(skeleton if changed else value)
+        return constant(skeleton if changed else value)
     return Template(_filling(skeleton, dynamic), reads)
 
 
@@ -184,9 +186,9 @@ def _filling(skeleton: _Slots, dynamic: list[tuple[str | int, Resolve]]) -> Reso
 
 def _compile_parts(parts: list[str | Hole]) -> Template:
     """Texts and expressions in a row, joined as text."""
-    members = [_constant(p) if isinstance(p, str) else _compile_hole(p) for p in parts]
+    members = [constant(p) if isinstance(p, str) else _compile_hole(p) for p in parts]
     if all(member.is_constant for member in members):
-        return _constant(join_texts([java_text(member.resolve(_NOTHING)) for member in members]))
+        return constant(join_texts([java_text(member.resolve(_NOTHING)) for member in members]))
     pieces = tuple(member.resolve for member in members)
 
     def resolve(scope: Scope) -> object:
@@ -221,13 +223,13 @@ def _compile_expression(text: str) -> Template:
 def _compile_once(text: str) -> Template:
     """One expression; secrets stay as they are, and what is no path is null, as unresolvable."""
     if not text.strip():
-        return _constant("")
+        return constant("")
     if is_secret(text):
-        return _constant(f"${{{text}}}")
+        return constant(f"${{{text}}}")
     try:
         path = compile_path(text)
     except JsonPathError:
-        return _constant(None)
+        return constant(None)
     reads = [read_of(p) for p in (path, *path.root_paths)]
     return Template(resolver_of(path), [read for read in reads if read is not None])
 

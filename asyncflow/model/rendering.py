@@ -32,7 +32,7 @@ def canonical_json(model: Shape) -> bytes:
 
     Leaving defaults out keeps the hash of a definition when a later version of asyncflow adds a field.
     """
-    return encode(_sorted(compact(model)))
+    return encode(in_one_order(compact(model)))
 
 
 def compact(model: Shape) -> dict[str, object]:
@@ -91,9 +91,10 @@ def _plain_case(value: object, *, fill: bool) -> object:
     return _plain(value, fill=fill) if holds_records else value
 
 
-def _sorted(value: object) -> object:
+def in_one_order(value: object) -> object:
+    """The same value with the keys of all objects sorted, as definitions are read back from the store."""
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return {key: in_one_order(value[key]) for key in sorted(value)}
     if isinstance(value, list):
-        return [_sorted(each) for each in value]
+        return [in_one_order(each) for each in value]
     return value

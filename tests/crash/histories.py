@@ -20,15 +20,17 @@ def names_in(history: Sequence[Recorded]) -> dict[int, str]:
     """The full reference names of all records, by number; dynamic forks list inputs of one template."""
     names: dict[int, str] = {}
     prefixes: dict[int, str] = {}
+    suffixes: dict[int, str] = {}
     for recorded in history:
         match recorded.event:
             case ev.TaskScheduled() as made:
                 names[made.number] = f"{made.ref}{made.suffix}"
+                suffixes[made.number] = made.suffix
             case ev.ForkOpened() as fork:
                 prefixes[fork.number] = fork.prefix
             case ev.BranchesScheduled() as made:
-                prefix, shift = prefixes[made.fork], made.number - made.first
-                names |= {shift + index: f"{prefix}{index}" for index in range(made.first, made.last)}
+                prefix, suffix, shift = prefixes[made.fork], suffixes[made.fork], made.number - made.first
+                names |= {shift + index: f"{prefix}{index}{suffix}" for index in range(made.first, made.last)}
             case _:
                 pass
     return names

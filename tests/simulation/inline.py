@@ -42,6 +42,11 @@ class Mortal:
     is_dead: bool = False
     on_death: Callable[[], None] = field(default=lambda: None)
 
+    def doom(self) -> None:
+        """Die at the next moment, if it is to die at all."""
+        if self.dies_at > self.moments:
+            self.dies_at = self.moments + 1
+
     def reach(self) -> None:
         """Be at a moment between two effects.
 

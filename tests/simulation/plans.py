@@ -14,6 +14,9 @@ from asyncflow.model.values import JsonObject, JsonValue
 TIERS = ("token", "tag", "once", "again")
 """What the services of the simulation promise; each is a resource of that name."""
 
+TRIED_AGAIN: JsonObject = {"name": "tried_again", "retryCount": 20, "retryDelaySeconds": 0}
+"""The definition of the tasks of forks that are jobs; it has to be registered."""
+
 _MODULUS = 1_000_003
 
 
@@ -37,6 +40,7 @@ class Plan:
         output: what it ends with.
         ends: by reference, how often a task record of it is to end successfully.
         terminates: whether a client ends it early.
+        is_registered: whether it is started by name; else its definition comes with the start.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Plan:
     output: JsonObject = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     terminates: bool = False
+    is_registered: bool = False
 
 
 class Drawing:
@@ -63,7 +68,7 @@ class Drawing:
 
     def _step(self, depth: int, n: int, source: str, times: int) -> tuple[list[JsonObject], int, str]:
         simple = [self._function, self._function, self._job, self._job, self._wait, self._variable]
-        nested = [self._fork, self._fork, self._dynamic, self._loop, self._child, self._switch]
+        nested = [self._fork, self._fork, self._dynamic, self._jobs, self._loop, self._child, self._switch]
         if times == 1:
             simple.append(self._signal)
         draw = self._dice.choice(simple + nested if depth else simple)
@@ -96,13 +101,16 @@ class Drawing:
         return [task], n, source
 
     def _job(self, depth: int, n: int, source: str, times: int) -> tuple[list[JsonObject], int, str]:
-        task, _, source = self._leaf("job", n, source, times)  # a job gives what it was given
+        task, _, after = self._leaf("job", n, source, times)  # a job gives what it was given
+        if self._dice.random() < 0.4:  # a constant, its keys in no order: nothing of it is in the journal
+            n = self._drawn
+            task["inputParameters"] |= {"n": n, "more": {"z": [{"y": 1, "b": 2}], "a": 3}}  # type: ignore[operator]
         tier = self._dice.choice(TIERS)
         task |= {"type": task_type(tier), "asyncflow": {"resources": [{"name": tier}]}}
         task["inputParameters"]["name"] = str(task["taskReferenceName"])  # type: ignore[index]  # an object
         policy = {"retryCount": 20, "retryDelaySeconds": self._dice.choice((0, 7))}
         task["taskDefinition"] = {"name": "job", **policy}
-        return [task], n, source
+        return [task], n, after
 
     def _wait(self, depth: int, n: int, source: str, times: int) -> tuple[list[JsonObject], int, str]:
         ref = self._ref("wait", times)
@@ -136,13 +144,20 @@ class Drawing:
         return [_task("FORK_JOIN", fork, forkTasks=branches), joining, adding], n, source
 
     def _dynamic(self, depth: int, n: int, source: str, times: int) -> tuple[list[JsonObject], int, str]:
+        inputs = [{"n": source, "number": number} for number in range(self._dice.randint(1, 6))]
+        return self._branches({"forkTaskName": "step"}, inputs, times), n, source
+
+    def _jobs(self, depth: int, n: int, source: str, times: int) -> tuple[list[JsonObject], int, str]:
+        """Jobs side by side, with constants."""
+        kind = {"forkTaskType": task_type(self._dice.choice(TIERS)), "forkTaskName": TRIED_AGAIN["name"]}
+        inputs = [{"z": {"y": 1, "b": 2}, "number": each} for each in range(self._dice.randint(1, 4))]
+        return self._branches(kind, inputs, times), n, source
+
+    def _branches(self, what: JsonObject, inputs: list[JsonObject], times: int) -> list[JsonObject]:
         fork, join = self._ref("fork", times), self._ref("join", times)
-        width = self._dice.randint(1, 6)
-        self._plan.ends["branch"] = self._plan.ends.get("branch", 0) + width * times
-        inputs = [{"n": source, "number": number} for number in range(width)]
-        given: JsonObject = {"forkTaskName": "step", "forkTaskInputs": inputs}
-        tasks = [_task("FORK_JOIN_DYNAMIC", fork, inputParameters=given), _task("JOIN", join)]
-        return tasks, n, source
+        self._plan.ends["branch"] = self._plan.ends.get("branch", 0) + len(inputs) * times
+        given: JsonObject = {**what, "forkTaskInputs": inputs}
+        return [_task("FORK_JOIN_DYNAMIC", fork, inputParameters=given), _task("JOIN", join)]
 
     def _loop(self, depth: int, n: int, source: str, times: int) -> tuple[list[JsonObject], int, str]:
         ref = self._ref("loop", times)
@@ -189,6 +204,7 @@ def draw_plan(dice: random.Random, name: str) -> Plan:
     plan.definition = _workflow(name, tasks, {"n": source})
     plan.output = {"n": last}
     plan.terminates = dice.random() < 0.15
+    plan.is_registered = dice.random() < 0.5
     return plan
 
 

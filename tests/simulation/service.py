@@ -19,6 +19,8 @@ from tests.simulation.plans import task_type
 LAG_S, LANDS_AFTER_S = 4.0, 3.0
 """How long a tagged job is not listed, and how late a request may arrive whose caller gave up."""
 
+_FATAL = 0.1  # the part of the submits that do something and are the last deed of their process
+
 _FAULTS: tuple[Fault, ...] = (
     "cut_before",
     "cut_after",
@@ -87,6 +89,8 @@ class Outside(JobService):
         handle = super()._make(job, tier)
         if fails:
             self._fails.add(handle)
+        if self._dice.random() < _FATAL:
+            self._mortal.doom()
         tokens = {made.token for made in self.open_jobs()}
         if len(tokens) > self.most and self.tier in ("token", "once"):
             self.wrong.append(f"{self.tier}: {len(tokens)} jobs at once, {self.most} may be")

@@ -27,7 +27,7 @@ from asyncflow.sdk.tasks import TaskFunction
 from asyncflow.testing.clock import VirtualClock
 from asyncflow.testing.kit import VirtualEngine
 from tests.simulation.inline import Mortal
-from tests.simulation.plans import TIERS, Plan, draw_plan, step_of
+from tests.simulation.plans import TIERS, TRIED_AGAIN, Plan, draw_plan, step_of
 from tests.simulation.service import LANDS_AFTER_S, Outside, managers, resources
 
 MOST_LIVES = 6
@@ -223,7 +223,9 @@ class Clients:
 
     async def _start(self, name: str) -> None:
         plan = self._world.plans[name]
-        execution = await self._engine.start(plan.definition, plan.given, correlation_id=name)
+        await self._engine.register_all(TRIED_AGAIN, *([plan.definition] if plan.is_registered else ()))
+        body = name if plan.is_registered else plan.definition
+        execution = await self._engine.start(body, plan.given, correlation_id=name)
         self._world.acknowledged[execution.id] = name
 
     async def _terminate(self, name: str) -> None:

@@ -41,16 +41,6 @@ class NotSent(Exception):
         self.error = error
 
 
-def in_one_order(value: object) -> object:
-    """The same value with the keys of all objects sorted, so that every process hands in the same bytes.
-
-    What a definition says comes in its author's order at first, and sorted once it was read back.
-    """
-    if isinstance(value, Mapping):
-        return {key: in_one_order(value[key]) for key in sorted(value)}
-    return [in_one_order(each) for each in value] if isinstance(value, list) else value
-
-
 class Preparing:
     """Makes jobs of states, and outputs of answers.
 
@@ -83,7 +73,7 @@ class Preparing:
 
     def named(self, state: ExecutionState, job: JobState, *, instance: str) -> Job:
         """The job without its input: enough to look for it. `instance` is the service's own handle."""
-        return self._job(state, job, to_json(in_one_order(job.input)), {}, instance)
+        return self._job(state, job, to_json(job.input), {}, instance)
 
     async def whole(
         self,
@@ -101,8 +91,8 @@ class Preparing:
         Raises:
             NotSent: a stored value cannot be had, or the input is too deep for secrets or does not fit.
         """
-        given = cast("JsonObject", in_one_order(job.input))
-        payload = to_json(given)
+        payload = to_json(job.input)
+        given = job.input
         try:
             if _SECRETS_MARK in payload:
                 given = SecretsInUse(self._secrets).fill(given)

@@ -210,4 +210,17 @@ BUGS = (
         ),
         (_TAGS, _TOKENS, "tests/integration/test_jobs_cancel.py"),
     ),
+    Bug(
+        "keys-in-their-authors-order",
+        "Inputs without expressions go out with their keys as the author wrote them, and after a restart as "
+        "they were stored: other bytes under the same token.",
+        (
+            Edit(
+                "asyncflow/decide/compile.py",
+                "    return constant(in_one_order(known))\n",
+                "    return constant(known)\n",
+            ),
+        ),
+        (_WORLDS, _TIERS, "tests/integration/test_constant_inputs.py"),
+    ),
 )
