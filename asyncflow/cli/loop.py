@@ -29,11 +29,21 @@ _BREAK_OFF_S = 2.0  # for attempts of a command to notice that they are cancelle
 
 
 def in_loop(function: Callable[[], Awaitable[T]]) -> T:
-    """What the coroutine function gives, run in a loop of its own, in a process that is ours."""
+    """What the coroutine function gives, run in a loop of its own, in a process that is ours.
+
+    The loop itself is given nothing: at its end CPython writes out what its first asyncio task gave, for the
+    text of an error that it then drops. For an execution of 10,000 tasks that took 0.4 s.
+    """
     from asyncflow.app.process import tune_process  # noqa: PLC0415  # app is not for a help text
 
     tune_process()
-    return anyio.run(function, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    given: list[T] = []
+
+    async def run() -> None:
+        given.append(await function())
+
+    anyio.run(run, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    return given[0]
 
 
 class Stop:
