@@ -7,6 +7,9 @@ fills them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import count, repeat
 from typing import NamedTuple
 
 from asyncflow.model.events import Event
@@ -57,3 +60,14 @@ class Recorded(NamedTuple):
     seq: int
     at_ms: int
     event: Event
+
+
+def recorded(first_seq: int, at_ms: int, events: Sequence[Event]) -> Iterator[Recorded]:
+    """Events of one stream that happened in one turn, as they come back.
+
+    Cost: half of what it is to call the class, and a start does it for every event there is.
+    """
+    return map(_recorded, zip(count(first_seq), repeat(at_ms), events, strict=False))
+
+
+_recorded = partial(tuple.__new__, Recorded)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from asyncflow.errors import StoreError
 from asyncflow.model.resource_events import RESOURCE_STREAMS
-from asyncflow.model.turn import Recorded, Turn
+from asyncflow.model.turn import Recorded, Turn, recorded
 from asyncflow.runtime import points
 from asyncflow.runtime.clock import breathe, comes_within
 from asyncflow.runtime.open_turn import OpenTurn
@@ -156,15 +156,13 @@ class Compaction:
         for turn in batch:
             at_ms = turn.moment.elapsed_ms
             for stream, first_seq, events in turn.entries:
-                by_stream.setdefault(stream, []).extend(
-                    Recorded(first_seq + i, at_ms, event) for i, event in enumerate(events)
-                )
-        for stream, recorded in by_stream.items():
-            yield from self._parts(stream, recorded)
+                by_stream.setdefault(stream, []).extend(recorded(first_seq, at_ms, events))
+        for stream, history in by_stream.items():
+            yield from self._parts(stream, history)
 
-    def _parts(self, stream: str, recorded: list[Recorded]) -> Iterator[Segment]:
-        for start in range(0, len(recorded), _SEGMENT_EVENTS):
-            part = recorded[start : start + _SEGMENT_EVENTS]
+    def _parts(self, stream: str, history: list[Recorded]) -> Iterator[Segment]:
+        for start in range(0, len(history), _SEGMENT_EVENTS):
+            part = history[start : start + _SEGMENT_EVENTS]
             yield Segment(stream, part[0].seq, part[-1].seq, part, self._is_open(stream))
 
     def _is_open(self, stream: str) -> bool:

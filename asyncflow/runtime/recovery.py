@@ -7,9 +7,8 @@ is taken up by `runtime/engine`, attempts of this process are declared interrupt
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.decide.evolve import evolve, new_state
@@ -18,7 +17,7 @@ from asyncflow.model import events as ev
 from asyncflow.model.inputs import StartExecution
 from asyncflow.model.resource_events import RESOURCE_STREAMS
 from asyncflow.model.state import ExecutionState
-from asyncflow.model.turn import Recorded, Turn
+from asyncflow.model.turn import Recorded, Turn, recorded
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.last_touched import NOWHERE, READING, LastTouched
 from asyncflow.runtime.loading import Loaded
@@ -84,7 +83,7 @@ class _Gathered:
                 if first_seq > 1:
                     self.incomplete.add(stream)
             self._count(events, at_ms)
-            history += [Recorded(first_seq + i, at_ms, event) for i, event in enumerate(events)]
+            history.extend(recorded(first_seq, at_ms, events))
             if is_shown and _closes(events[-1]):
                 del self.histories[stream]
                 self.over.add(stream)
@@ -105,16 +104,17 @@ class _Gathered:
 
 
 class _Slices:
-    """Lets others have the loop after so many events, whatever they belong to."""
+    """Says after so many events, whatever they belong to, that others should have the loop."""
 
     def __init__(self) -> None:
         self._left = _SLICE
 
-    async def after(self, events: int) -> None:
+    def over_with(self, events: int) -> bool:
         self._left -= events
-        if self._left <= 0:
-            self._left = _SLICE
-            await breathe()
+        if self._left > 0:
+            return False
+        self._left = _SLICE
+        return True
 
 
 async def recover(
@@ -141,7 +141,8 @@ async def recover(
     async for batch in journal.read_turns(position.first_turn - 1):
         for turn in batch:
             gathered.add(turn)
-            await slices.after(sum(len(entry.events) for entry in turn.entries) // 4)
+            if slices.over_with(sum(len(entry.events) for entry in turn.entries) // 4):
+                await breathe()
     gathered.behind.discard(CATALOG_STREAM)
     gathered.incomplete.discard(CATALOG_STREAM)
     histories = gathered.histories
@@ -160,26 +161,20 @@ async def recover(
     for stream in [name for name in histories if name.startswith(RESOURCE_STREAMS)]:
         found.resources[stream] = histories.pop(stream)
     known = await know_definitions(journal, catalog, histories.values())
+    behind, quarantined = gathered.behind, found.quarantined
     for stream, history in histories.items():
-        if not history or stream in found.quarantined or (stream not in gathered.behind and _ended(history)):
+        if not history or stream in quarantined or (stream not in behind and _ended(history)):
             continue
-        state = await _take_in(found, stream, partial(fold, stream, history, known, touched=touched))
-        if state is not None:
-            _sort_in(found, state, is_behind=stream in gathered.behind)
-        await slices.after(len(history) + 10)
+        try:
+            state = await fold(stream, history, known, touched=touched)
+        except Exception as fault:  # noqa: BLE001 - whatever is wrong with it is wrong with it alone
+            quarantined[stream] = f"{type(fault).__name__}: {fault}"
+        else:
+            _sort_in(found, state, is_behind=stream in behind)
+        if slices.over_with(len(history) + 10):
+            await breathe()
         history.clear()
     return found
-
-
-async def _take_in(
-    found: Recovered, stream: str, folded: Callable[[], Awaitable[ExecutionState]]
-) -> ExecutionState | None:
-    """Fold one execution; one that cannot be folded does not keep the others from starting."""
-    try:
-        return await folded()
-    except Exception as fault:  # noqa: BLE001 - whatever is wrong with it is wrong with it alone
-        found.quarantined[stream] = f"{type(fault).__name__}: {fault}"
-        return None
 
 
 def _sort_in(found: Recovered, state: ExecutionState, *, is_behind: bool) -> None:
@@ -220,7 +215,7 @@ def _joined(older: History, newer: History) -> History:
     last = older[-1].seq if older else 0
     if newer and newer[0].seq > last + 1:
         return newer  # there is more between the two, see `_complete`
-    return older + [recorded for recorded in newer if recorded.seq > last]
+    return older + [each for each in newer if each.seq > last]
 
 
 async def load(journal: Journal, catalog: DefinitionCatalog, stream: str) -> ExecutionState | None:
@@ -285,8 +280,8 @@ async def fold(
         raise StoreError(f"stream {stream}: its definition {first.definition} is missing or damaged")
     state = new_state(stream, known.catalog.graphs, first.definition)
     touched.at(READING, stream)
-    for count, recorded in enumerate(history):
-        evolve(state, recorded.event, recorded.at_ms)
+    for count, (_, at_ms, event) in enumerate(history):
+        evolve(state, event, at_ms)
         if count % _SLICE == _SLICE - 1:
             touched.left()
             await breathe()

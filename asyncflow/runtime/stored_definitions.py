@@ -27,6 +27,7 @@ log = logging.getLogger("asyncflow.recovery")
 
 _READ_TOGETHER = 500  # streams or definitions read in one call
 _NAMING = (ev.ExecutionStarted, ev.ExecutionRestarted, ev.DefinitionMigrated, ev.WorkflowRegistered)
+_LOOKED_AT = frozenset({*_NAMING, ev.MessageQueued, ev.MessageDelivered})
 
 
 class Known(NamedTuple):
@@ -99,8 +100,9 @@ def named_definitions(events: Iterable[Recorded]) -> Iterator[str]:
 def _named(history: Sequence[Recorded]) -> Iterator[str]:
     """The hashes that folding a history needs: of its own definitions, and of starts still queued."""
     queued: deque[ev.MessageQueued] = deque()
-    for recorded in history:
-        event = recorded.event
+    for _, _, event in history:
+        if type(event) not in _LOOKED_AT:
+            continue
         if isinstance(event, _NAMING):
             yield event.definition
         elif isinstance(event, ev.MessageQueued):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from asyncflow.errors import StoreError
-from asyncflow.model.turn import Moment, Recorded, StreamEvents, Turn
+from asyncflow.model.turn import Moment, Recorded, StreamEvents, Turn, recorded
 from asyncflow.store.codec import Codec, encode_json
 from asyncflow.store.connection import snapshot
 from asyncflow.store.records import Recovery
@@ -20,6 +20,7 @@ from asyncflow.store.writing import REMOVED, SEGMENT_ENDS, definition_crc, segme
 BATCH_BYTES = 4 << 20
 """Text of the turns decoded in one go: bounds memory, and how long the interpreter's lock is held."""
 
+_SEGMENT_BYTES = 256 << 10  # of segments decoded in one go: a few MiB of text
 _EVENT_BYTES = 1 << 20  # text of turns decoded for one page of a stream
 _FEW = 4  # so many streams are searched for in SQL, more by decoding every turn
 _AS_BYTES = "CAST(body AS BLOB)"  # bytes are compared with the check sum before they count as text
@@ -28,7 +29,7 @@ _TURNS = f"SELECT number, elapsed_ms, wall_ms, crc, {_AS_BYTES} FROM turn WHERE 
 _TURNS_OF = _TURNS + " AND EXISTS (SELECT 1 FROM json_each(?) AS name WHERE instr(body, name.value))"
 _SEGMENTS = """
 SELECT stream, from_seq, to_seq, crc, body FROM segment
-WHERE stream = ? ORDER BY from_seq"""
+WHERE stream IN (SELECT value FROM json_each(?)) ORDER BY stream, from_seq"""
 _NEXT_SEGMENT = """
 SELECT stream, from_seq, to_seq, crc, body FROM segment
 WHERE stream = ? AND to_seq > ? ORDER BY from_seq LIMIT 1"""
@@ -37,6 +38,10 @@ SELECT hash, crc, {_AS_BYTES} FROM definition WHERE hash IN (SELECT value FROM j
 _OPEN = "SELECT stream FROM segment WHERE open = 1 ORDER BY stream"
 _NAMES = "SELECT DISTINCT stream FROM segment WHERE stream > ? ORDER BY stream LIMIT ?"
 _CURSOR = "SELECT turn FROM reader_cursor WHERE name = ?"
+
+
+SegmentRow = tuple[str, int, int, int, bytes]
+"""Stream, first and last number, check sum and body."""
 
 
 class TurnBatch(NamedTuple):
@@ -136,8 +141,7 @@ def read_streams(
     with snapshot(db):
         removed = {stream for (stream,) in db.execute(REMOVED, (_json(list(found)),))}
         there = {stream: events for stream, events in found.items() if stream not in removed}
-        for stream, events in there.items():
-            events.extend(read_segments(db, codec, stream))
+        _add_segments(db, codec, there)
         if segments_only or not there:
             return found
         for row in db.execute(*_turns_of(list(there))):
@@ -177,12 +181,39 @@ def read_events(db: sqlite3.Connection, codec: Codec, stream: str, *, after: int
 
 def read_segments(db: sqlite3.Connection, codec: Codec, stream: str) -> list[Recorded]:
     """The events of one stream that segments hold, gap-free from its first."""
-    events: list[Recorded] = []
-    for row in db.execute(_SEGMENTS, (stream,)):
-        events.extend(_segment(codec, row))
-        if len(events) != row[2]:
-            raise StoreError(f"stream {stream}: events before {row[1]} are missing; restore a backup")
-    return events
+    found: dict[str, list[Recorded]] = {stream: []}
+    _add_segments(db, codec, found)
+    return found[stream]
+
+
+def _add_segments(db: sqlite3.Connection, codec: Codec, found: dict[str, list[Recorded]]) -> None:
+    """Add the events of every stream that segments hold to its list, gap-free from its first.
+
+    One statement and few decodings serve them all: a start reads 100,000 streams of one short segment each.
+    """
+    rows: list[SegmentRow] = []
+    size = 0
+    for row in db.execute(_SEGMENTS, (_json(list(found)),)):
+        rows.append(row)
+        size += len(row[4])
+        if size >= _SEGMENT_BYTES:
+            _decode_segments(codec, rows, found)
+            rows, size = [], 0
+    _decode_segments(codec, rows, found)
+
+
+def _decode_segments(codec: Codec, rows: list[SegmentRow], found: dict[str, list[Recorded]]) -> None:
+    for row in rows:
+        _check_segment(row)
+    try:
+        decoded = codec.decode_many([row[4] for row in rows])
+    except StoreError:
+        decoded = [_segment(codec, row) for row in rows]  # which names the one that is at fault
+    for (stream, from_seq, to_seq, *_), events in zip(rows, decoded, strict=True):
+        known = found[stream]
+        known += events
+        if len(known) != to_seq:
+            raise StoreError(f"stream {stream}: events before {from_seq} are missing; restore a backup")
 
 
 def segmented_streams(db: sqlite3.Connection, after: str, limit: int) -> list[str]:
@@ -199,15 +230,20 @@ def _turns_of(streams: list[str]) -> tuple[str, tuple[int | str, ...]]:
     return _TURNS_OF + " ORDER BY number", (0, needles)
 
 
-def _segment(codec: Codec, row: tuple[str, int, int, int, bytes]) -> list[Recorded]:
-    stream, from_seq, to_seq, crc, body = row
-    name = f"segment {stream} {from_seq}..{to_seq}"
-    if segment_crc(stream, from_seq, to_seq, body) != crc:
-        raise StoreError(f"{name} is damaged: its check sum does not match; restore a backup")
+def _segment(codec: Codec, row: SegmentRow) -> list[Recorded]:
+    _check_segment(row)
+    stream, from_seq, to_seq, _, body = row
     try:
         return codec.decode_recorded(body)
     except StoreError as error:
-        raise StoreError(f"{name}: {error}") from error
+        raise StoreError(f"segment {stream} {from_seq}..{to_seq}: {error}") from error
+
+
+def _check_segment(row: SegmentRow) -> None:
+    stream, from_seq, to_seq, crc, body = row
+    if segment_crc(stream, from_seq, to_seq, body) != crc:
+        name = f"segment {stream} {from_seq}..{to_seq}"
+        raise StoreError(f"{name} is damaged: its check sum does not match; restore a backup")
 
 
 def _extend(events: list[Recorded], entry: StreamEvents, turn: Turn, *, after: int = 0) -> None:
@@ -222,10 +258,7 @@ def _extend(events: list[Recorded], entry: StreamEvents, turn: Turn, *, after: i
             f"after {known} are missing; restore a backup"
         )
     skip = known + 1 - entry.first_seq
-    events.extend(
-        Recorded(seq, turn.moment.elapsed_ms, event)
-        for seq, event in enumerate(entry.events[skip:], start=known + 1)
-    )
+    events.extend(recorded(known + 1, turn.moment.elapsed_ms, entry.events[skip:]))
 
 
 def read_definitions(db: sqlite3.Connection, hashes: Sequence[str]) -> dict[str, str]:
