@@ -39,7 +39,8 @@ class Projection:
     """Changed executions on their way into the views.
 
     `touched` is called as executions change, `close_turn` at the end of each turn, `committed`
-    after its commit. `run` writes.
+    after its commit. `run` writes. Rows are made in passes: what had changed when a pass began,
+    then what did since. So the views' turn moves on though everything changes all the time.
 
     Attributes:
         turn: the number of the turn up to which the views show everything.
@@ -54,7 +55,9 @@ class Projection:
         self.written: Callable[[], None] = lambda: None
         self._views, self._is_idle = views, is_idle
         self._alarm: asyncio.Handle | None = None
-        self._changed: dict[str, ExecutionState] = {}
+        self._passing: dict[str, ExecutionState] = {}  # of what had changed when the pass began
+        self._pass_turn = 0  # the turn at whose end it began
+        self._changed: dict[str, ExecutionState] = {}  # since then
         self._anew: set[str] = set()  # executions whose rows may be of a state long gone
         self._closed: list[ViewBatch] = []
         self._ready: deque[ViewBatch] = deque()
@@ -73,7 +76,8 @@ class Projection:
 
     def touched(self, state: ExecutionState) -> None:
         """The execution changed in the turn that is open."""
-        self._changed[state.execution_id] = state
+        changes = self._passing if state.execution_id in self._passing else self._changed
+        changes[state.execution_id] = state
         if self._alarm is None:
             # What changes first after a rest waits its time too: most short tasks end within it,
             # and their rows are then made and written once instead of twice.
@@ -90,17 +94,18 @@ class Projection:
     def drop(self, state: ExecutionState) -> None:
         """Make no rows of what this state shows: it is not what is recorded."""
         self._changed.pop(state.execution_id, None)
+        self._passing.pop(state.execution_id, None)
         self._anew.discard(state.execution_id)
 
     def _look(self) -> None:
         """No turn may come by itself to take along what changed: do it now if all is durable."""
         self._alarm = None
-        if not self._changed:
+        if not self._has_changes():
             return
         loop = asyncio.get_running_loop()
         if self._is_idle() and self._has_room:
             self._hand_over(self._batches(self._turn_open))
-            if self._changed:
+            if self._has_changes():
                 self._alarm = loop.call_soon(self._look)
         else:
             self._alarm = loop.call_later(_EVERY_S, self._look)
@@ -108,12 +113,16 @@ class Projection:
     def close_turn(self, number: int) -> None:
         """Make rows of what changed, if it is time to."""
         self._turn_open = number
-        if not self._changed or not self._has_room:
+        if not self._has_changes() or not self._has_room:
             return
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._next_s or self._force:
             self._closed = self._batches(number)
-            self._next_s = 0.0 if self._changed else now_s + _EVERY_S
+            self._next_s = 0.0 if self._has_changes() else now_s + _EVERY_S
+
+    def _has_changes(self) -> bool:
+        """Whether there are rows to be made."""
+        return bool(self._passing or self._changed)
 
     @property
     def _has_room(self) -> bool:
@@ -121,30 +130,32 @@ class Projection:
         return len(self._ready) < _UNWRITTEN
 
     def _batches(self, number: int) -> list[ViewBatch]:
-        """Rows of what changed, up to the bound; only the last batch may show this turn."""
+        """Rows of what changed, up to the bound; only the last batch of a pass shows the turn it began at."""
         batches: list[ViewBatch] = []
         made = 0
-        while not batches or (self._changed and made < _ROWS):
+        while not batches or (self._has_changes() and made < _ROWS):
             batch = self._batch(number)
             made += max(len(batch.executions), len(batch.tasks))
             batches.append(batch)
         return batches
 
     def _batch(self, number: int) -> ViewBatch:
-        """Rows of what changed, up to the bound; of this turn only if nothing is left over."""
+        """Rows of the pass, up to the bound; the turn that it began at is covered if nothing is left over."""
+        if not self._passing:
+            self._passing, self._changed, self._pass_turn = self._changed, {}, number
         executions: list[ExecutionRow] = []
         tasks: list[TaskRow] = []
         removed: list[str] = []
         anew: list[str] = []
         # Not `next(iter(...))` with `del`: a dict passes over all its deleted entries each time.
-        for stream in list(islice(self._changed, _WRITTEN)):
+        for stream in list(islice(self._passing, _WRITTEN)):
             if len(tasks) >= _WRITTEN:
                 break
-            state = self._changed[stream]
+            state = self._passing[stream]
             if state.removed:
                 self._anew.discard(stream)
                 anew.append(stream)
-                del self._changed[stream]
+                del self._passing[stream]
                 continue
             executions.append(execution_row(state))
             if stream in self._anew:
@@ -159,9 +170,9 @@ class Projection:
                 else:
                     tasks.append(task_row(state, task))
             if not changed:
-                del self._changed[stream]
-        if not self._changed:
-            self._covered = number
+                del self._passing[stream]
+        if not self._passing:
+            self._covered = self._pass_turn
         return ViewBatch(self._covered, executions, tasks, removed, anew)
 
     def committed(self) -> None:
@@ -183,7 +194,7 @@ class Projection:
     @property
     def is_behind(self) -> bool:
         """Whether something is changed, closed or being written."""
-        return bool(self._changed or self._closed or self._ready)
+        return bool(self._has_changes() or self._closed or self._ready)
 
     async def caught_up(self, number: int, check: Callable[[], None]) -> None:
         """Wait until the views show everything up to this turn.
@@ -197,7 +208,7 @@ class Projection:
             if self.trouble:
                 raise StoreError(f"the views cannot be written now: {self.trouble}")
             self._force = True
-            if self._changed and self._is_idle() and self._has_room:
+            if self._has_changes() and self._is_idle() and self._has_room:
                 self._hand_over(self._batches(self._turn_open))
             await comes_within(self._moved, _EVERY_S)
         self._force = False
@@ -238,6 +249,6 @@ class Projection:
         if self._alarm is not None:
             self._alarm.cancel()
         while self.is_behind and not self.trouble:
-            if self._changed and self._has_room:
+            if self._has_changes() and self._has_room:
                 self._hand_over(self._batches(number))
             await self._moved.wait()
