@@ -21,7 +21,7 @@ from asyncflow.decide import evolve_tasks as tasks
 from asyncflow.decide.evolve_migration import definition_migrated
 from asyncflow.decide.wanted import refresh, refresh_execution
 from asyncflow.model import events as ev
-from asyncflow.model.emptiness import own, own_queue
+from asyncflow.model.emptiness import NO_ENTRIES, own, own_queue
 from asyncflow.model.graph import Graph
 from asyncflow.model.inputs import INPUTS, Input, Message, StartExecution
 from asyncflow.model.state import ExecutionState
@@ -73,10 +73,10 @@ def _execution_started(state: ExecutionState, event: ev.ExecutionStarted, at_ms:
     definition = state.graph.definition
     state.name, state.version = event.name, event.version
     state.input = event.input
-    state.variables = dict(definition.variables)
+    state.variables = definition.variables or NO_ENTRIES
     state.correlation_id = event.correlation_id
     state.priority = event.priority
-    state.task_to_domain = event.task_to_domain or {}
+    state.task_to_domain = event.task_to_domain or NO_ENTRIES
     state.parent_id, state.parent_number = event.parent_id, event.parent_number
     state.depth = event.depth
     state.created_by, state.trigger = event.created_by, event.trigger

@@ -10,10 +10,10 @@ who decides about it is in `decide/jobs`.
 from __future__ import annotations
 
 from asyncflow.decide import evolve_holds as holds
-from asyncflow.decide.wanted import attempt_start, refresh
+from asyncflow.decide.wanted import refresh
 from asyncflow.model import events as ev
 from asyncflow.model.emptiness import NO_ENTRIES, own
-from asyncflow.model.jobs import JobPhase, JobState
+from asyncflow.model.jobs import Cancelling, JobPhase, JobState, origin_of
 from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.statuses import JOB_ENDED, JOB_TRANSITIONS, check_transition
 from asyncflow.model.values import JsonObject
@@ -31,32 +31,21 @@ def job_begun(state: ExecutionState, task: TaskState, event: ev.AttemptStarted, 
     serial = state.next_job
     state.next_job = serial + 1
     definition, grants, task.grants = state.graph.definition, event.grants, None
-    version = f"{definition.name}@{definition.version}"
     before = state.jobs.get(serial - 1)
-    if before is not None:  # most jobs of an execution are alike: what is equal is kept once
-        if before.grants == grants:
-            grants = before.grants
-        if before.code_version == version:
-            version = before.code_version
+    if before is not None and before.grants == grants:
+        grants = before.grants  # read from a journal: what is equal is kept once
     state.jobs, state.job_of = own(state.jobs), own(state.job_of)
-    state.jobs[serial] = JobState(
-        serial,
-        task.number,
-        attempt_start(task),
+    origin = origin_of(
         state.epoch,
-        task.ref,
         task.node.type,
         event.resource,
         event.instance,
         task.retry_count + 1,
-        task.input,
-        grants,
         event.fence,
-        intent_ms=at_ms,
-        since_ms=at_ms,
-        code_version=version,
-        timeout_s=task.node.policy.timeout,
+        f"{definition.name}@{definition.version}",
+        task.node.policy.timeout,
     )
+    state.jobs[serial] = JobState(serial, task.number, task.ref, origin, task.input, grants, at_ms, at_ms)
     state.job_of[task.number] = serial
     forget_past(state, task.number)
     state.dirty.append(-serial)
@@ -74,24 +63,26 @@ def give_up(state: ExecutionState, number: int, reason: str | None, at_ms: int) 
     serial = state.job_of.pop(number, 0)
     if not serial:
         return
-    job = state.jobs[serial]
-    if not job.cancel:
-        job.cancel, job.cancel_ms = reason or "its task ended", at_ms
-        state.dirty.append(-serial)
-    job.ends_as, job.grace_ms = "", 0
+    _give_up(state, state.jobs[serial], Cancelling(reason or "its task ended", at_ms))
     state.given_up = own(state.given_up)
     state.given_up[number] = serial
 
 
+def _give_up(state: ExecutionState, job: JobState, cause: Cancelling) -> None:
+    """Nobody waits for it any more; a cancel that was asked for before keeps its reason."""
+    known = job.cancelling
+    if known.reason:
+        job.cancelling = Cancelling(known.reason, known.since_ms)
+    else:
+        job.cancelling = cause
+        state.dirty.append(-job.serial)
+
+
 def give_up_all(state: ExecutionState, reason: str | None, at_ms: int) -> None:
     """The execution ended: so do its open records, and their jobs are to be cancelled."""
-    cause, given_up = reason or "its task ended", own(state.given_up)
+    cause, given_up = Cancelling(reason or "its task ended", at_ms), own(state.given_up)
     for number, serial in state.job_of.items():
-        job = state.jobs[serial]
-        if not job.cancel:
-            job.cancel, job.cancel_ms = cause, at_ms
-            state.dirty.append(-serial)
-        job.ends_as, job.grace_ms = "", 0
+        _give_up(state, state.jobs[serial], cause)
         given_up[number] = serial
     state.job_of, state.given_up = NO_ENTRIES, given_up
 
@@ -139,8 +130,7 @@ def job_cancel_asked(state: ExecutionState, event: ev.JobCancelAsked, at_ms: int
     job = state.jobs[event.serial]
     if not job.cancel:
         state.dirty.append(-job.serial)
-    job.cancel, job.cancel_ms = event.reason, at_ms
-    job.ends_as, job.grace_ms = event.ends_as, int(event.grace_s * 1000)
+    job.cancelling = Cancelling(event.reason, at_ms, event.ends_as, int(event.grace_s * 1000))
     refresh(state, state.tasks[job.number])
     _changed(state, job)
 

@@ -52,7 +52,7 @@ def job_facts(job: JobState) -> JsonObject:
         "handle": job.handle,
         "reason": job.reason,
         "cancelReason": job.cancel,
-        "codeVersion": job.code_version,
+        "codeVersion": job.origin.code_version,
         "intentTime": job.intent_ms,
         "sinceTime": job.since_ms,
         "endTime": job.ended_ms,

@@ -234,7 +234,7 @@ def _is_type(state: ExecutionState, task: TaskState, selector: Selector, reads: 
 
 def _is_version(state: ExecutionState, task: TaskState, selector: Selector, reads: Readings) -> bool:  # noqa: ARG001
     job = state.past_jobs.get(task.number)
-    return selector.name in (task.code_version, "" if job is None else job.code_version)
+    return selector.name in (task.code_version, "" if job is None else job.origin.code_version)
 
 
 def _reads_data(state: ExecutionState, task: TaskState, selector: Selector, reads: Readings) -> bool:  # noqa: ARG001

@@ -87,8 +87,11 @@ def refresh_hold(state: ExecutionState, hold: HoldState) -> None:
 
 def forget(state: ExecutionState, number: int) -> None:
     """Want nothing any more for a record that ended or is gone."""
-    if state.wanted.pop(number, None) is not None:
+    wanted = state.wanted
+    if wanted.pop(number, None) is not None:
         state.dirty.append(number)
+        if not wanted:
+            wanted.clear()  # gives back the room of all that were in it
 
 
 def _keep(state: ExecutionState, number: int, effects: tuple[Effect, ...]) -> None:
@@ -153,9 +156,9 @@ def _waiting_for_job(state: ExecutionState, task: TaskState) -> tuple[Effect, ..
         asked = Admit(task.number, task.due_ms, state.holds_round and _holds_round(state, task))
         return limits if state.status == PAUSED or is_held(state, task) else (asked, *limits)
     job = state.jobs.get(state.job_of.get(task.number, 0))
-    if job is None or not job.grace_ms:
+    if job is None or not job.cancelling.grace_ms:
         return _limits(task)
-    return (_while_running(task, GRACE, job.cancel_ms, job.grace_ms / 1000),)
+    return (_while_running(task, GRACE, job.cancelling.since_ms, job.cancelling.grace_ms / 1000),)
 
 
 def attempt_start(task: TaskState) -> int:

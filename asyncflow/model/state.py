@@ -175,14 +175,14 @@ class ExecutionState:
     status: str = RUNNING
     seq: int = 0
     epoch: int = 0
-    input: JsonObject = field(default_factory=dict)
-    output: JsonObject = field(default_factory=dict)
-    variables: JsonObject = field(default_factory=dict)
+    input: JsonObject = NO_ENTRIES
+    output: JsonObject = NO_ENTRIES
+    variables: JsonObject = NO_ENTRIES
     name: str = ""
     version: int = 1
     correlation_id: str | None = None
     priority: int = 0
-    task_to_domain: dict[str, str] = field(default_factory=dict)
+    task_to_domain: dict[str, str] = NO_ENTRIES
     parent_id: str | None = None
     parent_number: int = 0
     depth: int = 0

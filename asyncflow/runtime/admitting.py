@@ -7,6 +7,7 @@ cannot begin at all is reported as failed, by name. It starts nothing: see `runt
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import lru_cache
 
 from pydantic_core import to_json
 
@@ -183,14 +184,18 @@ class Admitting:
 
     def _admitted(self, grant: Grant, size: int | None = None) -> Message:
         stream, number = grant.waiter.key
-        grants: list[list[object]] = [[n.resource, n.weight, n.mode, n.key] for n in grant.waiter.needs]
         if size is None:
             size = _size(grant, self._states)
         place = _placed(grant, self._states, self.placing)
         return Message(
             stream,
             AttemptAdmitted(
-                number, grants, grant.fence, input_bytes=size, resource=place[0], instance=place[1]
+                number,
+                _rows(grant.waiter.needs),
+                grant.fence,
+                input_bytes=size,
+                resource=place[0],
+                instance=place[1],
             ),
         )
 
@@ -282,6 +287,12 @@ class Admitting:
         if not self.admission.knows(key):
             return None
         return self.admission.why(key, self._clock.now().elapsed_ms)
+
+
+@lru_cache(maxsize=1_000)
+def _rows(needs: tuple[Need, ...]) -> list[list[object]]:
+    """What was granted as it is recorded: one list, never changed, for all that need the same."""
+    return [[need.resource, need.weight, need.mode, need.key] for need in needs]
 
 
 def _task_of(grant: Grant, states: Mapping[str, ExecutionState]) -> TaskState | None:

@@ -56,12 +56,14 @@ class CodeChanges:
         definition = state.graph.definition
         newest = max(self._catalog.workflows.get(state.name, ()), default=0)
         now = f"{definition.name}@{definition.version}"
-        if newest > definition.version or any(job.code_version != now for job in state.jobs.values()):
+        if newest > definition.version or any(job.origin.code_version != now for job in state.jobs.values()):
             self._look(state, lambda its, job: _is_foreign(its, job) or self._is_overtaken(its, job))
 
     def _look(self, state: ExecutionState, is_older: Callable[[ExecutionState, JobState], bool]) -> None:
         for job in [job for job in _open_jobs(state) if is_older(state, job)]:
-            reason = f"code changed: the job is of {job.code_version}, now there is {self._now_of(state)}"
+            reason = (
+                f"code changed: the job is of {job.origin.code_version}, now there is {self._now_of(state)}"
+            )
             if self._policy.code_changed(job.resource, job.instance, reason) == "cancel":
                 self._report(state.execution_id, StopJob(job.serial, reason, REPLACED))
 
@@ -90,9 +92,11 @@ def _open_jobs(state: ExecutionState) -> Iterator[JobState]:
 def _is_foreign(state: ExecutionState, job: JobState) -> bool:
     """Whether the job was handed in under another definition than the execution has now."""
     definition = state.graph.definition
-    return bool(job.code_version) and job.code_version != f"{definition.name}@{definition.version}"
+    return (
+        bool(job.origin.code_version) and job.origin.code_version != f"{definition.name}@{definition.version}"
+    )
 
 
 def _version_of(job: JobState) -> int:
-    version = job.code_version.rpartition("@")[2]
+    version = job.origin.code_version.rpartition("@")[2]
     return int(version) if version.isdecimal() else 0

@@ -31,7 +31,7 @@ def test_task_of_a_job_type_waits_for_admission_and_its_start_is_the_intent() ->
     job = admit(made, state, "a")
 
     assert (job.serial, job.phase, job.resource, job.instance) == (1, "intent", "cluster", "cluster/1")
-    assert (job.input, job.grants, job.fence, job.code_version) == ({"x": 1}, GRANTS, 7, "w@1")
+    assert (job.input, job.grants, job.fence, job.origin.code_version) == ({"x": 1}, GRANTS, 7, "w@1")
     assert state.tasks[1].status == "IN_PROGRESS"
     assert state.tasks[1].grants is None, "the job holds them"
     assert (state.wanted, to_cancel(state)) == ({}, {1: False})
@@ -79,7 +79,7 @@ def test_failure_is_tried_again_as_a_job_of_its_own() -> None:
     over(made, state, job, "failed", reason="bad")
     second = accept(made, state, "a")
 
-    assert (second.serial, second.number, second.attempt) == (2, 2, 2)
+    assert (second.serial, second.number, second.origin.attempt) == (2, 2, 2)
     over(made, state, second)
     assert state.status == "COMPLETED"
 
@@ -194,7 +194,7 @@ def test_migration_leaves_the_code_version_of_the_intent() -> None:
 
     made.send(state.execution_id, inputs.MigrateExecution(newer.hash))
 
-    assert (state.version, job.code_version) == (2, "w@1")
+    assert (state.version, job.origin.code_version) == (2, "w@1")
     over(made, state, job)
     assert made.task(state, "w").status == "SCHEDULED"
 

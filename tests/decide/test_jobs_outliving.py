@@ -101,7 +101,7 @@ def test_reopened_execution_hands_in_another_job_while_the_old_one_is_cancelled(
         getattr(made, again)(state)
     new = accept(made, state, "a")
 
-    assert (new.serial, new.epoch, new.number != old.number or again == "rerun_from") == (2, 1, True)
+    assert (new.serial, new.origin.epoch, new.number != old.number or again == "rerun_from") == (2, 1, True)
     assert to_cancel(state) == {1: True, 2: False}
     over(made, state, old)
     assert state.tasks[new.number].status == "IN_PROGRESS"

@@ -318,12 +318,13 @@ def test_a_redone_job_is_a_new_job_with_a_new_token() -> None:
     made.send(state.execution_id, command_of(plan, {}))
     again = accept(made, state, "a")
     tokens = [
-        attempt_token("i", "x", each.ref, attempt=each.serial, epoch=each.epoch) for each in (job, again)
+        attempt_token("i", "x", each.ref, attempt=each.serial, epoch=each.origin.epoch)
+        for each in (job, again)
     ]
 
     assert (again.number, state.by_ref["a"].number) == (number, number)
     assert tokens[0] != tokens[1]
-    assert again.epoch == job.epoch + 1
+    assert again.origin.epoch == job.origin.epoch + 1
     over(made, state, again)
     assert state.status == "COMPLETED"
 

@@ -49,7 +49,7 @@ async def _submitted(bench: ClusterBench, service: Service, execution: str, coun
 
 def _codes(state: ExecutionState) -> list[str]:
     """The code of the jobs that the execution had last, of each record one."""
-    return [each.code_version for each in state.past_jobs.values()]
+    return [each.origin.code_version for each in state.past_jobs.values()]
 
 
 async def test_keep_lets_jobs_of_older_code_go_on_and_count(tmp_path: Path) -> None:

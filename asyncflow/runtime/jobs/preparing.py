@@ -68,7 +68,11 @@ class Preparing:
     def token(self, execution_id: str, job: JobState) -> str:
         """The job's token: the same for every delivery, of no other job."""
         return attempt_token(
-            self._installation.of(job.intent_ms), execution_id, job.ref, attempt=job.serial, epoch=job.epoch
+            self._installation.of(job.intent_ms),
+            execution_id,
+            job.ref,
+            attempt=job.serial,
+            epoch=job.origin.epoch,
         )
 
     def named(self, state: ExecutionState, job: JobState, *, instance: str) -> Job:
@@ -98,8 +102,8 @@ class Preparing:
                 given = SecretsInUse(self._secrets).fill(given)
             if STORED_MARK in payload:
                 given = cast("JsonObject", await self._payloads.hydrate(given))
-            if models is not None and job.task_type in models:
-                read_input(models[job.task_type], given, job.task_type)
+            if models is not None and job.origin.task_type in models:
+                read_input(models[job.origin.task_type], given, job.origin.task_type)
         except AsyncflowError as error:
             raise NotSent(error) from error
         return self._job(state, job, payload, given, instance)
@@ -112,16 +116,16 @@ class Preparing:
             token,
             hashlib.sha256(payload).hexdigest()[:8],
             given,
-            job.task_type,
+            job.origin.task_type,
             instance,
             state.execution_id,
             state.name,
             job.ref,
-            job.attempt,
-            job.fence,
-            job.code_version,
+            job.origin.attempt,
+            job.origin.fence,
+            job.origin.code_version,
             self.callbacks.url(token),
-            job.timeout_s,
+            job.origin.timeout_s,
         )
 
     # --- what comes back --------------------------------------------------------------------------
