@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -42,6 +42,8 @@ class Case:
             the figure itself with the target.
         target: what the ratio (or the figure) must reach; None only reports.
         higher_is_better: direction of the target.
+        seconds: about what a sample takes on a quiet machine of four cores; for `--list`.
+        is_long: measured only where it is named, or with `--long`.
     """
 
     name: str
@@ -50,11 +52,25 @@ class Case:
     floor: str | None = None
     target: float | None = None
     higher_is_better: bool = True
+    seconds: float = 2.0
+    is_long: bool = False
+
+
+def when_asked(seconds: float, *cases: Case) -> tuple[Case, ...]:
+    """The same as long cases, measured only where they are named; each takes about so many seconds."""
+    return tuple(replace(case, seconds=seconds, is_long=True) for case in cases)
+
+
+Samples = Mapping[str, Sequence[Measured | None]]
+"""By full name of the case, a sample a round; None where it could not be taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """All rounds of one case: figures in the order measured, and their ratios to the floor."""
+    """All rounds of one case: figures in the order measured, and their ratios to the floor.
+
+    Without a single figure it stands for a case that could not be measured.
+    """
 
     case: str
     unit: str
@@ -70,7 +86,7 @@ class Row:
         return {
             "case": self.case,
             "unit": self.unit,
-            "median": statistics.median(self.values),
+            "median": statistics.median(self.values) if self.values else None,
             "values": list(self.values),
             "floor": self.floor,
             "ratio": statistics.median(self.ratios) if self.ratios else None,
@@ -111,21 +127,23 @@ def measure_in_child(full_name: str, folder: Path, *, timeout_s: float) -> Measu
     return Measured(answer["value"], answer["detail"])
 
 
-def rows(cases: Mapping[str, Case], samples: Mapping[str, Sequence[Measured]]) -> list[Row]:
+def rows(cases: Mapping[str, Case], samples: Samples) -> list[Row]:
     """One row per case; a ratio divides two samples of the same round, so that slow minutes cancel out."""
     return [_row(name, case, samples) for name, case in cases.items()]
 
 
-def _row(name: str, case: Case, samples: Mapping[str, Sequence[Measured]]) -> Row:
-    values = [sample.value for sample in samples[name]]
-    floors = [sample.value for sample in samples[case.floor]] if case.floor else []
-    ratios = [value / floor for value, floor in zip(values, floors, strict=True)] if floors else []
-    judged = statistics.median(ratios or values)
+def _row(name: str, case: Case, samples: Samples) -> Row:
+    own = samples[name]
+    taken = [sample for sample in own if sample is not None]
+    values = [sample.value for sample in taken]
+    floors = samples[case.floor] if case.floor else []
+    ratios = [s.value / floor.value for s, floor in zip(own, floors, strict=bool(floors)) if s and floor]
     reached = None
-    if case.target is not None:
-        reached = judged >= case.target if case.higher_is_better else judged <= case.target
-    keys = dict.fromkeys(key for sample in samples[name] for key in sample.detail)
-    detail = {key: statistics.median(s.detail[key] for s in samples[name] if key in s.detail) for key in keys}
+    if case.target is not None and (judged := ratios if case.floor else values):
+        middle = statistics.median(judged)
+        reached = middle >= case.target if case.higher_is_better else middle <= case.target
+    keys = dict.fromkeys(key for sample in taken for key in sample.detail)
+    detail = {key: statistics.median(s.detail[key] for s in taken if key in s.detail) for key in keys}
     return Row(name, case.unit, values, ratios, case.floor, case.target, reached, detail)
 
 
@@ -137,8 +155,8 @@ def print_table(title: str, table_rows: Iterable[Row]) -> None:
     for row in table_rows:
         table.add_row(
             row.case,
-            number(statistics.median(row.values)),
-            f"{number(min(row.values))} to {number(max(row.values))}",
+            number(statistics.median(row.values)) if row.values else "none",
+            f"{number(min(row.values))} to {number(max(row.values))}" if row.values else "",
             row.unit,
             number(statistics.median(row.ratios)) if row.ratios else "",
             row.floor or "",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asyncflow.app.services import Services, open_services
 from bench.floors import on_uvloop
-from bench.harness import Case, Measured
+from bench.harness import Case, Measured, when_asked
 from bench.lean_client import Link, ServerProcess, asyncflow_server, server
 
 CROWD = 10_000
@@ -86,7 +86,8 @@ def _own_kb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1024
 
 
-CASES = (
+CASES = when_asked(
+    18,
     Case(
         "idle-50",
         "% of a core",

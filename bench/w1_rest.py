@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.floors import on_uvloop
-from bench.harness import CHECKOUT, Case, Measured
+from bench.harness import CHECKOUT, Case, Measured, when_asked
 from bench.lean_client import Link, ServerProcess, asyncflow_server, server
 
 WORKFLOWS = 1_000
@@ -182,7 +182,8 @@ def _pair(name: str, crowd: Crowd) -> tuple[Case, Case]:
     return floor, Case(name, "steps/s", partial(measure, crowd=crowd), floor=f"w1_rest/{floor.name}")
 
 
-CASES = (
+CASES = when_asked(
+    8,
     *_pair("lean-20", Crowd("lean", 1, 20)),
     *_pair("sdk-async-1x50", Crowd("async", 1, 50)),
     *_pair("sdk-async-4x25", Crowd("async", 4, 25)),

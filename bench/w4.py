@@ -110,6 +110,7 @@ CASES = (
         lambda folder: measure(folder, on_resource=False),
         target=1.2,
         higher_is_better=False,
+        seconds=4,
     ),
     Case(
         "resource-100",
@@ -117,5 +118,6 @@ CASES = (
         lambda folder: measure(folder, on_resource=True),
         target=1.2,
         higher_is_better=False,
+        seconds=4,
     ),
 )

@@ -125,7 +125,9 @@ def steps(folder: Path, *, workers: int) -> Measured:
 
 CASES = (
     Case("floor", "starts/s", floor),
-    Case("starts-50", "starts/s", lambda f: starts(f, at_once=1), floor="w6/floor", target=0.5),
-    Case("bulk-100", "starts/s", lambda f: starts(f, at_once=BULK), floor="w6/starts-50", target=5),
-    Case("rest-steps-20", "steps/s", lambda f: steps(f, workers=20), floor="floors/F2-100"),
+    Case("starts-50", "starts/s", lambda f: starts(f, at_once=1), floor="w6/floor", target=0.5, seconds=5),
+    Case(
+        "bulk-100", "starts/s", lambda f: starts(f, at_once=BULK), floor="w6/starts-50", target=5, seconds=5
+    ),
+    Case("rest-steps-20", "steps/s", lambda f: steps(f, workers=20), floor="floors/F2-100", seconds=5),
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import w6
 from bench.floors import on_uvloop
-from bench.harness import Case, Measured
+from bench.harness import Case, Measured, when_asked
 from bench.lean_client import Link, asyncflow_server, server
 
 READS_A_SECOND = 500
@@ -93,7 +93,8 @@ def slow_tasks(folder: Path, *, workers: int) -> Measured:
         return Measured(on_uvloop(lambda: _slow_rate(running.port, workers)))
 
 
-CASES = (
+CASES = when_asked(
+    6,
     Case("no-reads", "steps/s", lambda f: beside_reads(f, readers=0)),
     Case("reads-500", "steps/s", lambda f: beside_reads(f, readers=10), floor="w8/no-reads", target=0.95),
     Case("slow-1", "tasks/s", lambda f: slow_tasks(f, workers=1)),
