@@ -22,6 +22,7 @@ from asyncflow.store.sqlite import SqliteStore
 from tests.integration.engine_support import simple
 from tests.integration.job_support import job
 from tests.integration.resource_support import ClusterBench
+from tests.store.released import leave_file
 
 WORKFLOW: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [job()]}
 
@@ -81,9 +82,7 @@ async def test_job_handed_in_under_no_installation_is_found_again(tmp_path: Path
 
 async def test_id_is_drawn_once_and_is_that_of_all_that_follows(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
-    old = (Path(__file__).parents[1] / "store" / "files" / "schema-0006.sql").read_text(encoding="utf-8")
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(old.replace("VALUES(1,'inst-1',", "VALUES(1,'',"))
+    leave_file(path, 6, installation="")
     first, second = await _drawn(path), await _drawn(path)
 
     assert first == second
