@@ -1,14 +1,15 @@
 """A small scenario killed at every step there is, each time on a file of its own; run as a program.
 
-    python -m tests.crash.every_step NAME
+    python -m tests.crash.every_step [NAME …]
 
 Time is virtual, so a scenario takes the same steps each time: it is run again and again, killed one step
-later, until it comes to its end alive; after each kill another process takes up what is left. Prints as JSON
-how often it was killed and every different outcome. The scenarios are in `scenarios`.
+later, until it comes to its end alive; after each kill another process takes up what is left. Prints as JSON,
+a line a scenario, how often it was killed and every different outcome. The scenarios are in `scenarios`.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -71,7 +72,23 @@ def run_all(scenario: Scenario, folder: Path) -> JsonObject:
     return {"kills": kills, "outcomes": [*outcomes.values()]}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Kill the scenarios named, or all; 1 if one has more than one outcome."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(SCENARIOS)}; all, where none is named")
+    names = parser.parse_args().name or [*SCENARIOS]
+    if unknown := [name for name in names if name not in SCENARIOS]:
+        parser.error(f"no such scenario: {', '.join(unknown)}")
     warm_up()
-    with tempfile.TemporaryDirectory() as name:
-        json.dump(run_all(SCENARIOS[sys.argv[1]], Path(name)), sys.stdout)
+    several = 0
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            found = {"scenario": name, **run_all(SCENARIOS[name], Path(folder))}
+        several += len(found["outcomes"]) > 1
+        sys.stdout.write(f"{json.dumps(found)}\n")
+        sys.stdout.flush()
+    sys.exit(1 if several else 0)
+
+
+if __name__ == "__main__":
+    main()

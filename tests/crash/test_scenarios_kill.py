@@ -24,7 +24,7 @@ def outcome_of(name: str, checkout: Path, *, at_least: int) -> JsonObject:
     ended = subprocess.run(
         command, cwd=checkout, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
-    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
     found = json.loads(ended.stdout)
 
     assert found["kills"] >= at_least

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def main() -> int:
         seen = judged(bug, innocent)
         unseen += not seen
         sys.stdout.write(f"{bug.name}: {f'caught by {len(seen)}' if seen else 'NOT CAUGHT'}\n")
-        sys.stdout.write("".join(f"    {each}\n" for each in seen[:6]))
+        files = Counter(test.partition("::")[0] for test in seen)
+        sys.stdout.write("".join(f"    {count} in {file}\n" for file, count in files.items()))
         sys.stdout.flush()
     sys.stdout.write(f"{len(chosen)} bugs, {unseen} not caught\n")
     return 1 if unseen or innocent else 0
