@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from asyncflow.app.callers import NOBODY, Caller
+from asyncflow.app.callers import NOBODY, Caller, Role
 from asyncflow.app.logbook import AuditEntry
 from asyncflow.errors import AsyncflowError
 from asyncflow.runtime.engine import Engine
@@ -96,10 +97,7 @@ class Audit:
     def _entry(self, caller: Caller, deed: Deed, object_id: str, outcome: str) -> AuditEntry:
         return AuditEntry(
             self._now_ms(),
-            printable(caller.name, _TEXT),
-            caller.role.name.lower(),
-            printable(deed.action, _TEXT),
-            printable(deed.kind, _TEXT),
+            *_who_and_what(caller.name, caller.role, deed.action, deed.kind),
             printable(object_id, _TEXT),
             printable(self._engine.logs.redactor.text(deed.reason), _REASON) if deed.reason else "",
             outcome,
@@ -107,6 +105,12 @@ class Audit:
 
     def _now_ms(self) -> int:
         return self._engine.clock.now().wall_ms
+
+
+@lru_cache(maxsize=1_000)
+def _who_and_what(caller: str, role: Role, action: str, kind: str) -> tuple[str, str, str, str]:
+    """The part of an entry that most of a caller have in common, fit to be kept."""
+    return printable(caller, _TEXT), role.name.lower(), printable(action, _TEXT), printable(kind, _TEXT)
 
 
 def printable(text: str, most: int) -> str:

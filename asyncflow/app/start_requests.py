@@ -41,7 +41,9 @@ class StartWorkflowRequest(Shape):
     idempotency_key: Text | None = None
     idempotency_strategy: Strategy | None = None
 
-    def to_start(self, *, created_by: str = "", request_hash: str = "") -> StartRequest:
+    def to_start(
+        self, *, created_by: str = "", request_hash: str = "", is_plain: bool = False
+    ) -> StartRequest:
         """The start it asks for; `created_by` is the caller, where callers are known."""
         return StartRequest(
             self.name,
@@ -54,6 +56,7 @@ class StartWorkflowRequest(Shape):
             created_by or self.created_by or "",
             self.idempotency_key or None,
             request_hash,
+            is_plain,
         )
 
 
@@ -73,15 +76,15 @@ class WorkflowTestRequest(StartWorkflowRequest):
     sub_workflow_test_request: dict[str, WorkflowTestRequest] = Field(default_factory=dict)
 
 
-def parse_start_request(body: JsonObject, *, limits: Limits) -> StartWorkflowRequest:
-    """A request from a JSON body.
+def parse_start_request(body: JsonObject, *, limits: Limits, is_plain: bool = False) -> StartWorkflowRequest:
+    """A request from a JSON body; `is_plain` as `shape.parse` has it.
 
     Raises:
         DefinitionError: the shape is wrong, with every violation.
         InvalidInput: the input is null.
     """
     _check_input(body)
-    return parse(StartWorkflowRequest, body, limits=limits)
+    return parse(StartWorkflowRequest, body, limits=limits, is_plain=is_plain)
 
 
 def parse_test_request(body: JsonObject, *, limits: Limits) -> WorkflowTestRequest:

@@ -32,7 +32,8 @@ class StartRequest:
 
     `definition` is run without being registered; otherwise `name` and `version` (None: the
     highest) choose a registered one. `priority` is 0 to 99, the larger first; None leaves it to
-    the definition. The key is recorded; only `app/idempotency` heeds it.
+    the definition. The key is recorded; only `app/idempotency` heeds it. `is_plain` is said of the input,
+    as `check_payload` has it.
     """
 
     name: str = ""
@@ -45,6 +46,7 @@ class StartRequest:
     created_by: str = ""
     idempotency_key: str | None = None
     request_hash: str = ""
+    is_plain: bool = False
 
 
 class Prepared(NamedTuple):
@@ -96,7 +98,8 @@ class Starting(Definitions):
         """The command of a start; nothing begins. Raises as `start`."""
         request, routing = await self._routed(request)
         graph = self._graph(request)
-        given, size = await self.accepted_payload({} if request.input is None else request.input, "input")
+        asked = {} if request.input is None else request.input
+        given, size = await self.accepted_payload(asked, "input", is_plain=request.is_plain)
         check_texts(
             correlationId=request.correlation_id,
             createdBy=request.created_by,
@@ -142,16 +145,16 @@ class Starting(Definitions):
         return check_payload(value, field, self.engine.settings.limits)[0]
 
     async def accepted_payload(
-        self, value: JsonObject, field: str, *, merged: bool = False
+        self, value: JsonObject, field: str, *, merged: bool = False, is_plain: bool = False
     ) -> tuple[JsonObject, int]:
-        """A copy of a payload and its size; what is too much of it is stored, given a folder.
+        """A copy of a payload and its size, as `check_payload`; what is too much is stored, given a folder.
 
         Raises:
             InvalidInput: as `check_payload`.
             LimitExceeded, PayloadUnavailable: as `runtime/payloads.Payloads.accept`.
         """
         limits, payloads = self.engine.settings.limits, self.engine.payloads
-        checked, size = check_payload(value, field, limits, most_bytes=payloads.most_bytes)
+        checked, size = check_payload(value, field, limits, most_bytes=payloads.most_bytes, is_plain=is_plain)
         if size > limits.payload_bytes:
             checked = await payloads.store_excess(checked, size, what=field, merged=merged)
         return checked, size

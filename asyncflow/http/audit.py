@@ -144,7 +144,7 @@ async def tell_of(call: Call, route: Route, reply: Reply | None, outcome: str) -
     is_start = (route.method, route.path) in STARTS
     begun = _begun(reply) if is_start and reply is not None and reply.status == 200 else []
     ids = begun or _ids_in_path(call.path) or _ids_in_body(call)
-    deed = Deed(_action(route), _kind(route.path), ids, call.reason)
+    deed = Deed(*_deed_of(route), ids, call.reason)
     await call.services.audit.record(call.caller, deed, outcome, waits=not is_start and reply is not None)
 
 
@@ -156,22 +156,23 @@ def _begun(reply: Reply) -> list[str]:
     return [str(each["workflowId"]) for each in members if "workflowId" in each]
 
 
+@lru_cache(maxsize=1_000)
+def _deed_of(route: Route) -> tuple[str, str]:
+    """What calling a route is called, and the kind of what it is about."""
+    return f"{route.method} {route.path}", _kind(route.path)
+
+
 def tell_of_refusal(
     services: Services, found: Found, error: Unauthenticated | HttpError, caller: Caller
 ) -> None:
     """Write that somebody had no credentials, or not those that it takes."""
-    kind, ids = _kind(found.route.path), _ids_in_path(found.path)
+    (action, kind), ids = _deed_of(found.route), _ids_in_path(found.path)
     if isinstance(error, Unauthenticated) and error.key_id:
         kind, ids = "key", [error.key_id]
     outcome = "forbidden" if isinstance(error, HttpError) else error.code
-    services.audit.refuse(caller, Deed(_action(found.route), kind, ids, str(error)), outcome)
+    services.audit.refuse(caller, Deed(action, kind, ids, str(error)), outcome)
 
 
-def _action(route: Route) -> str:
-    return f"{route.method} {route.path}"
-
-
-@lru_cache
 def _kind(path: str) -> str:
     """What a route is about: the first word of its path that tells, such as `workflow`."""
     words = [each for each in path.split("/") if each not in {"", "api", "asyncflow"}]

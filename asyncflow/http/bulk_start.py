@@ -14,6 +14,7 @@ from asyncflow.http.errors import HttpError, status_of
 from asyncflow.http.listing import read
 from asyncflow.http.routing import OPERATOR, Call, Reply, Routes, json_answer, json_body, reply_json
 from asyncflow.http.workflow import Starts
+from asyncflow.model.json_text import is_plain
 from asyncflow.model.values import JsonObject
 
 routes = Routes("Workflow bulk")
@@ -38,23 +39,26 @@ async def start_workflows(call: Call) -> Reply:
     given = await call.json_list()
     if not 1 <= len(given) <= MOST:
         raise InvalidInput(f"1 to {MOST} requests expected, got {len(given)}", field="body")
-    starts = await read(call, lambda: [_read(call, each, place) for place, each in enumerate(given)])
+    plain = is_plain(call.received)
+    starts = await read(
+        call, lambda: [_read(call, each, place, is_plain=plain) for place, each in enumerate(given)]
+    )
     outcomes: list[JsonObject] = []
     for first in range(0, len(starts), _AT_ONCE):
         outcomes += await _begun(call, starts[first : first + _AT_ONCE])
     return reply_json(outcomes)
 
 
-def _read(call: Call, given: object, place: int) -> Starts | AsyncflowError:
+def _read(call: Call, given: object, place: int, *, is_plain: bool) -> Starts | AsyncflowError:
     """One start of a list, or what is wrong with it; its key is that of the list, with its place."""
     if not isinstance(given, dict):
         return InvalidInput("an object is expected", field=f"body[{place}]")
     key = call.header("Idempotency-Key").strip().strip('"')
     if key and not given.get("idempotencyKey"):
         named = {"idempotencyKey": f"{key}/{place}", "idempotencyStrategy": "RETURN_EXISTING"}
-        given = {**given, **named}
+        given, is_plain = {**given, **named}, False
     try:
-        return Starts(call, given)
+        return Starts(call, given, is_plain=is_plain)
     except AsyncflowError as error:
         return error
 

@@ -148,7 +148,7 @@ class Connection(web.RequestHandler):
         else:
             log.error("error while answering a request", exc_info=exc)
             said = "internal error"
-        response = respond(ErrorBody(status, said, self._gate.instance).reply())
+        response = respond(request, ErrorBody(status, said, self._gate.instance).reply())
         response.force_close()
         return response
 

@@ -117,16 +117,16 @@ class Door:
             if found is None:
                 reply = self._unknown(request.method, path)
                 self._count(None, reply)
-                return respond(reply, more)
+                return respond(request, reply, more)
             if self.services is None:
-                return respond(self._before(path), more)
+                return respond(request, self._before(path), more)
             return await self._serve(self.services, request, found, query=query, more=more)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the last one to know what an error means
             reply = self._errors.reply(error)
             self._count(found, reply)
-            return respond(reply, more)
+            return respond(request, reply, more)
 
     def _count(self, found: Found | None, reply: Reply) -> None:
         """A request that reached no handler was answered; its path is not told if no route has it."""
@@ -170,7 +170,7 @@ class Door:
             took_s = None if route.held else perf_counter() - began_s
             services.meters.requests.add(route.method, route.path, reply.status, took_s)
             if reply.stream is None:
-                return respond(reply, more)
+                return respond(request, reply, more)
             try:
                 with self._watching(services, call, route):
                     return await send_stream(request, reply, more)

@@ -44,6 +44,7 @@ from asyncflow.http.routing import (
     word,
     words,
 )
+from asyncflow.model.json_text import is_plain
 from asyncflow.model.values import JsonObject
 
 routes = Routes("Workflow")
@@ -94,7 +95,8 @@ async def start_workflow(call: Call) -> Reply:
     An idempotency key is taken from the body with its strategy, or from the header `Idempotency-Key`:
     the same request with the same key then gives the same execution, another one is refused with 422.
     """
-    starts = await Starts.read(call, await call.json_object())
+    body = await call.json_object()
+    starts = await Starts.read(call, body, is_plain=is_plain(call.received))
     return reply_text(await starts.start())
 
 
@@ -112,14 +114,18 @@ class Starts:
     """
 
     @classmethod
-    async def read(cls, call: Call, body: JsonObject) -> Self:
-        """A start from a body; raises DefinitionError and InvalidInput."""
-        return await read(call, lambda: cls(call, body))
+    async def read(cls, call: Call, body: JsonObject, *, is_plain: bool = False) -> Self:
+        """A start from a body; raises DefinitionError and InvalidInput.
 
-    def __init__(self, call: Call, body: JsonObject) -> None:
+        Args:
+            is_plain: all of the body was read from text of which `json_text.is_plain` says so.
+        """
+        return await read(call, lambda: cls(call, body, is_plain=is_plain))
+
+    def __init__(self, call: Call, body: JsonObject, *, is_plain: bool = False) -> None:
         """Read the request; raises as `read`."""
         self._call = call
-        request = parse_start_request(body, limits=call.limits)
+        request = parse_start_request(body, limits=call.limits, is_plain=is_plain)
         key = call.header("Idempotency-Key").strip().strip('"')
         self._by_header = bool(key) and not request.idempotency_key
         if self._by_header:
@@ -127,7 +133,7 @@ class Starts:
             request = request.model_copy(update=given)
         self.request = request
         told = request_hash(body) if request.idempotency_key else ""  # only a key asks whether they are equal
-        self.start_request = request.to_start(created_by=_starter(call), request_hash=told)
+        self.start_request = request.to_start(created_by=_starter(call), request_hash=told, is_plain=is_plain)
 
     async def start(self) -> str:
         """The id of the execution; raises HttpError besides what a start raises."""

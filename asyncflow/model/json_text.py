@@ -43,6 +43,14 @@ def parse_json(text: str, bounds: Bounds) -> object:
     return value
 
 
+def is_plain(text: bytes) -> bool:
+    """Whether a value read from this text has no fault that `find_fault` could find, but its depth.
+
+    Without an escape no text in it has a lone surrogate or U+0000, and the rest was refused when it was read.
+    """
+    return b"\\u" not in text
+
+
 def _decoder(text: str, bounds: Bounds) -> json.JSONDecoder:
     """What reads this text; a short one can hold no integer that is too long."""
     if len(text) <= bounds.digits:

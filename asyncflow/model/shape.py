@@ -62,7 +62,7 @@ class Shape(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_means_default(cls, data: object) -> object:
-        if not isinstance(data, dict) or not any(value is None for value in data.values()):
+        if not isinstance(data, dict) or None not in data.values():
             return data
         known = _known_keys(cls)
         return {key: value for key, value in data.items() if value is not None or key not in known}
@@ -98,6 +98,8 @@ def _to_text(value: object) -> object:
 
 
 def _to_integer(value: object) -> int:
+    if type(value) is int:
+        return value
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
@@ -282,15 +284,20 @@ def violations_of(error: ValidationError) -> list[Violation]:
 Model = TypeVar("Model", bound=Shape)
 
 
-def parse(model: type[Model], data: object, *, limits: Limits = DEFAULT_LIMITS) -> Model:
+def parse(
+    model: type[Model], data: object, *, limits: Limits = DEFAULT_LIMITS, is_plain: bool = False
+) -> Model:
     """The record of that model, read from JSON values with Conductor's tolerance.
+
+    Args:
+        is_plain: the values were read from JSON text of which `json_text.is_plain` says so.
 
     Raises:
         DefinitionError: the value is not JSON, or not of that shape; all violations, capped.
     """
     if not isinstance(data, dict):
         raise DefinitionError([Violation("", f"must be an object, not {kind_of(data)}")])
-    fault = find_fault(data, depth=limits.definition_depth)
+    fault = None if is_plain else find_fault(data, depth=limits.definition_depth)
     if fault is not None:
         raise DefinitionError([Violation(path_of(fault.parts), fault.message)])
     try:

@@ -20,6 +20,7 @@ log = logging.getLogger("asyncflow.logs")
 
 _SOON_S = 0.1  # rows that nobody waits for are gathered so long: each batch is a commit of its own
 _MANY = 500  # rows, or until there are so many: some 2 ms for which a turn may have to wait
+_LINES = (TaskLine, ResourceLine)
 _WAITING = 5_000  # rows in a batch, beyond which those that nobody waits for are dropped
 
 
@@ -94,7 +95,7 @@ class LogWriter:
             await asyncio.shield(batch.done)
 
     def _redacted(self, row: LogRow) -> LogRow:
-        if isinstance(row, TaskLine | ResourceLine):
+        if isinstance(row, _LINES):
             return row._replace(line=self.redactor.text(row.line))
         return row
 
