@@ -172,6 +172,7 @@ def _compile_node(task: WorkflowTask, home: NodeList, *, nodes: dict[str, Node])
         input=_input_of(task, policy),
         extra=_extra_templates(task),
         loop=None if home.owner is None else home.owner if home.kind == "loop" else home.owner.loop,
+        asked_executor=setting(task, "executor"),
     )
     nodes[node.ref] = node
     if task.fork_tasks:

@@ -95,7 +95,7 @@ def decide(state: ExecutionState, given: inputs.Input, context: Context) -> Step
     if state.removed:
         raise NotFound("execution", state.execution_id)
     step = Step(state, context, BEGINNINGS)
-    if type(given) is inputs.JobsTold:
+    if type(given) is inputs.AttemptsTold or type(given) is inputs.JobsTold:
         for report in given.reports:
             _apply(step, report)
     else:

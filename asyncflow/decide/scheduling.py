@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from asyncflow.decide.payloads import check_payload, payload_fault
-from asyncflow.decide.policy import setting
 from asyncflow.decide.step import Step
 from asyncflow.decide.templates import apply_input_template
 from asyncflow.decide.wanted import LOCAL_EXECUTORS
@@ -91,9 +90,7 @@ def executor_of(step: Step, node: Node, name: str) -> str:
     known = _EXECUTORS.get(node.type)
     if known is not None:
         return known
-    task = node.task
-    plain = task.extension is None and task.task_definition is None
-    asked = None if plain else setting(task, "executor")
+    asked = node.asked_executor
     if step.context.catalog.job_types and asked != "remote" and node.type in step.context.catalog.job_types:
         return "job"  # whatever domains are asked for: those are of workers
     if asked == "remote" or (step.state.task_to_domain and domain_of(step, name) is not None):

@@ -73,7 +73,8 @@ class Node:
     `follower` is the task behind it in its list; `next` too, but only where the list is
     sequential. In a DAG `needs` counts the tasks it depends on and `dependents` are the nodes
     that depend on it; `before` are those of its list that it follows at once. `loop` is the innermost
-    DO_WHILE around it. `shown` is what users are shown of the task, once somebody asked.
+    DO_WHILE around it. `asked_executor` is what it says under `asyncflow.executor`, None for nothing.
+    `shown` is what users are shown of the task, once somebody asked.
     """
 
     ref: str
@@ -94,6 +95,7 @@ class Node:
     default: NodeList | None = None
     body: NodeList | None = None
     extra: Mapping[str, CompiledTemplate] = field(default_factory=dict)
+    asked_executor: object = None
     shown: JsonObject | None = None
 
 

@@ -8,6 +8,7 @@ drawn by the caller.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from asyncflow.model.graph import Graph
@@ -229,6 +230,12 @@ class AttemptEnded(NamedTuple):
     input_bytes: int = 0
 
 
+class AttemptsTold(NamedTuple):
+    """Ends of several attempts of one execution, each an `AttemptEnded`, decided in this order."""
+
+    reports: Sequence[Input]
+
+
 class AttemptInterrupted(NamedTuple):
     """An attempt was broken off by the engine's own stop or crash; it costs no retry.
 
@@ -321,6 +328,7 @@ Input = (
     | Evaluate
     | AttemptAdmitted
     | AttemptEnded
+    | AttemptsTold
     | AttemptInterrupted
     | ReleaseAttempt
     | JobAccepted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,7 +20,15 @@ from asyncflow.decide.step import Context
 from asyncflow.errors import AsyncflowError, NotCommitted, StoreError
 from asyncflow.model.effects import Proceed
 from asyncflow.model.events import Event, MessageQueued
-from asyncflow.model.inputs import AttemptAdmitted, Continue, Input, Message, StartExecution
+from asyncflow.model.inputs import (
+    AttemptAdmitted,
+    AttemptEnded,
+    AttemptsTold,
+    Continue,
+    Input,
+    Message,
+    StartExecution,
+)
 from asyncflow.model.limits import DEFAULT_LIMITS, Limits
 from asyncflow.model.state import ExecutionState
 from asyncflow.model.statuses import PAUSED
@@ -38,6 +47,7 @@ log = logging.getLogger("asyncflow.turns")
 
 _SLICE_INPUTS = 200
 _SLICE_EVENTS = 1_000  # and others get the loop: some 15 ms
+_TOGETHER = 50  # ends of attempts of one execution that are decided in one step
 _PROCEED = Proceed()
 
 
@@ -90,6 +100,21 @@ class DecidingSettings:
     touched: LastTouched = NOWHERE
 
 
+def _is_plain_end(waiting: Waiting) -> bool:
+    """Whether it is the end of an attempt, and all there is to do with it is to decide it."""
+    return type(waiting.given) is AttemptEnded and waiting.answer is None and not waiting.is_pinned
+
+
+def _together(first: Waiting, items: deque[Waiting], most: int) -> tuple[Waiting, int]:
+    """The end of an attempt with those right behind it of the same execution, and how many these are."""
+    found, size = [first.given], first.size
+    while items and len(found) < most and items[0].stream == first.stream and _is_plain_end(items[0]):
+        following = items.popleft()
+        found.append(following.given)
+        size += following.size
+    return Waiting(first.stream, AttemptsTold(found), None, size), len(found)
+
+
 class Deciding:
     """What happens between the inbox and the open turn; the carrier is attached before anything arrives."""
 
@@ -127,9 +152,12 @@ class Deciding:
         most = min(most, _SLICE_INPUTS)
         there, decided, self._followers = len(items), 0, 0
         while decided < most and decided < there + self._followers and self.has_room:
-            waiting = items.popleft()
+            waiting, inputs = items.popleft(), 1
+            if items and items[0].stream == waiting.stream and _is_plain_end(waiting):
+                left = min(most, there + self._followers) - decided
+                waiting, inputs = _together(waiting, items, min(left, _TOGETHER))
             inbox.bytes -= waiting.size
-            decided += 1
+            decided += inputs
             try:
                 self._decide_one(waiting)
             except BaseException as bug:
