@@ -7,7 +7,7 @@ together. Which instance it is decides `runtime/resources`; nothing here waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 from asyncflow.errors import InvalidInput, PluginError
 from asyncflow.model.resources import PART_MARK, Need, ResourceLimit
@@ -30,6 +30,12 @@ Row = list[JsonValue]
 _INSTANCE = 4
 
 
+@lru_cache(maxsize=1_000)
+def _alone(name: str) -> tuple[Need, ...]:
+    """The needs of a job that needs its resource and nothing else."""
+    return (Need(name),)
+
+
 class Placing:
     """The reservations of this engine, by who has them."""
 
@@ -48,12 +54,14 @@ class Placing:
         """
         if task.executor != JOB:
             return needs
-        known = self._pool.settings_of
-        names = [need.resource for need in needs if known(need.resource) is not None]
-        name = self._pool.for_task(task.node.type, names)
+        pool = self._pool
+        names = [need.resource for need in needs if pool.settings_of(need.resource) is not None]
+        name = pool.for_task(task.node.type, names)
+        if not needs and self.part_limit(name) is None:
+            return _alone(name)
         named = [need for need in needs if need.resource == name]
         parts = self._parts(name, task.input)
-        return (*(need for need in needs if need.resource != name), *parts, *(named or [Need(name)]))
+        return (*(need for need in needs if need.resource != name), *parts, *(named or _alone(name)))
 
     def _parts(self, name: str, given: JsonObject) -> Iterable[Need]:
         if self.part_limit(name) is None:
@@ -83,11 +91,13 @@ class Placing:
         if is_job:
             needs = needs[-1:]
             self._know(needs[0].resource)
-        names = dict.fromkeys(n.resource for n in needs if pool.settings_of(n.resource) is not None)
-        kept = tuple((name, instance) for name in names if (instance := pool.place(name)))
+        kept: dict[str, str] = {}
+        for name in dict.fromkeys([need.resource for need in needs]):
+            if pool.settings_of(name) is not None and (instance := pool.place(name)):
+                kept[name] = instance
         if kept:
-            self._places[key] = kept
-            return kept[0]
+            places = self._places[key] = tuple(kept.items())
+            return places[0]
         return (needs[0].resource, "") if is_job else NOWHERE
 
     def rows(self, key: Key, needs: Iterable[Need]) -> list[Row]:

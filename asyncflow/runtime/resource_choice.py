@@ -28,12 +28,13 @@ def chosen_for(present: Sequence[Keeper], task_type: str, named: Sequence[str]) 
         InvalidInput: none takes it, or several and none is named.
     """
     fitting = [each.name for each in present if each.kind is not None and task_type in each.kind.tasks]
-    chosen = [name for name in named if name in fitting]
-    if chosen:
-        return chosen[0]
-    takers = {each.name for each in present if each.kind is not None and each.kind.tasks}
-    if len(fitting) == 1 and takers.isdisjoint(named):
-        return fitting[0]
+    for name in named:
+        if name in fitting:
+            return name
+    if len(fitting) == 1:
+        takers = {each.name for each in present if each.kind is not None and each.kind.tasks} if named else ()
+        if not any(name in takers for name in named):
+            return fitting[0]
     said = f"name one of {', '.join(sorted(fitting))}" if fitting else "none is configured that does"
     raise InvalidInput(
         f"no resource named takes tasks of type {task_type}: {said}", field="asyncflow.resources"

@@ -38,5 +38,6 @@ def resource_line(stream: str, event: Event, at_ms: int) -> ResourceLine:
 def begun_line(stream: str, event: AttemptStarted, at_ms: int) -> ResourceLine:
     """The line for an attempt that began on a resource."""
     where = f" on {event.instance}" if event.instance else ""
-    said = f"task begun{where}: task {task_id(stream, event.number)} of execution {stream}"
-    return ResourceLine(event.resource, at_ms, said, "INFO", stream, task_id(stream, event.number))
+    task = task_id(stream, event.number)
+    said = f"task begun{where}: task {task} of execution {stream}"
+    return ResourceLine(event.resource, at_ms, said, "INFO", stream, task)
