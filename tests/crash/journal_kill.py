@@ -2,7 +2,8 @@
 
 Four chains of tasks run side by side with a journal and no database. Each task says in a file of its own that
 it has begun, which proves that the result before it was handed on. The process kills itself in the middle of
-something; then every result that was handed on has to be in the journal file.
+something; then every result that was handed on has to be in the journal file. A second process takes the file
+up, does nothing of that again, and kills itself too, mostly in its first moments.
 """
 
 from __future__ import annotations
@@ -21,23 +22,27 @@ from typing import NamedTuple
 
 import asyncflow as af
 from asyncflow.app.local import LocalOptions, open_local
-from asyncflow.app.recovering import Journaled, read_file
+from asyncflow.app.recovering import put_in, read_file
 from asyncflow.app.service import StartRequest
 from asyncflow.errors import StoreError
 from asyncflow.model.definition import parse_workflow
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.values import JsonObject
+from tests.crash.journal_shapes import in_child_of
 
 CHAINS, LENGTH = 4, 12
 MOST_SPINS = 200_000
 
 
 class Round(NamedTuple):
-    """What came of one run: how many results had been handed on, and those of them that the file lacks."""
+    """What came of one run: how many results had been handed on, and those of them that the file lacks.
 
-    begun: int
+    `again` are those that the file had and that were begun again.
+    """
+
     handed_on: int
     lost: list[str]
+    again: list[str]
 
 
 def definition() -> JsonObject:
@@ -73,9 +78,9 @@ def _die(spins: int) -> None:
 
 
 async def _run(folder: Path, seed: int) -> None:
-    """Run the chains, and die somewhere on the way."""
-    dice = random.Random(seed)
-    deadly, spins = dice.randrange(CHAINS * LENGTH), dice.randrange(MOST_SPINS)
+    """Begin, or go on from the file, and die somewhere on the way."""
+    dice, files = random.Random(seed), _files(folder)
+    deadly, spins = dice.randrange(2 * CHAINS if files else CHAINS * LENGTH), dice.randrange(MOST_SPINS)
     begun = os.open(folder / "begun", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     count = 0
 
@@ -88,32 +93,40 @@ async def _run(folder: Path, seed: int) -> None:
         count += 1
         return {"at": ref, "of": of}
 
+    for file in files:
+        await put_in(folder / "a.db", await read_file(file))
     options = LocalOptions(durability="normal", journal=folder / "journal")
-    async with open_local(None, {"link": link}, options) as service:
-        request = StartRequest(definition=parse_workflow(definition()), input={})
-        await service.ended(await service.start(request))
+    async with open_local(folder / "a.db" if files else None, {"link": link}, options) as service:
+        if files:
+            identity = (await read_file(files[0])).execution_id
+        else:
+            request = StartRequest(definition=parse_workflow(definition()), input={})
+            identity = await service.start(request)
+        await service.ended(identity)
 
 
-def killed(folder: Path, seed: int) -> None:
-    """One run in a process of its own, which kills itself or, seldom, is faster than that."""
-    child = os.fork()
-    if not child:
-        try:
-            asyncio.run(_run(folder, seed))
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+def _files(folder: Path) -> list[Path]:
+    return [*(folder / "journal").glob("*.log")]
 
 
-def judged(folder: Path) -> Round:
-    """What the file of a run lacks of what was handed on."""
-    begun = (folder / "begun").read_text(encoding="ascii").split() if (folder / "begun").exists() else []
-    handed_on = [before for ref in begun for before in _before(ref)]
-    done: set[str] = set()
-    for file in (folder / "journal").glob("*.log"):
-        with suppress(StoreError):  # killed before anything but the head was in it
-            done = _done(asyncio.run(read_file(file)))
-    return Round(len(begun), len(handed_on), [ref for ref in handed_on if ref not in done])
+def killed(folder: Path, seed: int) -> Round:
+    """One run in a process of its own, which kills itself or, seldom, is faster, and another that goes on."""
+    in_child_of(_run(folder, seed))
+    first, done = _begun(folder), _done(folder)
+    if done is None:  # killed before anything but the head was in the file
+        return _judged(first, set(), [])
+    in_child_of(_run(folder, -seed - 1))
+    return _judged(_begun(folder), _done(folder) or set(), [*done.intersection(_begun(folder)[len(first) :])])
+
+
+def _begun(folder: Path) -> list[str]:
+    file = folder / "begun"
+    return file.read_text(encoding="ascii").split() if file.exists() else []
+
+
+def _judged(begun: list[str], done: set[str], again: list[str]) -> Round:
+    handed_on = {before for ref in begun for before in _before(ref)}
+    return Round(len(handed_on), sorted(handed_on - done), again)
 
 
 def _before(ref: str) -> Iterator[str]:
@@ -122,24 +135,30 @@ def _before(ref: str) -> Iterator[str]:
         yield f"{chain}_{int(at) - 1}"
 
 
-def _done(found: Journaled) -> set[str]:
-    return {task.ref for task in found.state.tasks.values() if task.status == COMPLETED}
+def _done(folder: Path) -> set[str] | None:
+    """What the file has the results of; None if it has nothing."""
+    for file in _files(folder):
+        with suppress(StoreError):
+            found = asyncio.run(read_file(file))
+            return {task.ref for task in found.state.tasks.values() if task.status == COMPLETED}
+    return None
 
 
 def main(rounds: int, seed: int = 0) -> int:
-    """Kill so many runs, tell what was lost."""
-    handed_on = lost = 0
+    """Kill so many runs twice each, tell what was lost or done again."""
+    handed_on = lost = again = 0
     for number in range(seed, seed + rounds):
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            killed(folder, number)
-            found = judged(folder)
+            found = killed(Path(name), number)
         handed_on += found.handed_on
         lost += len(found.lost)
-        if found.lost:
-            sys.stdout.write(f"seed {number}: lost {', '.join(found.lost)}\n")
-    sys.stdout.write(f"{rounds} kills, {handed_on} results handed on, {lost} lost\n")
-    return int(bool(lost))
+        again += len(found.again)
+        if found.lost or found.again:
+            sys.stdout.write(f"seed {number}: lost {', '.join(found.lost)}; again {', '.join(found.again)}\n")
+    sys.stdout.write(
+        f"{rounds} runs killed twice, {handed_on} results handed on, {lost} lost, {again} done again\n"
+    )
+    return int(bool(lost or again))
 
 
 if __name__ == "__main__":
