@@ -124,6 +124,18 @@ def test_scenario_3_a_completed_run_executes_nothing_again(chain: Path) -> None:
     assert file_in(chain / "journal").read_bytes() == before
 
 
+def test_scenario_3_what_became_of_a_run_is_told_as_the_run_told_it(chain: Path) -> None:
+    ran_first = call("run", "chain.json", "--load", "steps.py", "--journal", "journal")
+    file = file_in(chain / "journal")
+
+    told = call("recover", file)
+    folded = call("recover", file, "--until-damage")
+
+    assert told.exit_code == folded.exit_code == 0
+    assert told.stdout == folded.stdout == ran_first.stdout
+    assert f"{file}: chain" in told.stderr
+
+
 def test_scenario_5_a_torn_or_nul_filled_end_is_dropped_and_told(chain: Path) -> None:
     # HyperFlow: any such journal is unusable (W7)
     file = killed_in(chain, 4)
