@@ -120,7 +120,7 @@ async def again(folder: Path, changes: JsonObject, *, restarted: bool = False) -
 async def recovered(folder: Path) -> Measured:
     """What it takes of what a journaled run took to learn from its file that it is over, and how.
 
-    That is what `asyncflow recover FILE` does in its process; `folded_s` is what it takes to fold all of it, as
+    That is what `asyncflow recover FILE` does in its process; `folded_s` is what folding all of it takes, as
     `-o json` and files of older versions need.
     """
     functions = {each.name: each for each in (head, branch, tail)}
