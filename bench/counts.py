@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sqlite3
-import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 
 import asyncflow as af
-from asyncflow.model.turn import Turn
+from asyncflow.app.services import open_services
+from asyncflow.http.server import HttpServer, HttpSettings
+from asyncflow.model.definition import parse_workflow
+from bench import w3, w6
+from bench.counting import Counting, Work, counting
 from bench.floors import on_uvloop
 from bench.harness import number
+from bench.lean_client import Link
 from bench.w1 import STEPS, chain
 from bench.w2 import FAN_OUT, branch
+from bench.w4 import limited
 
 HELD: dict[str, object] = {
     "name": "held",
@@ -48,88 +50,96 @@ HELD_FORK: dict[str, object] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What some steps cost, divided by their number.
-
-    Attributes:
-        events: recorded facts.
-        turns: commits; how many depends on how long one takes, unlike the rest.
-        rows: rows in the file when the views had caught up.
-        python_calls: functions of Python entered on the loop's thread, coroutines resumed included.
-        builtin_calls: functions written in C that were called there.
-    """
-
-    events: float
-    turns: float
-    rows: float
-    python_calls: float
-    builtin_calls: float
+DATABASE = "counts.db"
 
 
-class _Calls:
-    """Counts calls of its own thread between `begin` and `end`."""
-
-    def __init__(self) -> None:
-        self.python = self.builtin = 0
-
-    def begin(self) -> None:
-        sys.setprofile(self._seen)
-
-    def end(self) -> None:
-        sys.setprofile(None)
-
-    def _seen(self, _frame: FrameType, event: str, _argument: object) -> None:
-        if event == "call":
-            self.python += 1
-        elif event == "c_call":
-            self.builtin += 1
+@af.task(retries=0, concurrency=10)
+async def narrow(**_given: object) -> None:
+    """Do nothing, ten at a time."""
 
 
 async def _run(engine: af.Engine, name: str, given: dict[str, object]) -> None:
     await (await engine.start(name, given)).result()
 
 
-async def _work(
-    folder: Path, definition: af.Workflow | dict[str, object], given: dict[str, object], *, starts: int
-) -> tuple[_Calls, list[Turn]]:
+async def _runs(
+    engine: af.Engine, definition: af.Workflow | dict[str, object], given: dict[str, object], *, starts: int
+) -> Counting:
     """Start executions at once and see them end, and the views catch up."""
-    calls, turns = _Calls(), list[Turn]()
     name = definition.name if isinstance(definition, af.Workflow) else str(definition["name"])
-    async with af.Engine(folder / "counts.db", tasks=[branch]) as engine:
+    async with engine:
         await engine.register(definition)
+        await engine.service.register_task(narrow.definition())
         await _run(engine, name, given)  # what is done once is done now
-        inner = engine.service.engine
-        inner.turns.listeners.append(lambda _, turn: turns.append(turn))
-        calls.begin()
-        async with asyncio.TaskGroup() as group:
+        async with counting(engine.service.engine) as counted, asyncio.TaskGroup() as group:
             for _ in range(starts):
                 group.create_task(_run(engine, name, given))
-        await inner.views_caught_up()
-        calls.end()
-    return calls, turns
-
-
-def _divided(folder: Path, calls: _Calls, turns: list[Turn], *, steps: int) -> Work:
-    with closing(sqlite3.connect(folder / "counts.db")) as connection:
-        rows = sum(
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("turn", "segment", "execution", "task")
-        )
-    events = sum(len(entry.events) for turn in turns for entry in turn.entries)
-    return Work(events / steps, len(turns) / steps, rows / steps, calls.python / steps, calls.builtin / steps)
+    return counted
 
 
 def chain_of_steps(folder: Path, *, workflows: int = 200) -> Work:
     """W1's shape, by step: workflows of five no-op steps, all at once."""
-    calls, turns = on_uvloop(lambda: _work(folder, chain(), {}, starts=workflows))
-    return _divided(folder, calls, turns, steps=workflows * STEPS)
+    engine = af.Engine(folder / DATABASE, tasks=[narrow])
+    counted = on_uvloop(lambda: _runs(engine, chain(), {}, starts=workflows))
+    return counted.work(folder / DATABASE, workflows * STEPS)
 
 
 def fork_and_join(folder: Path, *, width: int = 2_000) -> Work:
     """W2's shape, by branch: one workflow that fans out to no-op tasks, and joins."""
-    calls, turns = on_uvloop(lambda: _work(folder, FAN_OUT, {"items": [{}] * width}, starts=1))
-    return _divided(folder, calls, turns, steps=width)
+    engine = af.Engine(folder / DATABASE, tasks=[branch, narrow])
+    counted = on_uvloop(lambda: _runs(engine, FAN_OUT, {"items": [{}] * width}, starts=1))
+    return counted.work(folder / DATABASE, width)
+
+
+def jobs_of_a_fork(folder: Path, *, width: int = 500) -> Work:
+    """W3's shape, by job: one workflow that fans out to jobs, each over when first asked for."""
+    w3.books.__init__(0.0)  # type: ignore[misc]  # begun anew
+    sleepers = af.Resource("sleepers", type="sleepers", poll={"first": "200ms", "max": "200ms"})
+    plugins = {"sleepers": w3.Sleepers}
+    engine = af.Engine(folder / DATABASE, tasks=[narrow], resources=[sleepers], plugins=plugins)
+    counted = on_uvloop(lambda: _runs(engine, w3.FORK, {"items": [{}] * width}, starts=1))
+    return counted.work(folder / DATABASE, width)
+
+
+def limited_tasks(folder: Path, *, width: int = 1_000) -> Work:
+    """W4's shape, by task: one workflow that fans out to no-op tasks of which ten may run at once."""
+    engine = af.Engine(folder / DATABASE, tasks=[narrow])
+    counted = on_uvloop(lambda: _runs(engine, limited("narrow"), {"items": [{}] * width}, starts=1))
+    return counted.work(folder / DATABASE, width)
+
+
+async def _ask(port: int, connections: int, requests: int) -> None:
+    """Start executions over so many connections at once."""
+
+    async def connection() -> None:
+        async with Link(port) as link:
+            for _ in range(requests):
+                await link.ask("POST", "/api/workflow", w6.START)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(connection())
+
+
+async def _started_over_http(folder: Path, connections: int, requests: int) -> Counting:
+    """Ask a server of this process from a thread, whose calls do not count."""
+    async with (
+        open_services(folder / DATABASE) as services,
+        HttpServer(HttpSettings(port=0)) as http,
+    ):
+        http.open_for(services)
+        await services.executions.register_workflow(parse_workflow(w6.WAITING))
+        port = int(http.url.rpartition(":")[2])
+        await asyncio.to_thread(asyncio.run, _ask(port, 1, 1))
+        async with counting(services.executions.engine) as counted:
+            await asyncio.to_thread(asyncio.run, _ask(port, connections, requests))
+    return counted
+
+
+def starts_over_http(folder: Path, *, connections: int = 20, requests: int = 20) -> Work:
+    """W6's shape, by start: each is a request of its own."""
+    counted = on_uvloop(lambda: _started_over_http(folder, connections, requests))
+    return counted.work(folder / DATABASE, connections * requests)
 
 
 async def _held(folder: Path, definition: dict[str, object], given: dict[str, object], starts: int) -> int:
@@ -162,6 +172,9 @@ def bytes_of_a_branch(folder: Path, *, width: int = 5_000) -> float:
     return on_uvloop(lambda: _held(folder, HELD_FORK, {"items": [{}] * width}, 1)) / width
 
 
+WORK = (chain_of_steps, fork_and_join, jobs_of_a_fork, limited_tasks, starts_over_http)
+
+
 def main() -> None:
     """Print all counts."""
 
@@ -169,9 +182,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             return count(Path(folder))
 
-    for count in (chain_of_steps, fork_and_join):
+    for count in WORK:
         work = measured(count)
-        assert isinstance(work, Work)  # these two give it
+        assert isinstance(work, Work)  # these give it
         print(f"{count.__name__}: " + "  ".join(f"{key}={number(v)}" for key, v in asdict(work).items()))
     for size in (bytes_of_an_execution, bytes_of_a_branch):
         kept = measured(size)

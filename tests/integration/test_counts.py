@@ -11,11 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from bench.counts import Work, bytes_of_a_branch, bytes_of_an_execution, chain_of_steps, fork_and_join
+from bench.counting import Work
+from bench.counts import (
+    bytes_of_a_branch,
+    bytes_of_an_execution,
+    chain_of_steps,
+    fork_and_join,
+    jobs_of_a_fork,
+    limited_tasks,
+    starts_over_http,
+)
 
 MOST: dict[Callable[[Path], Work], Work] = {
-    chain_of_steps: Work(events=2.4, turns=0.05, rows=1.3, python_calls=165, builtin_calls=105),
-    fork_and_join: Work(events=1.01, turns=0.02, rows=2.02, python_calls=135, builtin_calls=130),
+    chain_of_steps: Work(2.4, 0.05, 1.3, python_calls=150, builtin_calls=112, held=3_700),
+    fork_and_join: Work(1.01, 0.02, 2.02, python_calls=112, builtin_calls=128, held=3_800),
+    jobs_of_a_fork: Work(4.1, 0.1, 2.2, python_calls=430, builtin_calls=350, held=5_500),
+    limited_tasks: Work(2.02, 0.25, 2.4, python_calls=262, builtin_calls=250, held=4_100),
+    starts_over_http: Work(2.02, 0.3, 2.4, python_calls=315, builtin_calls=210, held=6_000),
 }
 
 
@@ -28,6 +40,7 @@ def test_step_costs_no_more_than_it_did(tmp_path: Path, *, count: Callable[[Path
     assert work.rows <= most.rows, "rows stored a step"
     assert work.python_calls <= most.python_calls, "the way of a step is longer"
     assert work.builtin_calls <= most.builtin_calls, "the way of a step is longer"
+    assert work.held <= most.held, "a step takes more memory, or leaves more garbage"
 
 
 @pytest.mark.parametrize(
