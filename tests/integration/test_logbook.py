@@ -29,8 +29,13 @@ class CountingStore(SqliteStore):
     writes = 0
     refusals = 0
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.began = asyncio.Event()
+
     async def write_logs(self, rows: Sequence[LogRow], bound: LogBound) -> None:
         self.writes += 1
+        self.began.set()
         if self.refusals:
             self.refusals -= 1
             raise NotCommitted("full", code="storage_full")
@@ -74,6 +79,32 @@ async def test_callers_that_come_together_share_commits(tmp_path: Path) -> None:
 
         assert store.writes <= 3
         assert len(await logbook.log_lines("t")) == 200
+
+
+async def test_rows_that_nobody_waits_for_are_gathered_while_others_are_written(tmp_path: Path) -> None:
+    async with counting(tmp_path / "a.db") as store, Engine(store) as engine:
+        logbook = Logbook(engine, store)
+        asked = asyncio.create_task(logbook.add_log_lines("t", ["awaited"]))
+        await store.began.wait()
+        for number in range(300):
+            engine.logs.put(TaskLine("t", LATER, f"{number}"))
+        await asked
+        assert store.writes == 1
+
+        await engine.logs.flushed()
+        assert store.writes == 2
+        assert len(await logbook.log_lines("t")) == 301
+
+
+async def test_many_rows_are_not_gathered_any_longer(tmp_path: Path) -> None:
+    async with counting(tmp_path / "a.db") as store, Engine(store) as engine:
+        engine.logs.put(*(TaskLine("t", LATER, f"{number}") for number in range(500)))
+        for _ in range(10):  # of the loop, where a tenth of a second would be thousands
+            await asyncio.sleep(0)
+
+        assert store.writes == 1
+        await engine.logs.flushed()
+        assert len(await Logbook(engine, store).log_lines("t")) == 500
 
 
 async def test_failed_write_is_told_to_all_who_shared_it_and_to_nobody_else(tmp_path: Path) -> None:
