@@ -108,6 +108,14 @@ class Journaling:
         if self._engine.turns.failure is None and (self.trouble or not has_ended):
             raise StoreError(f"journal files are behind: {self.trouble or 'the disk takes too long'}")
 
+    async def settle(self) -> None:
+        """Make durable what the engine wrote since, while it closed."""
+        try:
+            await self._filing.sync()
+        except OSError as error:
+            self._told(error)
+            log.error("journal file not durable", extra={"reason": self.trouble})  # noqa: TRY400 - no bug of ours
+
     # --- while it goes on ---------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -265,7 +273,10 @@ async def journal_files(settings: StoreSettings | None) -> AsyncIterator[Journal
         yield JournalFiles(chosen, None)
         return
     folder = await asyncio.to_thread(open_folder, chosen.journal)
+    files = JournalFiles(chosen, folder)
     try:
-        yield JournalFiles(chosen, folder)
+        yield files
     finally:
+        if files.writing is not None:
+            await files.writing.settle()
         folder.close()

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from asyncflow.app.build import open_engine
+from asyncflow.app.journaling import journal_files
 from asyncflow.app.recovering import read_file
-from asyncflow.app.service import StartRequest
+from asyncflow.app.service import Service, StartRequest
 from asyncflow.app.services import Services, open_services
+from asyncflow.model.definition import parse_workflow
 from asyncflow.store.records import StoreSettings
 from tests.integration.engine_support import waiting, workflow
 from tests.integration.waiting import until
@@ -124,6 +127,22 @@ async def test_a_start_writes_what_a_kill_left_out_of_the_files(tmp_path: Path) 
         await services.executions.ended(execution)
 
     await check_whole(file)
+
+
+async def test_what_happens_while_an_engine_closes_is_in_its_files(tmp_path: Path) -> None:
+    store = StoreSettings(journal=tmp_path / "journal", journal_must=True)
+    async with (
+        journal_files(store) as files,
+        open_engine(tmp_path / "a.db", store=store, prepare=files.attach) as (engine, _),
+    ):
+        service = Service(engine)
+        async with files.kept_up():
+            execution = await service.start(StartRequest(definition=parse_workflow(WAITS)))
+        await service.signal(execution, "first", {})
+        await service.signal(execution, "second", {})
+        await service.ended(execution)
+
+    await check_whole(await file_of(execution, tmp_path / "journal"))
 
 
 async def test_a_folder_is_listed_once_however_many_files_it_has(
