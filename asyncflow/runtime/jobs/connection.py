@@ -108,6 +108,8 @@ class Connection:
         """Call the service; what comes of it within its time, on the elapsed clock, goes to `settle`."""
         call = self._enter(work, poll=poll)
         call.work = asyncio.create_task(self._perform(call, work))  # noqa: TID251 - owned here, closed with the engine
+        # Cancelled before its first step, the task awaits nothing, and Python complains of the coroutine.
+        call.work.add_done_callback(lambda _: work.calls.close())
 
     def _enter(self, work: Work, *, poll: bool = False) -> Call:
         self._begun += 1
