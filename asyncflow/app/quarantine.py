@@ -1,4 +1,4 @@
-"""Executions that were set aside: which and why, and how one is let go on.
+"""Executions that were set aside: which and why, how one is let go on, and how one is given up for good.
 
 It judges nothing; what is done is in `runtime/quarantine`. What stands on the wire is made here, and sent
 by `http/quarantine`.
@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from asyncflow.errors import NotFound
 from asyncflow.model.quarantine import QuarantineKind
-from asyncflow.model.values import JsonObject
+from asyncflow.model.values import JsonObject, JsonValue
 from asyncflow.runtime import quarantine
 from asyncflow.runtime.engine import Engine
-from asyncflow.store.journal import Quarantines, Views
 from asyncflow.store.records import Condition, ExecutionRow, Page
 
+_MOST_SHOWN = 1_000  # tasks that were open in one that is deleted
 ADVICE: dict[QuarantineKind, str] = {
     "unreadable": "mend what the reason names (restore a backup, register the definition again, start the "
-    "release that wrote it), then release it",
+    "release that wrote it), then release it; or delete it",
     "bug": "report it as a bug; release it to go on from what is recorded, as every start does",
-    "crash": "find in the log what the process died of, mend that, then release it: no start takes it up",
+    "crash": "find in the log what the process died of, mend that, then release it; or delete it: no start "
+    "takes it up",
 }
 """What somebody can do about an execution that was set aside, by kind."""
 
@@ -26,9 +27,9 @@ ADVICE: dict[QuarantineKind, str] = {
 class Quarantine:
     """The executions of one engine that were set aside."""
 
-    def __init__(self, engine: Engine, views: Views, store: Quarantines) -> None:
+    def __init__(self, engine: Engine, store: quarantine.Deleted) -> None:
         """Look at this engine."""
-        self._engine, self._views, self._store = engine, views, store
+        self._engine, self._store = engine, store
 
     async def listed(self, *, start: int = 0, count: int = 100) -> JsonObject:
         """Those set aside, the latest first, with what the views still show of them."""
@@ -40,7 +41,7 @@ class Quarantine:
 
     async def _rows(self, names: list[str]) -> dict[str, ExecutionRow]:
         wanted = Condition("execution_id", "in", tuple(names))
-        rows = await self._views.list_executions([wanted], Page(len(names))) if names else []
+        rows = await self._store.list_executions([wanted], Page(len(names))) if names else []
         return {row.execution_id: row for row in rows}
 
     def _shown(self, stream: str, row: ExecutionRow | None) -> JsonObject:
@@ -79,6 +80,26 @@ class Quarantine:
             "status": state.status,
             "openTasks": state.open_count,
         }
+
+    async def delete(self, stream: str, *, reason: str = "") -> JsonObject:
+        """Delete one for good, and say what the views had of it; durable at return.
+
+        Nobody watches any more what its open tasks began elsewhere; they are named, so that somebody can.
+
+        Raises:
+            NotFound: it is not set aside.
+            Refused: the execution above it goes on, or is set aside.
+        """
+        row = (await self._rows([stream])).get(stream)
+        of = [Condition("execution_id", "=", (stream,)), Condition("ended_at_ms", "=", (0,))]
+        tasks = await self._store.list_tasks(of, Page(_MOST_SHOWN))
+        parent = row.parent_id if row else ""
+        await quarantine.delete(self._engine, self._store, stream, parent_id=parent, reason=reason)
+        left: list[JsonValue] = [
+            {"taskId": task.task_id, "referenceTaskName": task.reference, "taskType": task.type}
+            for task in tasks
+        ]
+        return {**_identity(stream, row), "openTasks": left}
 
 
 def _identity(stream: str, row: ExecutionRow | None) -> JsonObject:

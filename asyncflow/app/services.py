@@ -134,7 +134,7 @@ async def open_services(
         listeners = Listeners(engine, opened, logbook)
         service = Service(engine)
         workers = Workers(engine, opened, logbook)
-        quarantine = Quarantine(engine, opened, opened)
+        quarantine = Quarantine(engine, opened)
         services = Services(
             executions=service,
             executing=Executing(service, opened),

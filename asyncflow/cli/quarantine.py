@@ -1,4 +1,4 @@
-"""`asyncflow quarantine`: executions that were set aside, why, and how they are let go on.
+"""`asyncflow quarantine`: executions that were set aside, why, how they are let go on, or deleted.
 
 It asks a server; what each kind means is in `app/quarantine`.
 """
@@ -12,6 +12,7 @@ from asyncflow.cli.output import Format, cell, format_option, write_rows
 from asyncflow.cli.remote import (
     as_object,
     as_rows,
+    ask,
     fetch,
     limit_option,
     offset_option,
@@ -20,6 +21,7 @@ from asyncflow.cli.remote import (
     server_option,
     tell_of_more,
     when,
+    yes_option,
 )
 
 _LISTED = {
@@ -31,9 +33,9 @@ _LISTED = {
 }
 
 
-@click.group(short_help="List executions that were set aside, and release them.")
+@click.group(short_help="List executions that were set aside, release or delete them.")
 def quarantine() -> None:
-    """Look at executions that were set aside because something is wrong with them alone, and release them."""
+    """Look at executions that were set aside as something is wrong with them alone; release or delete."""
 
 
 @quarantine.command(name="list")
@@ -74,3 +76,22 @@ def release(*, ids: tuple[str, ...], server: str) -> None:
     for identity in ids:
         answer = send(server, "POST", "api", "asyncflow", "quarantine", identity, "release")
         said(f"{identity} was released, it is {as_object(answer.json).get('status')}")
+
+
+@quarantine.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=execution_ids)
+@click.option("--reason", default="", help="Why; it stands in the audit and in the log.")
+@yes_option
+@server_option
+def delete(*, ids: tuple[str, ...], reason: str, yes: bool, server: str) -> None:
+    """Delete executions for good that were set aside, whatever is wrong with them.
+
+    What their open tasks began elsewhere goes on there, and nobody watches it any more: such tasks are named.
+    """
+    ask(f"Delete {len(ids)} quarantined executions for good?", is_sure=yes)
+    for identity in ids:
+        answer = send(server, "DELETE", "api", "asyncflow", "quarantine", identity, reason=reason or None)
+        said(f"{identity} was deleted")
+        left = as_object(answer.json).get("openTasks")
+        for task in left if isinstance(left, list) else ():
+            said(f"  its {task.get('taskType')} task {task.get('referenceTaskName')} was open")

@@ -193,6 +193,10 @@ class Admission(Counts):
             self.restore(old, rest, fence, None)
             self.restore(new, moved, fence, None)
 
+    def held_by(self, stream: str) -> list[AttemptKey]:
+        """All keys of an execution under which something is held. Cost: in all that hold anything."""
+        return [key for key in self._ledger.held if key[0] == stream]
+
     def restore(self, key: AttemptKey, needs: tuple[Need, ...], fence: int, started_ms: int | None) -> None:
         """Recovery: an attempt that has begun and not ended holds its grants, whatever the limits say now.
 

@@ -1,4 +1,4 @@
-"""The way back of an execution that was set aside: read again from the journal, and taken up as at a start.
+"""The ways of an execution that was set aside: back, read and taken up as at a start, or out for good.
 
 It judges nothing: one that cannot be read still stays where it is, with the newest reason. Who sets aside
 is `runtime/residents`; what is held over a restart is in `store/quarantine`.
@@ -11,18 +11,27 @@ import logging
 from typing import Protocol
 
 from asyncflow.errors import AsyncflowError, NotFound, Refused
+from asyncflow.model.events import ExecutionRemoved
 from asyncflow.model.inputs import Continue
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime import taking_up
 from asyncflow.runtime.loading import Loaded
+from asyncflow.runtime.reading import Reading
 from asyncflow.runtime.turns import Turns
-from asyncflow.store.journal import Quarantines
+from asyncflow.store.journal import Quarantines, Views
+from asyncflow.store.records import ViewBatch
 
 log = logging.getLogger("asyncflow.quarantine")
 
 
 class Engine(taking_up.Engine, Protocol):
     """Whose executions are set aside; `runtime/engine`."""
+
+    reading: Reading
+
+
+class Deleted(Quarantines, Views, Protocol):
+    """Where one is deleted of which nothing can be folded."""
 
 
 async def release(engine: Engine, store: Quarantines, stream: str) -> ExecutionState:
@@ -59,6 +68,56 @@ async def release(engine: Engine, store: Quarantines, stream: str) -> ExecutionS
     return loaded
 
 
+async def delete(engine: Engine, store: Deleted, stream: str, *, parent_id: str, reason: str) -> None:
+    """Delete an execution that was set aside for good, whatever is wrong with it; durable at return.
+
+    What it began elsewhere goes on there, and nobody watches it any more; what it held of resources is free.
+
+    Args:
+        parent_id: the execution above it, as far as the views know of one.
+
+    Raises:
+        NotFound: it is not set aside.
+        Refused: the execution above it goes on, and waits for it; or is set aside, too.
+        StoreError, ShuttingDown: as `release`; it stays set aside.
+
+    Durability: rows go first. A crash between the two leaves an execution that is set aside and that no list
+    names, never one that lists show and that is gone.
+    """
+    turns = engine.turns
+    _check_set_aside(turns, stream)
+    turns.check_open()
+    await _check_above(engine, parent_id, stream)
+    await turns.settled(stream)
+    seq = await store.last_seq(stream) + 1
+    await store.write_views(ViewBatch(await store.projected_turn(), [], [], [], [stream]))
+    turns.check_open()
+    _check_set_aside(turns, stream)
+    await asyncio.shield(turns.record_catalog([ExecutionRemoved(reason)], stream, seq))
+    turns.quarantined.pop(stream, None)
+    engine.touched.deaths.pop(stream, None)
+    engine.carry.set_free(stream)
+    _tell_senders(engine, stream)
+    log.warning("quarantined execution deleted", extra={"execution": stream, "reason": reason})
+
+
+async def _check_above(engine: Engine, parent_id: str, stream: str) -> None:
+    if not parent_id:
+        return
+    if parent_id in engine.turns.quarantined:
+        raise Refused(
+            f"execution {stream} is a child of {parent_id}, which is set aside, too: begin with that"
+        )
+    try:
+        parent = await engine.reading.state(parent_id)
+    except NotFound:
+        return  # it was deleted before its child
+    if not parent.is_ended:
+        raise Refused(
+            f"execution {stream} is a child of {parent_id}, which is {parent.status} and waits for it"
+        )
+
+
 def _check_set_aside(turns: Turns, stream: str) -> None:
     if stream not in turns.quarantined:
         raise NotFound("quarantined execution", stream)
@@ -80,6 +139,11 @@ def _come_back(engine: Engine, state: ExecutionState) -> None:
         turns.residents.ended({stream: state})
     else:
         taking_up.take_up(engine, state)
-    for sender in turns.states.values():
+    _tell_senders(engine, stream)
+
+
+def _tell_senders(engine: Engine, stream: str) -> None:
+    """Messages for it wait no more."""
+    for sender in engine.turns.states.values():
         if any(message.to == stream for message in sender.outbox):
-            turns.report(sender.execution_id, Continue())
+            engine.turns.report(sender.execution_id, Continue())

@@ -11,7 +11,7 @@ import logging
 
 from asyncflow.decide.catalog import DefinitionCatalog
 from asyncflow.errors import AsyncflowError, NotCommitted
-from asyncflow.model.events import Event, WorkflowRegistered
+from asyncflow.model.events import Event, ExecutionRemoved, WorkflowRegistered
 from asyncflow.model.graph import Graph
 from asyncflow.model.limits import Limits
 from asyncflow.model.state import ExecutionState
@@ -81,13 +81,16 @@ class Recording:
     def record_catalog(self, events: list[Event], stream: str, first_seq: int = 0) -> asyncio.Future[None]:
         """Record events of the catalogue, applied to it already; done when they are durable.
 
-        With `first_seq` they are of another stream that has no state, and stand there from that place on.
+        With `first_seq` they are of another stream that has no state, and stand there from that place on; the
+        removal of an execution of which no state can be made is such an event.
         """
         self.moment()
         turn, catalog = self.turn, self._catalog
         turn.add(stream, first_seq or catalog.seq - len(events) + 1, list(events))
         for event in events:
-            if isinstance(event, WorkflowRegistered) and self._is_new(event.definition):
+            if isinstance(event, ExecutionRemoved):
+                turn.removed.append(stream)
+            elif isinstance(event, WorkflowRegistered) and self._is_new(event.definition):
                 turn.store(event.definition, catalog.workflows[event.name][event.version])
         return turn.done
 

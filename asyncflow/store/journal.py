@@ -128,6 +128,12 @@ class Quarantines(Protocol):
     async def let_go(self, stream: str) -> None:
         """Hold an execution no more; nothing where it is not held. Raises as `Journal.append`."""
 
+    async def last_seq(self, stream: str) -> int:
+        """The number of the newest event recorded of a stream, also where older ones are damaged; 0 if none.
+
+        Cost: a look through the turns held.
+        """
+
 
 class Backups(Protocol):
     """What a file knows of having been a backup."""

@@ -145,6 +145,10 @@ class SqliteReader:
             if events:
                 yield events
 
+    async def last_seq(self, stream: str) -> int:
+        """The number of the newest event of a stream; see `Quarantines.last_seq`."""
+        return await self._read(partial(reading.last_seq, codec=self._codec, stream=stream))
+
     async def read_stream(self, stream: str) -> list[Recorded]:
         """The whole history of one stream, empty if there is none; see `Journal.read_streams`."""
         return (await self.read_streams([stream]))[stream]

@@ -35,6 +35,7 @@ SELECT stream, from_seq, to_seq, crc, body FROM segment
 WHERE stream = ? AND to_seq > ? ORDER BY from_seq LIMIT 1"""
 _DEFINITIONS = f"""
 SELECT hash, crc, {_AS_BYTES} FROM definition WHERE hash IN (SELECT value FROM json_each(?))"""
+_LAST_SEGMENT = "SELECT max(to_seq) FROM segment WHERE stream = ?"
 _OPEN = "SELECT stream FROM segment WHERE open = 1 ORDER BY stream"
 _NAMES = "SELECT DISTINCT stream FROM segment WHERE stream > ? ORDER BY stream LIMIT ?"
 _CURSOR = "SELECT turn FROM reader_cursor WHERE name = ?"
@@ -214,6 +215,17 @@ def _decode_segments(codec: Codec, rows: list[SegmentRow], found: dict[str, list
         known += events
         if len(known) != to_seq:
             raise StoreError(f"stream {stream}: events before {from_seq} are missing; restore a backup")
+
+
+def last_seq(db: sqlite3.Connection, codec: Codec, stream: str) -> int:
+    """The number of the newest event of a stream; no segment is looked into, as it may be damaged."""
+    with snapshot(db):
+        newest = db.execute(_LAST_SEGMENT, (stream,)).fetchone()[0] or 0
+        for row in db.execute(*_turns_of([stream])):
+            for entry in _turn(codec, row).entries:
+                if entry.stream == stream:
+                    newest = max(newest, entry.first_seq + len(entry.events) - 1)
+        return int(newest)
 
 
 def segmented_streams(db: sqlite3.Connection, after: str, limit: int) -> list[str]:

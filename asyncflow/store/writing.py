@@ -40,6 +40,7 @@ _TRIM_BYTES = 8 << 20  # 3 ms per MiB: nobody waits for more than about 25 ms
 _PUT_REMOVAL = """
 INSERT INTO removal (stream, turn) SELECT value, ? FROM json_each(?) WHERE true
 ON CONFLICT (stream) DO UPDATE SET turn = excluded.turn"""
+_RELEASE = "DELETE FROM quarantine WHERE stream IN (SELECT value FROM json_each(?))"
 _DELETE_SEGMENTS = "DELETE FROM segment WHERE stream IN (SELECT value FROM json_each(?))"
 REMOVED = "SELECT stream FROM removal WHERE stream IN (SELECT value FROM json_each(?))"
 _FORGET_REMOVALS = "DELETE FROM removal WHERE turn < (SELECT min(number) FROM turn)"
@@ -114,6 +115,7 @@ def _remove(db: sqlite3.Connection, number: int, streams: Sequence[str]) -> None
     names = encode_json(streams).decode()
     db.execute(_PUT_REMOVAL, (number, names))
     db.execute(_DELETE_SEGMENTS, (names,))
+    db.execute(_RELEASE, (names,))
 
 
 class _SegmentRow(NamedTuple):

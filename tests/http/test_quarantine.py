@@ -1,4 +1,4 @@
-"""Executions that were set aside are listed with what is wrong and what to do, and released."""
+"""Executions that were set aside are listed with what is wrong and what to do, released, and deleted."""
 
 from __future__ import annotations
 
@@ -49,3 +49,22 @@ async def test_quarantined_execution_is_released_once(server: Server) -> None:
     assert isinstance(released.json, dict)
     assert (released.status, released.json["status"], released.json["openTasks"]) == (200, "RUNNING", 1)
     assert (again.status, paused.status) == (404, 200)
+
+
+@pytest.mark.route("DELETE /api/asyncflow/quarantine/{id}")
+async def test_quarantined_execution_is_deleted_for_good(server: Server) -> None:
+    identity = await aside(server)
+    path = f"/api/asyncflow/quarantine/{identity}?reason=beyond%20repair"
+    gone, again = await server.delete(path), await server.delete(path)
+    listed = (await server.get("/api/asyncflow/quarantine")).json
+    read = await server.get(f"/api/workflow/{identity}")
+    found = (await server.get("/api/workflow/search")).json
+    audit = (await server.get(f"/api/asyncflow/audit?object={identity}")).text
+
+    assert isinstance(gone.json, dict)
+    assert isinstance(listed, dict)
+    assert isinstance(found, dict)
+    assert [each["referenceTaskName"] for each in gone.json["openTasks"]] == ["wait"]
+    assert (gone.status, again.status, read.status) == (200, 404, 404)
+    assert (listed["totalHits"], found["totalHits"]) == (0, 0)
+    assert "beyond repair" in audit
