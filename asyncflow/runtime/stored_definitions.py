@@ -6,7 +6,6 @@ executions, see `runtime/recovery`.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,9 +70,16 @@ async def _bodies(journal: Journal, names: list[str]) -> Mapping[str, str]:
     except StoreError:
         read: dict[str, str] = {}
         for name in names:
-            with contextlib.suppress(StoreError):
+            try:
                 read.update(await journal.read_definitions([name]))
+            except StoreError as error:
+                _left_out(name, error)
         return read
+
+
+def _left_out(name: str, error: Exception) -> None:
+    """Tell the log; whoever needs the definition says only that it is missing or damaged."""
+    log.error("stored definition left out", extra={"definition": name, "reason": str(error)})
 
 
 async def know_definitions(
@@ -117,8 +123,11 @@ def _named(history: Sequence[Recorded]) -> Iterator[str]:
 def _add_bodies(known: Known, bodies: Mapping[str, str]) -> None:
     """Make stored definitions known under their hashes; who names one that is no definition says so."""
     for name, body in bodies.items():
-        with contextlib.suppress(AsyncflowError, ValueError):
+        try:
             graph = known.catalog.add(parse_workflow(from_json(body)))
+        except (AsyncflowError, ValueError) as error:
+            _left_out(name, error)
+        else:
             known.catalog.graphs[name] = known.graphs[name] = graph
 
 
