@@ -31,7 +31,7 @@ fix:                        ## what tools can put right by themselves
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench:                      ## workloads beside their floors, as tables and JSON lines
+bench:                      ## W1 to W7 beside their floors in less than ten minutes; bench/README.md has more
 	$(BIN)/python -m bench.run
 
 constraints:                ## pin anew; the file names no index and no host

@@ -1,4 +1,8 @@
-"""DBOS: a workflow is an async function, a step another; SQLite or PostgreSQL keep what they gave."""
+"""DBOS: a workflow is an async function, a step another; SQLite or PostgreSQL keep what they gave.
+
+A limit is one of its queues, which looks for work every 10 ms in place of every second. Its pool of
+connections to PostgreSQL is as large as there are workflows at once.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from clocked import Result, report
-from dbos import DBOS, DBOSConfig
+from clocked import AT_ONCE, NAP_S, STEPS, Result, clean_up_when_told, report, run
+from dbos import DBOS, DBOSConfig, WorkflowHandleAsync
 
 
 @DBOS.step()
@@ -22,10 +26,16 @@ async def padded(number: int) -> str:
     return f"{number:0200d}"
 
 
+@DBOS.step()
+async def nap() -> None:
+    """Hold a slot for ten milliseconds."""
+    await asyncio.sleep(NAP_S)
+
+
 @DBOS.workflow()
 async def chain() -> None:
     """Five steps in a row."""
-    for number in range(5):
+    for number in range(STEPS):
         await nothing(number)
 
 
@@ -44,7 +54,7 @@ async def chains(count: int, at_once: int) -> Result:
             handle = await DBOS.start_workflow_async(chain)
             await handle.get_result()
 
-    with report(count * 5) as result:
+    with report(count * STEPS) as result:
         await asyncio.gather(*(keep_going() for _ in range(at_once)))
     return result
 
@@ -57,8 +67,24 @@ async def fan(width: int) -> Result:
     return result
 
 
+async def limited(count: int) -> Result:
+    """Steps that a queue lets through a hundred at once, put in a hundred at once."""
+    queue = await DBOS.register_queue_async("limited", worker_concurrency=AT_ONCE, polling_interval_sec=0.01)
+    left = iter(range(count))
+
+    async def put_in() -> list[WorkflowHandleAsync[None]]:
+        return [await queue.enqueue_async(nap) for _ in left]
+
+    with report(count) as result:
+        for handles in await asyncio.gather(*(put_in() for _ in range(AT_ONCE))):
+            for handle in handles:
+                await handle.get_result(polling_interval_sec=0.05)
+    return result
+
+
 def main(folder: Path, store: str, workload: str, count: int) -> None:
     """One measurement, told as a line of JSON."""
+    clean_up_when_told()
     server = None
     url = f"sqlite:///{folder / 'dbos.sqlite'}"
     if store == "postgres":
@@ -70,14 +96,21 @@ def main(folder: Path, store: str, workload: str, count: int) -> None:
         "name": "bench",
         "system_database_url": url,
         "run_admin_server": False,
+        "sys_db_pool_size": AT_ONCE if store == "postgres" else 20,
         "log_level": "ERROR",
     }
     DBOS(config=config)
     DBOS.launch()
-    work = chains(count, min(count, 100)) if workload == "chains" else fan(count)
-    print(asyncio.run(_then_destroy(work)).line())
-    if server is not None:
-        server.cleanup()
+    works = {
+        "chains": lambda: chains(count, AT_ONCE),
+        "fan": lambda: fan(count),
+        "limit": lambda: limited(count),
+    }
+    try:
+        print(run(_then_destroy(works[workload]())).line())
+    finally:
+        if server is not None:
+            server.cleanup()
 
 
 async def _then_destroy(work) -> Result:

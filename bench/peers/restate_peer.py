@@ -1,4 +1,7 @@
-"""Restate: its server, a service of its TypeScript SDK, and calls through the ingress; all from npm."""
+"""Restate: its server, a service of its TypeScript SDK, and calls through the ingress; all from npm.
+
+It has no limit of its own for a service: a hundred calls at once are what goes through one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from clocked import clean_up_when_told
 
 HERE = Path(__file__).resolve().parent
 
@@ -71,6 +76,7 @@ def spawn(folder: Path, *command: object, **settings: str) -> subprocess.Popen[b
 
 def main(folder: Path, workload: str, count: int) -> None:
     """One measurement, told as a line of JSON; `folder` holds the installed packages."""
+    clean_up_when_told()
     ingress, admin, node, service = free_ports(4)
     settings = {
         "RESTATE_BASE_DIR": str(folder / "restate-data"),

@@ -1,4 +1,4 @@
-// Calls the service through the server's ingress: so many chains, a hundred at once, or one fork.
+// Calls the service through the server's ingress: so many chains or naps, a hundred at once, or one fork.
 
 const [ingress, workload, count] = [process.argv[2], process.argv[3], Number(process.argv[4])];
 
@@ -13,14 +13,14 @@ async function call(handler, body) {
 }
 
 const began = performance.now();
-if (workload === "chains") {
+if (workload === "fan") {
+  await call("fan", count);
+} else {
   let left = count;
   const keepGoing = async () => {
-    while (left-- > 0) await call("chain");
+    while (left-- > 0) await call(workload === "chains" ? "chain" : "nap");
   };
   await Promise.all(Array.from({ length: 100 }, keepGoing));
-} else {
-  await call("fan", count);
 }
 const steps = workload === "chains" ? count * 5 : count;
 console.log(JSON.stringify({ steps, seconds: (performance.now() - began) / 1000 }));

@@ -17,6 +17,9 @@ const bench = restate.service({
         await ctx.run(`step-${number}`, () => number);
       }
     },
+    nap: async (ctx) => {
+      await ctx.run("nap", () => new Promise((yes) => setTimeout(yes, 10)));
+    },
     fan: async (ctx, width) => {
       const steps = [];
       for (let number = 0; number < width; number++) {
