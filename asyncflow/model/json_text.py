@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 
 from asyncflow.errors import InvalidInput, LimitExceeded
 from asyncflow.model.json_values import Bounds, find_fault
@@ -28,7 +29,7 @@ def parse_json(text: str, bounds: Bounds) -> object:
     """The value of the JSON text; the errors are those of `parse_document`."""
     _check_depth(text, bounds)
     try:
-        value: object = _decoder(text, bounds).decode(text)
+        value = _decoded(text, bounds)
     except json.JSONDecodeError as error:
         raise InvalidInput(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except _RefusedError:
@@ -51,16 +52,22 @@ def is_plain(text: bytes) -> bool:
     return b"\\u" not in text
 
 
-def _decoder(text: str, bounds: Bounds) -> json.JSONDecoder:
-    """What reads this text; a short one can hold no integer that is too long."""
-    if len(text) <= bounds.digits:
-        return _SHORT
-    return json.JSONDecoder(
+def _decoded(text: str, bounds: Bounds) -> object:
+    """The value; integers are looked at one by one only where one may be too long that Python takes."""
+    if len(text) <= bounds.digits or bounds.digits >= sys.get_int_max_str_digits() > 0:
+        try:
+            return _QUICK.decode(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            pass  # an integer that is too long for Python as well
+    decoder = json.JSONDecoder(
         object_pairs_hook=_object,
         parse_constant=_constant,
         parse_float=_float,
         parse_int=lambda digits: _int(digits, bounds),
     )
+    return decoder.decode(text)
 
 
 def _check_depth(text: str, bounds: Bounds) -> None:
@@ -95,7 +102,7 @@ def _float(text: str) -> float:
     return number
 
 
-_SHORT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+_QUICK = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
 
 
 def _int(text: str, bounds: Bounds) -> int:

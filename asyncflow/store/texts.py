@@ -49,11 +49,11 @@ _ESCAPES = ("\\\\", '\\"', "\\n", "\\r", "\\t", "\\b", "\\f", "\\u00")
 
 
 def _plain(column: str) -> str:
-    """JSON without its escapes, which would stick to the words behind them."""
-    text = f"substr({column}, 1, {_CHARACTERS})"
+    """JSON without its escapes, which would stick to the words behind them; most has none."""
+    text = plain = f"substr({column}, 1, {_CHARACTERS})"
     for escape in _ESCAPES:
-        text = f"replace({text}, '{escape}', ' ')"
-    return text
+        plain = f"replace({plain}, '{escape}', ' ')"
+    return f"CASE WHEN instr({column}, '\\') THEN {plain} ELSE {text} END"
 
 
 _INDEX = f"""
