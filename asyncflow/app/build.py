@@ -93,6 +93,7 @@ async def open_service(
         listening(Listeners(*found, Logbook(*found))),
         files.kept_up(),
     ):
+        found[0].compaction.release()
         yield Service(found[0])
 
 

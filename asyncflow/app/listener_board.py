@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from asyncflow.app.event_telling import Telling, Told, told_names
 from asyncflow.app.turn_taps import Fed, FeedStore, Places
@@ -20,6 +20,7 @@ from asyncflow.runtime.open_turn import OpenTurn
 
 log = logging.getLogger("asyncflow.listeners")
 
+_SAVED_EVERY_S = 0.25  # places of listeners that were told something
 _SAVED_EVERY = 1_000  # turns, or more with very many listeners: a turn is to pay for few of them
 _TURNS_EACH = 0.1  # turns that pass for each listener before all places are stored
 _PART = 2_000  # feeds looked at in one go
@@ -43,7 +44,10 @@ class ListenerBoard:
         self._engine, self._store, self._telling = engine, store, telling
         self._feeds: dict[Feed, frozenset[str]] = {}
         self._by_name: dict[str, dict[Feed, None]] = {}
-        self._stored: dict[str, int] = {}
+        self._stored: (
+            dict[str, int] | None
+        ) = {}  # until all know where they stand that there are at the start
+        self._moved: dict[Feed, None] = {}
         self._looked_at = 0
         self._wake = asyncio.Event()
 
@@ -62,7 +66,12 @@ class ListenerBoard:
 
     def opened(self) -> None:
         """All listeners that there were at the start know where they stand."""
-        self._stored = {}
+        self._stored = None
+
+    def close(self) -> None:
+        """No listener is told anything more; what they have still to read is kept until the engine's end."""
+        needed = self._oldest_needed()
+        self._engine.compaction.needed_by.append(lambda: needed)
 
     # --- feeds ------------------------------------------------------------------------------------
 
@@ -75,6 +84,7 @@ class ListenerBoard:
 
     def drop(self, feed: Feed) -> None:
         """It hears of nothing more."""
+        self._moved.pop(feed, None)
         for name in self._feeds.pop(feed, ()):
             hearing = self._by_name[name]
             del hearing[feed]
@@ -84,10 +94,11 @@ class ListenerBoard:
 
     async def place(self, name: str) -> int:
         """How far a reader has come, by its cursor; at a start all were read at once."""
-        found = self._stored.get(name)
-        return await self._store.cursor(name) if found is None and not self._stored else found or 0
+        return await self._store.cursor(name) if self._stored is None else self._stored.get(name, 0)
 
     def _oldest_needed(self) -> int:
+        if self._stored is not None:
+            return 1  # nobody knows yet
         return min((feed.oldest_needed() for feed in self._feeds), default=self.known + 1)
 
     # --- turns ------------------------------------------------------------------------------------
@@ -104,6 +115,7 @@ class ListenerBoard:
                     feed.fall_behind(record.number)
         if record.number - self._looked_at >= max(_SAVED_EVERY, len(self._feeds) * _TURNS_EACH):
             self._looked_at = record.number
+            self._moved |= dict.fromkeys(self._feeds)
             self._wake.set()
 
     def _tell(self, record: Turn) -> None:
@@ -123,38 +135,40 @@ class ListenerBoard:
 
     # --- places -----------------------------------------------------------------------------------
 
+    def moved(self, feed: Feed) -> None:
+        """It may have come further: its place is stored soon."""
+        self._moved[feed] = None
+        self._wake.set()
+
     async def _run(self) -> None:
-        """Store now and then where all stand."""
+        """Store now and then where those stand that have come further."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
-                await self.save()
+                await self._save()
             except ShuttingDown:
                 await asyncio.Event().wait()  # until the engine's end cancels this
             except StoreError as error:
                 log.warning("places of listeners not stored", extra={"reason": str(error)})
                 await pause(_AGAIN_S)
                 self._wake.set()
+            await pause(_SAVED_EVERY_S)
 
-    async def save(self) -> None:
-        """Store where all stand that have come further than is stored.
-
-        Raises:
-            StoreError: it was not stored, or not of all.
-        """
-        for part in self._parts():
-            moved = {feed: feed.position for feed in part if feed.position > feed.saved}
-            if moved:
-                await self.places.keep({feed.cursor: turn for feed, turn in moved.items()})
-                for feed, turn in moved.items():
-                    feed.saved = turn
+    async def _save(self) -> None:
+        taken, self._moved = [*self._moved], {}
+        for start in range(0, len(taken), _PART):
+            part = [feed for feed in taken[start : start + _PART] if feed in self._feeds]
+            moved = {feed: place for feed in part if (place := feed.position) > feed.saved}
+            try:
+                if moved:
+                    await self.places.keep({feed.cursor: place for feed, place in moved.items()})
+            except BaseException:
+                self._moved |= dict.fromkeys(taken[start:])
+                raise
+            for feed, place in moved.items():
+                feed.saved = place
             await breathe()
-
-    def _parts(self) -> Iterator[list[Feed]]:
-        feeds = [*self._feeds]
-        for start in range(0, len(feeds), _PART):
-            yield [feed for feed in feeds[start : start + _PART] if feed in self._feeds]
 
 
 class Line:

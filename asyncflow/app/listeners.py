@@ -111,6 +111,7 @@ class Listeners:
         """Let each take the event it has, and store how far it is; the next start tells what is left."""
         async with self._changing:
             self._is_open = False
+            self._board.close()
             await asyncio.gather(*(each.close() for each in self.working.values()))
 
     # --- changes ----------------------------------------------------------------------------------

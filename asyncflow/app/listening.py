@@ -22,7 +22,7 @@ from asyncflow.model.turn import Turn
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.listeners import CommittedEvent, Listener
 from asyncflow.plugins.listening import ListenerSettings
-from asyncflow.runtime.clock import comes_within, pause, stopwatch_s
+from asyncflow.runtime.clock import comes_within, pause
 from asyncflow.runtime.engine import Engine
 from asyncflow.store.log_records import ResourceLine
 
@@ -37,7 +37,6 @@ SKIPPED = "listener_event"
 RETOLD = "listener_retold"
 """The same of entries about such events that were told later after all."""
 
-_SAVED_EVERY_S = 0.25
 _AGAIN_S = 1.0  # after the store took nothing
 _GRACE_S = 2.0  # for the event it has, at the end
 _REASON = 1_500  # characters
@@ -80,6 +79,7 @@ class Listening:
         self.tries = 0
         self.is_open = False
         self._engine, self._telling, self._logbook = engine, telling, logbook
+        self._board = board
         settings = post.settings
         self.feed: TurnFeed[Told] = TurnFeed(
             engine,
@@ -99,8 +99,6 @@ class Listening:
         self._limit: asyncio.Timeout | None = None
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
-        self._saved_s = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
 
     def _wanted(self, turn: Turn, is_repeat: bool) -> Sequence[Told]:  # noqa: ARG002, FBT001 - as a reader is called
         return [told for told in self._telling.of_turn(turn) if told_names(told) & self.post.names]
@@ -162,10 +160,10 @@ class Listening:
         try:
             while self._taken and await self._tell_all(self._taken[0]):
                 self.feed.finished(self._taken.popleft())
-                await self._save_sometimes()
+                self._board.moved(self.feed)
             if not self._closing.is_set():
-                await self._save_sometimes()
                 self._taken += await self.feed.take()
+                self._board.moved(self.feed)
         except ShuttingDown:
             await self._closing.wait()
         except StoreError as error:
@@ -253,19 +251,6 @@ class Listening:
                 return True
         return False
 
-    async def _save_sometimes(self) -> None:
-        """Store its place, not for each event; after a while without any, too."""
-        now_s = stopwatch_s()
-        if now_s - self._saved_s >= _SAVED_EVERY_S:
-            self._saved_s = now_s
-            await self.feed.save(at_once=True)
-        elif self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_later(_SAVED_EVERY_S, self._save_soon)
-
-    def _save_soon(self) -> None:
-        self._alarm = None
-        self.feed.nudge()
-
     # --- the end ----------------------------------------------------------------------------------
 
     async def close(self) -> None:
@@ -275,8 +260,6 @@ class Listening:
         if not await comes_within(self._ended, _GRACE_S) and self._limit is not None:
             self._limit.reschedule(0.0)  # its time is up; what it has not taken is told again
             await comes_within(self._ended, _GRACE_S)
-        if self._alarm is not None:
-            self._alarm.cancel()
         try:
             await self.feed.save(at_once=True)
         except (StoreError, ShuttingDown) as error:

@@ -166,5 +166,6 @@ async def open_services(
         await services.schedules.open()
         await services.handlers.open()
         async with listening(listeners), files.kept_up() as services.health.journaling:
+            engine.compaction.release()
             with services.meters:
                 yield services

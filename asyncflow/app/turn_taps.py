@@ -25,9 +25,6 @@ class FeedStore(Journal, Protocol):
     async def cursor(self, name: str) -> int:
         """The turn up to which a reader has dealt with everything; 0 if unknown, -1 before all turns."""
 
-    async def cursors(self) -> dict[str, int]:
-        """The same of all readers that are known, by name."""
-
     async def move_cursors(self, turns: Mapping[str, int]) -> None:
         """Store up to which turn readers have dealt with everything, of all or none."""
 

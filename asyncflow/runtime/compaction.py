@@ -43,6 +43,7 @@ class Compaction:
         turn_bytes: size of the turns held, when it was last measured.
         needed_by: each gives the oldest turn that somebody has still to read.
         rounds: how often turns were made into segments.
+        is_held: no turn goes: readers that stored a place have still to say from where on they need them.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Compaction:
         self.needed_by = [needed_from]
         self.turn_bytes = 0
         self.rounds = 0
+        self.is_held = False
         self._journal, self._turns = journal, turns
         self._most_bytes = most_bytes
         self._grown = 0
@@ -65,6 +67,12 @@ class Compaction:
     def begin(self, position: Recovery) -> None:
         """Go on from where the journal stands."""
         self.turn_bytes, self._first = position.turn_bytes, position.first_turn
+        if self.turn_bytes > self._most_bytes:
+            self._wake.set()
+
+    def release(self) -> None:
+        """All readers have said what they need."""
+        self.is_held = False
         if self.turn_bytes > self._most_bytes:
             self._wake.set()
 
@@ -177,7 +185,7 @@ class Compaction:
 
     async def _trim(self, below: int) -> None:
         points.reach(points.BEFORE_TRIM)
-        while await self._journal.trim_turns(below):
+        while not self.is_held and await self._journal.trim_turns(below):
             await breathe()
         points.reach(points.AFTER_TRIM)
         await self._measure()

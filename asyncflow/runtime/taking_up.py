@@ -73,6 +73,7 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
         log.error("execution quarantined", extra={"execution": stream, "reason": why.reason})
     engine.clock.start_from(position.elapsed_ms)
     engine.jobs.begin(await journal.restored(engine.clock.now().elapsed_ms))
+    engine.compaction.is_held = bool((await journal.cursors()).keys() - {"views"})
     engine.compaction.begin(position)
     engine.carry.admitting.known.remember(position.elapsed_ms, found.starts)
     _set_limits(engine)

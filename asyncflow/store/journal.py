@@ -58,6 +58,9 @@ class Journal(Protocol):
     async def recover(self) -> Recovery:
         """Where the journal stands; what to load follows from it. Changes nothing."""
 
+    async def cursors(self) -> dict[str, int]:
+        """Up to which turn each reader that stored its place has dealt with everything, by name."""
+
     def read_turns(self, after: int, *, unsegmented: bool = False) -> AsyncIterator[list[Turn]]:
         """Turns numbered above `after`, oldest first, in batches of bounded size, without definitions.
 

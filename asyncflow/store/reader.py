@@ -266,7 +266,7 @@ class SqliteReader:
         return await self._read(partial(reading.read_cursor, name=name))
 
     async def cursors(self) -> dict[str, int]:
-        """The same of all readers that are known, by name."""
+        """The same of all readers that are known; see `Journal.cursors`."""
         return await self._read(reading.read_cursors)
 
     # --- the file -------------------------------------------------------------------------
