@@ -10,14 +10,20 @@ from pathlib import Path
 
 from asyncflow.app.service import Service
 from asyncflow.model.resource_settings import ResourceSettings
+from asyncflow.model.resource_state import Instance
+from asyncflow.model.values import JsonObject
 from asyncflow.plugins.errors import InstanceGone, OutcomeOpen, Rejected
 from asyncflow.plugins.jobs import Found, InstanceOrder, InstanceStatus, InstanceWord, Job
 from asyncflow.plugins.registry import Registry
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.engine import Engine, EngineSettings
+from asyncflow.runtime.resource_keeper import Keeper
+from asyncflow.runtime.resources import Resources
 from asyncflow.store.sqlite import SqliteStore
 from asyncflow.testing.services import TASK_TYPE, ServiceManager
-from tests.integration.job_support import Bench
+from tests.integration.job_support import Bench, job
+
+ONE_JOB: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [job()]}
 
 
 @dataclass
@@ -170,3 +176,24 @@ class ClusterBench(Bench):
 
 def _nothing() -> bool:
     return False
+
+
+def cluster_bench(path: Path, **settings: object) -> ClusterBench:
+    """One whose resource `emr` makes clusters, with these settings."""
+    return ClusterBench(path / "a.db", ResourceSettings("cluster", **settings))  # type: ignore[arg-type]
+
+
+def kept_resources(service: Service) -> Resources:
+    kept = service.engine.kept_resources
+    assert kept is not None
+    return kept
+
+
+def keeper_of_clusters(service: Service) -> Keeper:
+    return kept_resources(service).keepers["emr"]
+
+
+def instances_of(service: Service) -> list[Instance]:
+    """The clusters there are; none where nobody keeps any."""
+    keeper = kept_resources(service).keepers.get("emr")
+    return [] if keeper is None else list(keeper.state.instances.values())

@@ -9,36 +9,26 @@ import pytest
 from asyncflow.app.service import Service
 from asyncflow.decide.lifecycle import idle_noted_ms
 from asyncflow.model.resource_settings import ResourceSettings
-from asyncflow.model.values import JsonObject
-from asyncflow.runtime.resource_keeper import Keeper
-from tests.integration.job_support import job
-from tests.integration.resource_support import ClusterBench
+from tests.integration.resource_support import ONE_JOB, ClusterBench, cluster_bench, keeper_of_clusters
 
-WORKFLOW: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [job()]}
 IDLE_S = 100.0
 NOTED_S = idle_noted_ms(ResourceSettings("cluster", idle_after_s=IDLE_S)) / 1_000
 MARGIN_S = 30.0  # the last look whether others use it, and the order to end it
 
 
 def _bench(path: Path) -> ClusterBench:
-    return ClusterBench(path / "a.db", ResourceSettings("cluster", idle_after_s=IDLE_S))
-
-
-def _keeper(service: Service) -> Keeper:
-    kept = service.engine.kept_resources
-    assert kept is not None
-    return kept.keepers["emr"]
+    return cluster_bench(path, idle_after_s=IDLE_S)
 
 
 async def _one_job(bench: ClusterBench, service: Service) -> None:
-    await bench.end(service, await bench.start(service, WORKFLOW))
+    await bench.end(service, await bench.start(service, ONE_JOB))
 
 
 async def _lives(bench: ClusterBench, life_s: float, most: int) -> float:
     """For how long engines had to live one after the other until no cluster was left; at most so many."""
     for lives in range(most):
         async with bench.engine() as service:
-            await bench.clock.run(lambda: not _keeper(service).state.instances, seconds=life_s)
+            await bench.clock.run(lambda: not keeper_of_clusters(service).state.instances, seconds=life_s)
             if bench.clusters.destroyed:
                 return (lives + 1) * life_s
     return float("inf")
@@ -81,13 +71,13 @@ async def test_cluster_that_was_used_after_it_was_recorded_idle_is_not_given_bac
     async with bench.engine() as service:
         await _one_job(bench, service)
         await bench.clock.advance(NOTED_S + 1)
-        assert _keeper(service).counts["InstanceIdle"] == 1
+        assert keeper_of_clusters(service).counts["InstanceIdle"] == 1
         await _one_job(bench, service)
-        assert _keeper(service).counts["InstanceUsed"] == 1
+        assert keeper_of_clusters(service).counts["InstanceUsed"] == 1
     async with bench.engine() as service:
         await bench.clock.advance(IDLE_S - 1)
         assert bench.clusters.destroyed == []
-        assert _keeper(service).state.instances[1].phase == "active"
+        assert keeper_of_clusters(service).state.instances[1].phase == "active"
 
 
 async def test_busy_cluster_records_nothing(tmp_path: Path) -> None:
@@ -95,9 +85,9 @@ async def test_busy_cluster_records_nothing(tmp_path: Path) -> None:
     bench = _bench(tmp_path)
     async with bench.engine() as service:
         await _one_job(bench, service)
-        recorded = _keeper(service).state.seq
+        recorded = keeper_of_clusters(service).state.seq
         for _ in range(10):
             await bench.clock.advance(NOTED_S - 5)
             await _one_job(bench, service)
-        assert _keeper(service).state.seq == recorded
+        assert keeper_of_clusters(service).state.seq == recorded
         assert len(bench.clusters.submitted) == 11

@@ -9,66 +9,46 @@ from pathlib import Path
 
 import pytest
 
-from asyncflow.app.service import Service
-from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.model.resource_state import Instance, ResourceState
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.statuses import COMPLETED
-from asyncflow.model.values import JsonObject
-from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_places import Places
-from asyncflow.runtime.resources import Resources
-from tests.integration.job_support import job
-from tests.integration.resource_support import ClusterBench
-
-WORKFLOW: JsonObject = {"name": "w", "version": 1, "schemaVersion": 2, "tasks": [job()]}
-
-
-def _bench(path: Path, **settings: object) -> ClusterBench:
-    return ClusterBench(path / "a.db", ResourceSettings("cluster", **settings))  # type: ignore[arg-type]
-
-
-def _kept(service: Service) -> Resources:
-    kept = service.engine.kept_resources
-    assert kept is not None
-    return kept
-
-
-def _keeper(service: Service) -> Keeper:
-    return _kept(service).keepers["emr"]
-
-
-def _instances(service: Service) -> list[Instance]:
-    return list(_keeper(service).state.instances.values())
+from tests.integration.resource_support import (
+    ONE_JOB,
+    cluster_bench,
+    instances_of,
+    keeper_of_clusters,
+    kept_resources,
+)
 
 
 async def test_cluster_that_is_wanted_again_while_it_drains_is_the_only_one(tmp_path: Path) -> None:
     """Who was let in as it opened again waits for no other: a second cluster was asked for and paid."""
-    bench = _bench(tmp_path, max_instances=2, per_instance=1, idle_after_s=60)
+    bench = cluster_bench(tmp_path, max_instances=2, per_instance=1, idle_after_s=60)
     async with bench.engine() as service:
-        await bench.end(service, await bench.start(service, WORKFLOW))
+        await bench.end(service, await bench.start(service, ONE_JOB))
         bench.clusters.is_mute = True
-        await bench.clock.run(lambda: _instances(service)[0].phase == "draining", seconds=600)
-        state = await bench.end(service, await bench.start(service, WORKFLOW))
-        counts = _keeper(service).counts
+        await bench.clock.run(lambda: instances_of(service)[0].phase == "draining", seconds=600)
+        state = await bench.end(service, await bench.start(service, ONE_JOB))
+        counts = keeper_of_clusters(service).counts
 
     assert (state.status, counts["InstanceBack"]) == (COMPLETED, 1)
     assert len(bench.clusters.created) == counts["InstanceAsked"] == 1
 
 
 async def test_removed_resource_ends_its_doubles_before_its_manager_closes(tmp_path: Path) -> None:
-    bench = _bench(tmp_path, idle_after_s=3_000)
+    bench = cluster_bench(tmp_path, idle_after_s=3_000)
     bench.tier = "tag"
     bench.clusters.lost_answers = 1
     async with bench.engine() as service:
-        await bench.start(service, WORKFLOW)
+        await bench.start(service, ONE_JOB)
         await bench.clock.run(lambda: bool(bench.clusters.created), seconds=60)
         token = bench.clusters.created[0]
         bench.clusters.stubborn = {"j-twin"}
         bench.clusters.tokens["j-twin"], bench.clusters.stands["j-twin"] = token, "ready"
-        await bench.clock.run(lambda: bool(_keeper(service).state.doubles), seconds=600)
-        _kept(service).configure("emr", None, by="me")
-        await bench.clock.run(lambda: "emr" not in _kept(service).keepers, seconds=3_600)
+        await bench.clock.run(lambda: bool(keeper_of_clusters(service).state.doubles), seconds=600)
+        kept_resources(service).configure("emr", None, by="me")
+        await bench.clock.run(lambda: "emr" not in kept_resources(service).keepers, seconds=3_600)
 
     assert sorted(bench.clusters.destroyed) == ["j-1", "j-twin"]
     assert bench.clusters.closed == bench.clusters.opened
@@ -76,15 +56,15 @@ async def test_removed_resource_ends_its_doubles_before_its_manager_closes(tmp_p
 
 async def test_removed_resource_comes_back_as_it_was_and_counts_on(tmp_path: Path) -> None:
     """Its name limits nobody meanwhile; no number, and so no token, is used a second time."""
-    bench = _bench(tmp_path)
+    bench = cluster_bench(tmp_path)
     async with bench.engine() as service:
-        await bench.end(service, await bench.start(service, WORKFLOW))
-        _kept(service).configure("emr", None, by="me")
-        await bench.clock.run(lambda: "emr" not in _kept(service).keepers, seconds=3_600)
-        _kept(service).configure("emr", bench.resource, by="me")
+        await bench.end(service, await bench.start(service, ONE_JOB))
+        kept_resources(service).configure("emr", None, by="me")
+        await bench.clock.run(lambda: "emr" not in kept_resources(service).keepers, seconds=3_600)
+        kept_resources(service).configure("emr", bench.resource, by="me")
         limit = service.engine.admission.usage()["emr"]
-        state = await bench.end(service, await bench.start(service, WORKFLOW))
-        numbers = [each.number for each in _instances(service)]
+        state = await bench.end(service, await bench.start(service, ONE_JOB))
+        numbers = [each.number for each in instances_of(service)]
 
     assert limit["is_open"] is False, "nobody begins before there is an instance"
     assert (state.status, numbers) == (COMPLETED, [2])
@@ -92,11 +72,11 @@ async def test_removed_resource_comes_back_as_it_was_and_counts_on(tmp_path: Pat
 
 
 async def test_manager_that_is_exchanged_while_it_opens_is_closed(tmp_path: Path) -> None:
-    bench = _bench(tmp_path)
+    bench = cluster_bench(tmp_path)
     bench.clusters.opening = asyncio.Event()
     async with bench.engine() as service:
         await bench.clock.run(lambda: len(bench.clusters.opened) == 1, seconds=1)
-        _kept(service).configure("emr", replace(bench.resource, config={"name": "other"}))
+        kept_resources(service).configure("emr", replace(bench.resource, config={"name": "other"}))
         bench.clusters.opening.set()
         await bench.clock.run(lambda: len(bench.clusters.opened) == 2, seconds=60)
 
@@ -104,7 +84,7 @@ async def test_manager_that_is_exchanged_while_it_opens_is_closed(tmp_path: Path
 
 
 async def test_manager_that_is_opening_as_the_engine_stops_is_closed(tmp_path: Path) -> None:
-    bench = _bench(tmp_path)
+    bench = cluster_bench(tmp_path)
     bench.clusters.opening = asyncio.Event()
     async with bench.engine():
         await bench.clock.run(lambda: len(bench.clusters.opened) == 1, seconds=1)
@@ -117,11 +97,11 @@ async def test_call_that_breaks_off_by_itself_is_made_again_after_a_pause(
     tmp_path: Path, fault: BaseException
 ) -> None:
     """It was made again at once, for ever; or it ended the process."""
-    bench = _bench(tmp_path)
+    bench = cluster_bench(tmp_path)
     bench.clusters.breaks = [fault] * 3
     async with bench.engine() as service:
-        state = await bench.end(service, await bench.start(service, WORKFLOW))
-        counts = _keeper(service).counts
+        state = await bench.end(service, await bench.start(service, ONE_JOB))
+        counts = keeper_of_clusters(service).counts
 
     assert state.status == COMPLETED
     assert counts["failed open"] == 3
@@ -141,15 +121,15 @@ def test_of_several_on_an_instance_that_is_not_known_the_others_stay() -> None:
 
 async def test_double_is_found_and_destroyed_when_the_first_has_ended_long_before(tmp_path: Path) -> None:
     """Tier tag: the first order was carried out late, when what the second one made was given back."""
-    bench = _bench(tmp_path, idle_after_s=1)
+    bench = cluster_bench(tmp_path, idle_after_s=1)
     bench.tier = "tag"
     bench.clusters.drowned = 1
     async with bench.engine() as service:
-        state = await bench.end(service, await bench.start(service, WORKFLOW))
+        state = await bench.end(service, await bench.start(service, ONE_JOB))
         clusters = bench.clusters
         await bench.clock.run(lambda: clusters.destroyed == ["j-1"], seconds=3_600)
         clusters.tokens["j-late"], clusters.stands["j-late"] = clusters.created[0], "ready"
-        await bench.clock.run(lambda: not _instances(service), seconds=3_600)
+        await bench.clock.run(lambda: not instances_of(service), seconds=3_600)
 
     assert state.status == COMPLETED
     assert clusters.destroyed == ["j-1", "j-late"]
@@ -157,14 +137,14 @@ async def test_double_is_found_and_destroyed_when_the_first_has_ended_long_befor
 
 async def test_order_that_is_refused_the_second_time_may_have_been_taken_the_first(tmp_path: Path) -> None:
     """Tier tag: it is looked for before another one is asked for, and found."""
-    bench = _bench(tmp_path)
+    bench = cluster_bench(tmp_path)
     bench.tier = "tag"
     bench.clusters.drowned = 1
     async with bench.engine() as service:
-        clusters, counts = bench.clusters, _keeper(service).counts
-        execution = await bench.start(service, WORKFLOW)
+        clusters, counts = bench.clusters, keeper_of_clusters(service).counts
+        execution = await bench.start(service, ONE_JOB)
         await bench.clock.run(lambda: not clusters.drowned, seconds=3_600)
-        clusters.refusals, token = 1, _instances(service)[0].token
+        clusters.refusals, token = 1, instances_of(service)[0].token
         await bench.clock.run(lambda: not clusters.refusals, seconds=3_600)
         clusters.tokens["j-late"], clusters.stands["j-late"] = token, "ready"
         state = await bench.end(service, execution)
@@ -174,12 +154,12 @@ async def test_order_that_is_refused_the_second_time_may_have_been_taken_the_fir
 
 
 async def test_order_that_is_refused_and_found_nowhere_makes_room_for_another(tmp_path: Path) -> None:
-    bench = _bench(tmp_path)
+    bench = cluster_bench(tmp_path)
     bench.tier = "tag"
     bench.clusters.drowned = 1
     async with bench.engine() as service:
-        clusters, counts = bench.clusters, _keeper(service).counts
-        execution = await bench.start(service, WORKFLOW)
+        clusters, counts = bench.clusters, keeper_of_clusters(service).counts
+        execution = await bench.start(service, ONE_JOB)
         await bench.clock.run(lambda: not clusters.drowned, seconds=3_600)
         clusters.refusals = 1
         state = await bench.end(service, execution)
@@ -190,7 +170,7 @@ async def test_order_that_is_refused_and_found_nowhere_makes_room_for_another(tm
 
 async def test_those_who_come_where_all_is_taken_cost_next_to_nothing(tmp_path: Path) -> None:
     """Everything was looked at anew for each of them."""
-    bench = _bench(tmp_path, max_instances=3, per_instance=1)
+    bench = cluster_bench(tmp_path, max_instances=3, per_instance=1)
     bench.service.duration_s = 1_000
     calls = 0
 
@@ -200,12 +180,12 @@ async def test_those_who_come_where_all_is_taken_cost_next_to_nothing(tmp_path: 
 
     async with bench.engine() as service:
         for number in range(4):
-            await bench.start(service, {**WORKFLOW, "name": f"w{number}"})
+            await bench.start(service, {**ONE_JOB, "name": f"w{number}"})
         await bench.clock.run(lambda: len(bench.clusters.submitted) == 3, seconds=600)
         sys.setprofile(count)
-        _kept(service).wanted("emr")
+        kept_resources(service).wanted("emr")
         sys.setprofile(None)
-        waiting = _keeper(service).state.waiting
+        waiting = keeper_of_clusters(service).state.waiting
 
     assert waiting == 1
     assert calls < 15
@@ -213,17 +193,17 @@ async def test_those_who_come_where_all_is_taken_cost_next_to_nothing(tmp_path: 
 
 async def test_cluster_whose_end_is_refused_is_looked_at_and_asked_again(tmp_path: Path) -> None:
     """It was asked once a minute for ever, and never looked at: that somebody ended it was not seen."""
-    bench = _bench(tmp_path, idle_after_s=60)
+    bench = cluster_bench(tmp_path, idle_after_s=60)
     clusters = bench.clusters
     clusters.protected = {"j-1"}
     async with bench.engine() as service:
-        await bench.end(service, await bench.start(service, WORKFLOW))
+        await bench.end(service, await bench.start(service, ONE_JOB))
         await bench.clock.run(lambda: len(clusters.protests) == 2, seconds=3_600)
         between_s = bench.clock.seconds
-        (instance,) = _instances(service)
+        (instance,) = instances_of(service)
         error, phase = instance.error, instance.phase
         clusters.stands["j-1"] = "gone"
-        await bench.clock.run(lambda: not _instances(service), seconds=3_600)
+        await bench.clock.run(lambda: not instances_of(service), seconds=3_600)
 
     assert (error, phase) == ("it is protected", "destroying")
     assert between_s > 300
@@ -233,15 +213,15 @@ async def test_cluster_whose_end_is_refused_is_looked_at_and_asked_again(tmp_pat
 async def test_clusters_are_made_for_those_whom_the_rate_lets_begin(tmp_path: Path) -> None:
     """One was made for each who waited, and kept for as long as anybody waited for the rate."""
     limit = ResourceLimit(rate=1, rate_window_ms=3_600_000)
-    bench = _bench(tmp_path, max_instances=5, per_instance=1, idle_after_s=600, limit=limit)
+    bench = cluster_bench(tmp_path, max_instances=5, per_instance=1, idle_after_s=600, limit=limit)
     bench.service.duration_s = 5_000
     clusters, living = bench.clusters, []
     async with bench.engine() as service:
         for number in range(4):
-            await bench.start(service, {**WORKFLOW, "name": f"w{number}"})
+            await bench.start(service, {**ONE_JOB, "name": f"w{number}"})
         for count in (1, 2, 3):
             await bench.clock.run(lambda count=count: len(clusters.submitted) == count, seconds=4_000)  # type: ignore[misc]  # bound
-            living.append((len(clusters.created), len(_instances(service))))
+            living.append((len(clusters.created), len(instances_of(service))))
         hours = bench.clock.seconds / 3_600
 
     assert living == [(1, 1), (2, 2), (3, 2)], (

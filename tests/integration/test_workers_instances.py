@@ -7,33 +7,21 @@ from pathlib import Path
 
 from asyncflow.app.service import Service
 from asyncflow.app.workers import Workers
-from asyncflow.model.resource_settings import ResourceSettings
-from asyncflow.model.resource_state import Instance
 from asyncflow.model.statuses import COMPLETED
 from asyncflow.model.values import JsonObject
 from tests.integration.engine_support import simple, workflow
-from tests.integration.resource_support import ClusterBench
+from tests.integration.resource_support import ClusterBench, cluster_bench, instances_of
 from tests.integration.worker_support import result_of
 
 NEEDS: JsonObject = {"resources": [{"name": "emr"}]}
-
-
-def _bench(path: Path, **settings: object) -> ClusterBench:
-    return ClusterBench(path / "a.db", ResourceSettings("cluster", **settings))  # type: ignore[arg-type]
 
 
 def _workers(service: Service) -> Workers:
     return Workers(service.engine, service.engine._store)
 
 
-def _instances(service: Service) -> list[Instance]:
-    kept = service.engine.kept_resources
-    assert kept is not None
-    return list(kept.keepers["emr"].state.instances.values())
-
-
 def _reserved(service: Service) -> list[int]:
-    return [each.reserved for each in _instances(service)]
+    return [each.reserved for each in instances_of(service)]
 
 
 def _body(**fields: object) -> JsonObject:
@@ -59,7 +47,7 @@ def _handles(task: JsonObject) -> object:
 
 
 async def test_polled_task_is_told_its_instance_which_is_free_again_after_it(tmp_path: Path) -> None:
-    bench = _bench(tmp_path, per_instance=1, idle_after_s=60)
+    bench = cluster_bench(tmp_path, per_instance=1, idle_after_s=60)
     async with bench.engine() as service:
         execution = await bench.start(service, _body())
         (task,) = await _poll(bench, service)
@@ -70,13 +58,13 @@ async def test_polled_task_is_told_its_instance_which_is_free_again_after_it(tmp
         await _workers(service).update(result_of(task))
         assert _reserved(service) == [0]
         state = await bench.end(service, execution)
-        await bench.clock.run(lambda: not _instances(service), seconds=600)
+        await bench.clock.run(lambda: not instances_of(service), seconds=600)
     assert state.status == COMPLETED
     assert bench.clusters.destroyed == ["j-1"]
 
 
 async def test_no_instance_is_made_before_a_worker_asks(tmp_path: Path) -> None:
-    bench = _bench(tmp_path)
+    bench = cluster_bench(tmp_path)
     async with bench.engine() as service:
         await bench.start(service, _body())
         await bench.clock.run(lambda: False, seconds=600)
@@ -86,7 +74,7 @@ async def test_no_instance_is_made_before_a_worker_asks(tmp_path: Path) -> None:
 
 
 async def test_full_instance_lets_the_next_worker_wait_until_it_is_given_back(tmp_path: Path) -> None:
-    bench = _bench(tmp_path, per_instance=1)
+    bench = cluster_bench(tmp_path, per_instance=1)
     async with bench.engine() as service:
         for _ in range(2):
             await bench.start(service, _body())
@@ -99,7 +87,7 @@ async def test_full_instance_lets_the_next_worker_wait_until_it_is_given_back(tm
 
 
 async def test_reservation_of_a_worker_outlives_a_restart(tmp_path: Path) -> None:
-    bench = _bench(tmp_path, per_instance=1, idle_after_s=60)
+    bench = cluster_bench(tmp_path, per_instance=1, idle_after_s=60)
     async with bench.engine() as service:
         execution = await bench.start(service, _body())
         (task,) = await _poll(bench, service)
@@ -114,7 +102,7 @@ async def test_reservation_of_a_worker_outlives_a_restart(tmp_path: Path) -> Non
 
 
 async def test_timeout_failure_and_return_give_the_instance_back(tmp_path: Path) -> None:
-    bench = _bench(tmp_path, per_instance=1)
+    bench = cluster_bench(tmp_path, per_instance=1)
     async with bench.engine() as service:
         await bench.start(service, _body(responseTimeoutSeconds=60, retryCount=3))
         await _poll(bench, service)
@@ -134,10 +122,10 @@ async def test_timeout_failure_and_return_give_the_instance_back(tmp_path: Path)
 
 
 async def test_poll_that_is_cancelled_gives_the_instance_back(tmp_path: Path) -> None:
-    bench = _bench(tmp_path, per_instance=1, min_instances=1)
+    bench = cluster_bench(tmp_path, per_instance=1, min_instances=1)
     async with bench.engine() as service:
         polling = asyncio.ensure_future(_workers(service).poll("far", worker_id="w1", timeout_ms=5_000))
-        await bench.clock.run(lambda: [each.phase for each in _instances(service)] == ["active"], seconds=4)
+        await bench.clock.run(lambda: [each.phase for each in instances_of(service)] == ["active"], seconds=4)
         starting = asyncio.ensure_future(bench.start(service, _body()))
         for _ in range(1_000):
             if _reserved(service) == [1]:
@@ -153,7 +141,7 @@ async def test_poll_that_is_cancelled_gives_the_instance_back(tmp_path: Path) ->
 
 
 async def test_instance_under_a_hold_is_restored_with_the_worker_that_began_it(tmp_path: Path) -> None:
-    bench = _bench(tmp_path, per_instance=1, idle_after_s=60)
+    bench = cluster_bench(tmp_path, per_instance=1, idle_after_s=60)
     needs: JsonObject = {"resources": [{"name": "emr", "hold": "from far to near"}]}
     body = workflow("w", [simple("far", asyncflow=needs), simple("near", asyncflow=NEEDS)])
     async with bench.engine() as service:
@@ -168,7 +156,7 @@ async def test_instance_under_a_hold_is_restored_with_the_worker_that_began_it(t
 
 async def test_a_worker_is_told_with_its_heartbeat_that_its_instance_is_gone(tmp_path: Path) -> None:
     """The engine leaves it the task: the worker fails it, and the retry goes on another instance."""
-    bench = _bench(tmp_path, per_instance=1, max_instances=2)
+    bench = cluster_bench(tmp_path, per_instance=1, max_instances=2)
     async with bench.engine() as service:
         execution = await bench.start(service, _body())
         (task,) = await _poll(bench, service)
@@ -178,7 +166,9 @@ async def test_a_worker_is_told_with_its_heartbeat_that_its_instance_is_gone(tmp
         kept = service.engine.kept_resources
         assert kept is not None
         kept.instance_gone("emr", "emr/1", "shut down by somebody")
-        await bench.clock.run(lambda: [each.phase for each in _instances(service)] != ["active"], seconds=60)
+        await bench.clock.run(
+            lambda: [each.phase for each in instances_of(service)] != ["active"], seconds=60
+        )
         after = await workers.extend_lease(execution, task_id)
         await workers.update(result_of(task, "FAILED"))
         (again,) = await _poll(bench, service)
