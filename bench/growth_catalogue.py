@@ -7,8 +7,9 @@ one page or one object are the same work at each size.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -49,6 +50,7 @@ async def finished(meter: Meter, folder: Path, size: int) -> None:
     """So many executions of ten tasks in the file that ended days ago."""
     file = folder / "g.db"
     await big_file.fill(file, size)
+    await asyncio.to_thread(_spread, file)
     with meter.phase("open the engine"):
         opened = open_services(file, functions=FUNCTIONS)
         services = await opened.__aenter__()
@@ -58,6 +60,7 @@ async def finished(meter: Meter, folder: Path, size: int) -> None:
     questions = {
         "list, first page": "",
         "list of a workflow": "workflowType = 'ended'",
+        "list of both": "workflowType = 'ended' AND status = 'COMPLETED'",
         "list of one status": "status = 'FAILED'",
         "list of what runs": "status = 'RUNNING'",
     }
@@ -73,6 +76,12 @@ async def finished(meter: Meter, folder: Path, size: int) -> None:
             await services.overview.open_executions()
     await opened.__aexit__(None, None, None)
     await _sweep(meter, file)
+
+
+def _spread(file: Path) -> None:
+    """Have them begun one after the other: no list sorts thousands that began in the same millisecond."""
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE execution SET started_at_ms = started_at_ms + rowid")
 
 
 async def _sweep(meter: Meter, file: Path) -> None:
