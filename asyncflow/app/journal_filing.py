@@ -64,7 +64,7 @@ class JournalFiling:
                 await self._append(entries, self._files[root])
                 return
         except (OSError, AsyncflowError):
-            del self._files[root]  # it was removed, or somebody else wrote into it: look anew
+            self._files.pop(root, None)  # it was removed, or somebody else wrote into it: look anew
         file = await self._open(root)
         if file is not None:
             await self._append(entries, file)
@@ -93,11 +93,15 @@ class JournalFiling:
         return over(state) if state is not None and state.is_ended and state.seq == seq else None
 
     async def sync(self) -> None:
-        """Make durable what was written. Raises OSError."""
-        for name in sorted(self._dirty):
-            with suppress(FileNotFoundError):  # somebody removed it: it is written anew when more comes
-                await asyncio.to_thread(self._folder.sync, name)
-        self._dirty.clear()
+        """Make durable what has been written by now; more may be written meanwhile. Raises OSError."""
+        names, self._dirty = self._dirty, set()
+        try:
+            for name in sorted(names):
+                with suppress(FileNotFoundError):  # somebody removed it: it is written anew when more comes
+                    await asyncio.to_thread(self._folder.sync, name)
+        except BaseException:
+            self._dirty |= names
+            raise
         if len(self._files) > _MOST_KNOWN:
             self._files.clear()
         if len(self._roots) > _MOST_KNOWN:
