@@ -46,7 +46,7 @@ class HandedOut:
 
     async def completed(self, found: list[JsonObject]) -> list[JsonObject]:
         """What a poll gave, with complete inputs; as `poll`."""
-        texts = [to_json(task["inputData"]) for task in found]
+        texts = [to_json(task["inputData"]) if task["inputData"] else b"" for task in found]
         if not any(STORED_MARK in text or _SECRET in text for text in texts):
             return found
         try:

@@ -49,6 +49,7 @@ class TaskResult:
         logs: lines `{"log": text, "createdTime": ms}`, of which the first ten are kept.
         extend_lease: nothing but a sign of life; everything else in it is ignored.
         io: what went through the task since it last told; of an update that changes nothing, it is ignored.
+        is_plain: of the output, as `check_payload` has it.
     """
 
     workflow_id: str
@@ -61,6 +62,7 @@ class TaskResult:
     logs: Sequence[JsonObject] = ()
     extend_lease: bool = False
     io: Sequence[Told] = ()
+    is_plain: bool = False
 
 
 class Workers(WorkerQueues):
@@ -156,7 +158,7 @@ class Workers(WorkerQueues):
             await self.engine.submit(result.workflow_id, inputs.ExtendLease(task.number))
             return
         lines = _lines(result)
-        output, size = await self._accepted(result.output, task)
+        output, size = await self._accepted(result.output, task, is_plain=result.is_plain)
         command = inputs.UpdateTask(
             task.number,
             result.status,
@@ -182,11 +184,13 @@ class Workers(WorkerQueues):
             then()
 
     async def _accepted(
-        self, output: JsonObject, task: TaskState, *, merged: bool = False
+        self, output: JsonObject, task: TaskState, *, merged: bool = False, is_plain: bool = False
     ) -> tuple[JsonObject, int]:
         """An output fit to be recorded: without the secrets that its task was given, and not too large."""
         limits, payloads = self.engine.settings.limits, self.engine.payloads
-        checked, size = check_payload(output, "outputData", limits, most_bytes=payloads.most_bytes)
+        checked, size = check_payload(
+            output, "outputData", limits, most_bytes=payloads.most_bytes, is_plain=is_plain
+        )
         checked = self._handed_out.masked(checked, task)
         if size > limits.payload_bytes:
             checked = await payloads.store_excess(checked, size, what="outputData", merged=merged)
@@ -195,7 +199,7 @@ class Workers(WorkerQueues):
     async def _keep(self, result: TaskResult, lines: Sequence[tuple[str, int]]) -> None:
         """Add to the log of a task; its lines share a commit."""
         logbook = self._logbook
-        if logbook is not None:
+        if logbook is not None and lines:
             task, execution = result.task_id, result.workflow_id
             await asyncio.gather(
                 *(logbook.add_log_lines(task, [text], execution_id=execution, at_ms=at) for text, at in lines)

@@ -31,6 +31,7 @@ from asyncflow.http.routing import (
     word,
 )
 from asyncflow.http.workflow import STRATEGIES, no_such_execution, reply_shown, showing
+from asyncflow.model.json_text import is_plain
 from asyncflow.model.values import JsonObject
 
 routes = Routes("Task updates")
@@ -54,7 +55,7 @@ _LONGEST_CALLBACK_S = 100 * 366 * 24 * 3600
 )
 async def update_task(call: Call) -> Reply:
     """Say how a task stands, by its id."""
-    result = read_result(await call.json_object())
+    result = await read_result(call)
     await call.services.workers.update(result)
     return reply_text(result.task_id)
 
@@ -74,7 +75,7 @@ async def update_and_take(call: Call) -> Reply:
 
     What is said is taken also while the server stops; a next task is not handed out then.
     """
-    workers, result = call.services.workers, read_result(await call.json_object())
+    workers, result = call.services.workers, await read_result(call)
     found: JsonObject | None = None
     if call.closing.is_set():
         await workers.update(result)
@@ -88,12 +89,13 @@ async def update_and_take(call: Call) -> Reply:
     return reply_empty(204) if found is None else reply_json(found)
 
 
-def read_result(body: JsonObject) -> TaskResult:
-    """Conductor's TaskResult; null is as good as absent, and what is not known is ignored.
+async def read_result(call: Call) -> TaskResult:
+    """Conductor's TaskResult from a body; null is as good as absent, and what is not known is ignored.
 
     Raises:
         InvalidInput: a field is missing or malformed; names it.
     """
+    body = await call.json_object()
     callback_s = body.get("callbackAfterSeconds")
     if callback_s is None:
         callback_s = 0
@@ -118,6 +120,7 @@ def read_result(body: JsonObject) -> TaskResult:
         logs=_logs(body),
         extend_lease=bool(extend_lease),
         io=read_io(_object(body, "asyncflow").get("io"), "asyncflow.io"),
+        is_plain=is_plain(call.received),
     )
 
 

@@ -17,7 +17,8 @@ from asyncflow.store.records import ExecutionRow, TaskRow
 
 def execution_row(state: ExecutionState) -> ExecutionRow:
     """The row of the view `execution` for a state."""
-    given, output = to_json(state.input).decode(), to_json(state.output).decode()
+    given = to_json(state.input).decode() if state.input else "{}"
+    output = to_json(state.output).decode() if state.output else "{}"
     parent = task_id(state.parent_id, state.parent_number) if state.parent_id else ""
     return ExecutionRow(
         state.execution_id,
