@@ -14,7 +14,6 @@ from asyncflow.app.service import Service
 from asyncflow.app.waits import people
 from asyncflow.errors import NotFound
 from asyncflow.model.resource_settings import ResourceSettings
-from asyncflow.model.turn import Recorded
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.resource_wiring import DOCUMENT
 from asyncflow.runtime.resources import Resources as Kept
@@ -100,13 +99,10 @@ class ResourceListing:
         Raises:
             NotFound: it is not there, and never was.
         """
-        events = (await self._kept.history(name, self._read))[::-1]
-        if not events and name not in self.names():
+        total, events = await self._kept.history(name, self._journal, start=start, count=count)
+        if not total and name not in self.names():
             raise NotFound("resource", name)
-        return {"totalHits": len(events), "events": events[start : start + count]}
-
-    async def _read(self, stream: str) -> list[Recorded]:
-        return (await self._journal.read_streams([stream]))[stream]
+        return {"totalHits": total, "events": events}
 
     async def jobs(self, name: str, *, start: int = 0, count: int = 100) -> JsonObject:
         """The open jobs of a resource, the oldest execution first.

@@ -287,15 +287,6 @@ class Carry:
         self._effects.forget(stream)
         self._behind.pop(stream, None)
 
-    def set_free(self, stream: str) -> None:
-        """The execution was set aside and is deleted: what it held nevertheless goes to the next.
-
-        Cost: in all that hold anything.
-        """
-        for key in self.admission.held_by(stream):
-            self.report_all(self.admitting.release(key))
-        self.report_all(self.slots.release(stream))
-
     @property
     def waiting(self) -> int:
         """What has not begun: attempts not durable yet, or too many at once; and errands."""

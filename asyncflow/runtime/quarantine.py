@@ -15,10 +15,11 @@ from asyncflow.model.events import ExecutionRemoved
 from asyncflow.model.inputs import Continue
 from asyncflow.model.state import ExecutionState
 from asyncflow.runtime import taking_up
+from asyncflow.runtime.carry import Carry
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.reading import Reading
 from asyncflow.runtime.turns import Turns
-from asyncflow.store.journal import Quarantines, Views
+from asyncflow.store.journal import Journal, Quarantines, Views
 from asyncflow.store.records import ViewBatch
 
 log = logging.getLogger("asyncflow.quarantine")
@@ -30,7 +31,7 @@ class Engine(taking_up.Engine, Protocol):
     reading: Reading
 
 
-class Deleted(Quarantines, Views, Protocol):
+class Deleted(Journal, Quarantines, Views, Protocol):
     """Where one is deleted of which nothing can be folded."""
 
 
@@ -96,9 +97,16 @@ async def delete(engine: Engine, store: Deleted, stream: str, *, parent_id: str,
     await asyncio.shield(turns.record_catalog([ExecutionRemoved(reason)], stream, seq))
     turns.quarantined.pop(stream, None)
     engine.touched.deaths.pop(stream, None)
-    engine.carry.set_free(stream)
+    _set_free(engine.carry, stream)
     _tell_senders(engine, stream)
     log.warning("quarantined execution deleted", extra={"execution": stream, "reason": reason})
+
+
+def _set_free(carry: Carry, stream: str) -> None:
+    """What it held although it was set aside goes to the next."""
+    for key in carry.admission.held_by(stream):
+        carry.report_all(carry.admitting.release(key))
+    carry.report_all(carry.slots.release(stream))
 
 
 async def _check_above(engine: Engine, parent_id: str, stream: str) -> None:

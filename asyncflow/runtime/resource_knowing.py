@@ -13,9 +13,10 @@ from asyncflow.model.resource_state import ResourceState
 from asyncflow.model.values import JsonObject
 from asyncflow.plugins.resources import ResourceManager
 from asyncflow.runtime.resource_choice import chosen_for, parts_of
-from asyncflow.runtime.resource_history import Read, history_of
+from asyncflow.runtime.resource_history import HistoryPage, history_of
 from asyncflow.runtime.resource_keeper import Keeper
 from asyncflow.runtime.resource_shown import orphan_shown, shown
+from asyncflow.store.journal import Journal
 
 
 class KnownResources:
@@ -108,13 +109,14 @@ class KnownResources:
         """What happened since this process began: by resource, kinds of events, of calls and of failures."""
         return {name: dict(keeper.counts) for name, keeper in self.keepers.items()}
 
-    async def history(self, name: str, read: Read) -> list[JsonObject]:
-        """What is recorded of it, newest last: who made and ended what, when and why.
+    async def history(self, name: str, journal: Journal, *, start: int, count: int) -> HistoryPage:
+        """What is recorded of it, newest first: who made and ended what, when and why.
 
         Where a part of it cannot be read, that is said in its place.
         """
         state = self.keepers[name].state if name in self.keepers else self.former.get(name)
-        return await history_of(name, 1 if state is None else state.generation, read)
+        generation = 1 if state is None else state.generation
+        return await history_of(name, generation, journal, start=start, count=count)
 
 
 def _is_left(state: ResourceState) -> bool:

@@ -87,6 +87,12 @@ class Journal(Protocol):
             StoreError: a record is damaged, missing, or of a newer version; the message names it.
         """
 
+    async def last_seq(self, stream: str) -> int:
+        """The number of the newest event recorded of a stream, also where older ones are damaged; 0 if none.
+
+        Cost: a look through the turns held.
+        """
+
     def read_events(self, stream: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """The events of a stream behind `after`, oldest first and gap-free, in pages of bounded size.
 
@@ -130,12 +136,6 @@ class Quarantines(Protocol):
 
     async def let_go(self, stream: str) -> None:
         """Hold an execution no more; nothing where it is not held. Raises as `Journal.append`."""
-
-    async def last_seq(self, stream: str) -> int:
-        """The number of the newest event recorded of a stream, also where older ones are damaged; 0 if none.
-
-        Cost: a look through the turns held.
-        """
 
 
 class Backups(Protocol):

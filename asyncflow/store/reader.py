@@ -146,7 +146,7 @@ class SqliteReader:
                 yield events
 
     async def last_seq(self, stream: str) -> int:
-        """The number of the newest event of a stream; see `Quarantines.last_seq`."""
+        """The number of the newest event of a stream; see `Journal.last_seq`."""
         return await self._read(partial(reading.last_seq, codec=self._codec, stream=stream))
 
     async def read_stream(self, stream: str) -> list[Recorded]:

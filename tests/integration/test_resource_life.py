@@ -26,11 +26,8 @@ def _resources(service: Service) -> Resources:
 
 async def _history(bench: ClusterBench, service: Service) -> list[JsonObject]:
     await _resources(service).durable("emr")
-
-    async def read(stream: str) -> list[object]:
-        return list((await service.engine._store.read_streams([stream]))[stream])
-
-    return await _resources(service).history("emr", read)  # type: ignore[arg-type]
+    found = await _resources(service).history("emr", service.engine._store, start=0, count=100_000)
+    return found.events[::-1]
 
 
 def _workflow(name: str = "w") -> JsonObject:
