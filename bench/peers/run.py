@@ -190,18 +190,23 @@ class Comparison:
             print(f"{workload}: asyncflow", file=sys.stderr)
             rates.setdefault("asyncflow", []).append(ours(workload, self.folder))
             for peer in self.peers:
-                if workload in peer.counts and (peer.name, workload) not in self.failures:
-                    print(f"{workload}: {peer.name}", file=sys.stderr)
-                    self._take(peer, workload, rates)
+                if self.is_to_be_tried(peer, workload):
+                    self.take(peer, workload)
 
-    def _take(self, peer: Peer, workload: str, rates: dict[str, list[float]]) -> None:
+    def is_to_be_tried(self, peer: Peer, workload: str) -> bool:
+        """Whether the peer has this workload and did not fail at it."""
+        return workload in peer.counts and (peer.name, workload) not in self.failures
+
+    def take(self, peer: Peer, workload: str) -> None:
+        """One sample, or the reason why there is none."""
+        print(f"{workload}: {peer.name}", file=sys.stderr)
         try:
             rate = sample(peer, self.folder, workload, limit_s=self.limit_s)
         except RuntimeError as error:
             print(f"{peer.name} {workload}: {error}", file=sys.stderr)
             self.failures[peer.name, workload] = str(error)
         else:
-            rates.setdefault(peer.name, []).append(rate)
+            self.rates.setdefault(workload, {}).setdefault(peer.name, []).append(rate)
 
     def take_rounds(self, rounds: int, *, seconds: float) -> int:
         """As many rounds as there is time for, at least one; how many there were."""
