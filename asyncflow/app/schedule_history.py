@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from asyncflow.app.logbook import Firing, Logbook
 from asyncflow.app.schedule_definitions import Schedule
-from asyncflow.app.schedule_starts import EXECUTED, FAILED, POLLED, SKIPPED
+from asyncflow.app.schedule_starts import FAILED, SKIPPED
 from asyncflow.app.search_fields import Field, conditions_of, page_of
 from asyncflow.model import free_text as words
 from asyncflow.model.search_query import Kind
@@ -27,9 +27,6 @@ FIRING_FIELDS: Mapping[str, Field] = {
     "reason": Field("reason", Kind.TEXT),
 }
 """The fields that a query and a sort may name; `state` also knows SKIPPED, which is shown as FAILED."""
-
-STATES = (POLLED, EXECUTED, FAILED, SKIPPED)
-"""All that `state` may be."""
 
 
 class ScheduleHistory:

@@ -18,7 +18,7 @@ from asyncflow.runtime.log_context import Subject
 from asyncflow.runtime.worker_why import why_leased, why_offered
 
 _EXPLAINED = 3  # holders of which it is told what they wait for themselves
-_GATE = ("reason", "next", "lastError", "drained", "drainedBy", "instances")
+_GATE = ("reason", "next", "lastError", "drained", "drainedBy", "drainedMs", "instances")
 _OF_INSTANCES = ("name", "phase", "handle", "sinceMs", "reserved", "reason", "lastError")
 
 

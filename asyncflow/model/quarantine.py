@@ -6,14 +6,11 @@ It carries and never judges. Who is set aside in memory is `runtime/residents`; 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 QuarantineKind = Literal["unreadable", "bug", "crash"]
 """unreadable: its history is damaged, of a newer release, or does not fold. bug: deciding it broke.
 crash: the process died again and again while it was at it."""
-
-QUARANTINE_KINDS: tuple[QuarantineKind, ...] = get_args(QuarantineKind)
-"""Every kind there is."""
 
 
 class Quarantined(NamedTuple):

@@ -176,6 +176,7 @@ async def test_a_drained_resource_lets_nobody_begin_until_it_is_resumed(tmp_path
 
     assert (drained["state"], kept["state"], resumed["state"]) == ("drained", "drained", "ready")
     assert "toner" in str(kept["drained"])
+    assert kept["drainedMs"] == drained["drainedMs"] > 0
     assert not resumed["drained"]
 
 

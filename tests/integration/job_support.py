@@ -127,6 +127,11 @@ class Bench:
         return await service.engine.state(execution)
 
 
+def callback_proof(service: Service, token: str) -> str:
+    """What has to come with a token, so that a callback counts; services have it in their address."""
+    return service.engine.jobs._around.preparing.callbacks.proof(token)
+
+
 def _nothing() -> bool:
     return False
 

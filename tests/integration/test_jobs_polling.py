@@ -16,7 +16,7 @@ from asyncflow.runtime.jobs.desk import Desk
 from asyncflow.runtime.jobs.schedule import Schedule
 from asyncflow.runtime.jobs.table import Row, Stage, move
 from tests.integration.engine_support import workflow
-from tests.integration.job_support import Bench, job, notes
+from tests.integration.job_support import Bench, callback_proof, job, notes
 
 
 def fork(count: int) -> JsonObject:
@@ -210,7 +210,7 @@ async def test_a_callback_has_the_job_polled_at_once(tmp_path: Path) -> None:
         execution = await bench.start(service, workflow("w", [job()]))
         await bench.clock.advance(1.5)
         token = bench.service.made["job-1"].token
-        proof = service.engine.jobs.callback_proof(token)
+        proof = callback_proof(service, token)
         assert not service.engine.jobs.callback(token, "guessed")
         assert service.engine.jobs.callback(token, proof)
         state = await bench.end(service, execution)
@@ -229,7 +229,7 @@ async def test_a_callback_counts_after_a_restart_too(tmp_path: Path) -> None:
     async with bench.engine() as service:
         await bench.clock.advance(700)
         token = bench.service.made["job-1"].token
-        assert service.engine.jobs.callback(token, service.engine.jobs.callback_proof(token))
+        assert service.engine.jobs.callback(token, callback_proof(service, token))
         await bench.clock.advance(1)
         state = await service.engine.state(execution)
     assert state.status == "COMPLETED"

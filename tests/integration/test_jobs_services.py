@@ -10,7 +10,7 @@ from asyncflow.model.resource_settings import ResourceSettings
 from asyncflow.plugins.jobs import JobStatus, JobWord, Tier
 from asyncflow.runtime.engine import EngineSettings
 from tests.integration.engine_support import workflow
-from tests.integration.job_support import Bench, job
+from tests.integration.job_support import Bench, callback_proof, job
 from tests.integration.test_jobs_polling import fork
 
 JOBS = 400
@@ -85,10 +85,10 @@ async def test_a_callback_before_the_answer_and_again_after_it_has_one_effect(tm
         (known,) = (await service.engine.state(execution)).jobs.values()
         token = jobs._around.preparing.token(execution, known)
         assert not bench.service.made
-        assert jobs.callback(token, jobs.callback_proof(token))
+        assert jobs.callback(token, callback_proof(service, token))
         await bench.clock.advance(30)
         assert (await service.engine.state(execution)).status == "COMPLETED"
-        jobs.callback(token, jobs.callback_proof(token))
+        jobs.callback(token, callback_proof(service, token))
         await bench.clock.advance(30)
         state = await service.engine.state(execution)
 

@@ -226,10 +226,6 @@ class Jobs:
             self._woken()
         return True
 
-    def callback_proof(self, token: str) -> str:
-        """What has to come with a token, so that a callback counts."""
-        return self._around.preparing.callbacks.proof(token)
-
     def why(self, stream: str, serial: int) -> dict[str, object] | None:
         """What a job waits for; None if it is not open here."""
         row = self._table.get(stream, serial)
