@@ -135,7 +135,8 @@ class Attempts:
         if self._running.get(begun.key) is begun:
             del self._running[begun.key]
             self._report(begun.stream, report)
-            self._rest_if_nothing_is_left()
+            if not self._running:
+                self._rest_if_nothing_is_left()
 
     @staticmethod
     def _cancelled(begun: Begun) -> Report:

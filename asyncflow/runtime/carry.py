@@ -50,6 +50,7 @@ class Carry:
     Attributes:
         errands: what is under way for schedules and event handlers; virtual time waits for it.
         is_draining: whether no attempt begins any more.
+        recorded: told of an execution that has new events, so that its rows in the views are out of date.
     """
 
     def __init__(  # noqa: PLR0913 - put together in one place
@@ -67,8 +68,7 @@ class Carry:
         jobs: Jobs,
     ) -> None:
         """Carry nothing yet; `functions` are the names that can be performed in this process."""
-        self.errands = 0
-        self.is_draining = False
+        self.errands, self.is_draining = 0, False
         self.timetable = Timetable()
         self.admission = admission
         self.jobs = jobs
@@ -81,7 +81,7 @@ class Carry:
         self.hand_out = HandOut(clock, self.admitting, self.timetable, turns=turns, settings=hand_out)
         self._clock, self._performer = clock, performer
         self._turns, self._states, self._report = turns, turns.states, turns.report
-        self._projection = projection
+        self._projection, self.recorded = projection, projection.touched
         self._carried: dict[str, dict[int, tuple[Effect, ...]]] = {}
         self._behind: dict[str, ExecutionState] = {}  # not all of what changed is carried out
         self._room = _MOST_CHANGES  # until the next round
@@ -252,10 +252,6 @@ class Carry:
         self._projection.committed()
         if self._starting.wanted or self._starting.unwanted:
             self._start_durable()
-
-    def recorded(self, state: ExecutionState) -> None:
-        """The execution has new events, so its rows in the views are out of date."""
-        self._projection.touched(state)
 
     def set_aside(self, state: ExecutionState) -> None:
         """The execution broke in deciding: the views keep what they have of it."""

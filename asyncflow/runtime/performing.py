@@ -30,9 +30,9 @@ from asyncflow.model.values import JsonObject
 from asyncflow.runtime.attempt_records import AttemptSink
 from asyncflow.runtime.attempt_results import check_large_output, failure_of, freeze_output
 from asyncflow.runtime.binding import Binding
-from asyncflow.runtime.command_task import CommandPolicy, run_command
+from asyncflow.runtime.command_task import CommandOutcome, CommandPolicy, run_command
 from asyncflow.runtime.context import TaskContext
-from asyncflow.runtime.http_task import run_http
+from asyncflow.runtime.http_task import HttpOutcome, run_http
 from asyncflow.runtime.last_touched import NOWHERE, LastTouched
 from asyncflow.runtime.needs import function_name
 from asyncflow.runtime.outbound import OutboundClient
@@ -45,6 +45,7 @@ log = logging.getLogger("asyncflow.attempts")
 
 INTERRUPTED = "INTERRUPTED"
 _LEAST_BEAT_S, _MOST_BEAT_S = 0.5, 30.0
+_BUILT_IN = frozenset({"http", "command"})
 
 
 class LocalFunction(Protocol):
@@ -194,7 +195,11 @@ class Performing:
             if begun.context is not None and begun.context.previous_outputs is not None:
                 earlier = await self._bodies.payloads.hydrate(begun.context.previous_outputs)
                 begun.context.previous_outputs = cast("JsonObject", earlier)
-            report = await self._run(begun, given)
+            if begun.executor in _BUILT_IN:
+                outcome = await self._built_in(begun, given)
+                report = self._frozen(begun, outcome.output, outcome.reason, ok=outcome.ok)
+            else:
+                report = self._frozen(begun, await self._call(begun, given), None)
             if secrets.used:
                 report = secrets.mask(report)
             if report.output_bytes > self._bodies.limits.payload_bytes:
@@ -222,18 +227,11 @@ class Performing:
         log.info("attempt failed", extra=facts, exc_info=None if secrets.used else error)
         return begun.ended(status, output, reason)
 
-    async def _run(self, begun: Begun, given: JsonObject) -> AttemptEnded:
+    def _built_in(self, begun: Begun, given: JsonObject) -> Awaitable[HttpOutcome | CommandOutcome]:
         bodies = self._bodies
         if begun.executor == "http":
-            answer = await run_http(given, client=bodies.outbound, idempotency_key=begun.token)
-            return self._frozen(begun, answer.output, answer.reason, ok=answer.ok)
-        if begun.executor == "command":
-            outcome = await run_command(given, policy=bodies.commands)
-            return self._frozen(begun, outcome.output, outcome.reason, ok=outcome.ok)
-        function = self.functions.get(begun.name)
-        if function is None:
-            raise TerminalTaskFailed(f"no function of this name is loaded: {begun.name}")
-        return self._frozen(begun, await self._call(function, begun, given), None)
+            return run_http(given, client=bodies.outbound, idempotency_key=begun.token)
+        return run_command(given, policy=bodies.commands)
 
     def _frozen(self, begun: Begun, value: object, reason: str | None, *, ok: bool = True) -> AttemptEnded:
         """The report of what a body gave, copied; raises as `freeze_output`."""
@@ -243,8 +241,10 @@ class Performing:
         )
         return begun.ended(COMPLETED if ok else FAILED, output, reason, size)
 
-    def _call(self, function: LocalFunction, begun: Begun, given: JsonObject) -> Awaitable[object]:
-        context = begun.context
+    def _call(self, begun: Begun, given: JsonObject) -> Awaitable[object]:
+        function, context = self.functions.get(begun.name), begun.context
+        if function is None:
+            raise TerminalTaskFailed(f"no function of this name is loaded: {begun.name}")
         arguments = function.binding.bind(given, context)
         if function.executor == "process":
             return self._bodies.processes.run(function.function, arguments)
