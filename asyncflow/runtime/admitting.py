@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from asyncflow.decide.admission import Admission
 from asyncflow.decide.holds import rest_of
+from asyncflow.decide.left_held import LeftHeld
 from asyncflow.errors import AsyncflowError, LimitExceeded
 from asyncflow.model.holds import HoldState
 from asyncflow.model.inputs import AttemptAdmitted, AttemptEnded, Message
@@ -244,6 +245,15 @@ class Admitting:
         key, taker = (state.execution_id, hold.key), (state.execution_id, hold.taker)
         rest, moved = granted_needs(rest_of(state, hold)), granted_needs([hold.grant])
         self.admission.split(taker, key, rest, moved, hold.fence)
+
+    def keep_left(self, stream: str, left: LeftHeld) -> None:
+        """What an execution holds that a start set aside, and that has no state."""
+        key = (stream, left.number)
+        if left.resource:
+            self.placing.restore(key, left.resource, left.instance)
+        else:
+            self.placing.restore_rows(key, left.grants)
+        self._restore(key, left.grants, left.fence)
 
     def restore(self, state: ExecutionState) -> None:
         """What an execution held when its process ended, it holds until its attempts are ended."""

@@ -14,7 +14,7 @@ from asyncflow.errors import AsyncflowError, NotFound, Refused
 from asyncflow.model.events import ExecutionRemoved
 from asyncflow.model.inputs import Continue
 from asyncflow.model.state import ExecutionState
-from asyncflow.runtime import taking_up
+from asyncflow.runtime import set_aside, taking_up
 from asyncflow.runtime.carry import Carry
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.reading import Reading
@@ -146,7 +146,9 @@ def _come_back(engine: Engine, state: ExecutionState) -> None:
     if state.is_ended and not (state.wanted or state.jobs):
         turns.residents.ended({stream: state})
     else:
+        set_aside.take_over(engine.carry, state)
         taking_up.take_up(engine, state)
+    set_aside.hand_back(engine.carry, state)
     _tell_senders(engine, stream)
 
 

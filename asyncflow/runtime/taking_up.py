@@ -15,7 +15,7 @@ from asyncflow.model.effects import RunAttempt
 from asyncflow.model.inputs import AttemptInterrupted, Evaluate, RecoverTasks, ResumeExecution
 from asyncflow.model.resources import ResourceLimit
 from asyncflow.model.state import ExecutionState
-from asyncflow.runtime import points, recovery, resource_wiring
+from asyncflow.runtime import points, recovery, resource_wiring, set_aside
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.code_changes import CodeChanges
 from asyncflow.runtime.compaction import Compaction
@@ -80,6 +80,7 @@ async def take_up_all(engine: Engine, journal: Store) -> None:
     if engine.kept_resources is not None:
         resource_wiring.add_stored(engine, engine.kept_resources)
         engine.kept_resources.restore(found.resources, damaged)
+    await set_aside.keep_held(turns, engine.carry.admitting, journal)
     if found.removed:
         await journal.write_views(ViewBatch(position.projected_turn, [], [], [], found.removed))
     engine.projection.begin(position.projected_turn, position.last_turn)

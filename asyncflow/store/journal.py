@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from asyncflow.model.events import Event
 from asyncflow.model.quarantine import Quarantined
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.store.records import (
@@ -85,6 +86,12 @@ class Journal(Protocol):
 
         Raises:
             StoreError: a record is damaged, missing, or of a newer version; the message names it.
+        """
+
+    async def read_legible(self, streams: Sequence[str]) -> dict[str, list[Event]]:
+        """The events of each stream that can be read, oldest first: damaged segments are passed over.
+
+        Cost: as `read_streams`, once for all of them.
         """
 
     async def last_seq(self, stream: str) -> int:

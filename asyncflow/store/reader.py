@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from asyncflow.model.events import Event
 from asyncflow.model.turn import Recorded, Turn
 from asyncflow.store import (
     audit,
@@ -144,6 +145,10 @@ class SqliteReader:
             events, seq, turn, ended = await self._read(read)
             if events:
                 yield events
+
+    async def read_legible(self, streams: Sequence[str]) -> dict[str, list[Event]]:
+        """The events of streams that can be read; see `Journal.read_legible`."""
+        return await self._read(partial(reading.read_legible, codec=self._codec, streams=list(streams)))
 
     async def last_seq(self, stream: str) -> int:
         """The number of the newest event of a stream; see `Journal.last_seq`."""

@@ -6,11 +6,13 @@ half read. `codec` turns the text into events; the views have reads of their own
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from asyncflow.errors import StoreError
+from asyncflow.model.events import Event
 from asyncflow.model.turn import Moment, Recorded, StreamEvents, Turn, recorded
 from asyncflow.store.codec import Codec, encode_json
 from asyncflow.store.connection import snapshot
@@ -215,6 +217,21 @@ def _decode_segments(codec: Codec, rows: list[SegmentRow], found: dict[str, list
         known += events
         if len(known) != to_seq:
             raise StoreError(f"stream {stream}: events before {from_seq} are missing; restore a backup")
+
+
+def read_legible(db: sqlite3.Connection, codec: Codec, streams: Sequence[str]) -> dict[str, list[Event]]:
+    """The events of streams without what is damaged; see `Journal.read_legible`."""
+    with snapshot(db):
+        removed = {stream for (stream,) in db.execute(REMOVED, (_json(list(streams)),))}
+        found: dict[str, dict[int, Event]] = {stream: {} for stream in streams if stream not in removed}
+        for row in db.execute(_SEGMENTS, (_json(list(found)),)):
+            with contextlib.suppress(StoreError):
+                found[row[0]].update((each.seq, each.event) for each in _segment(codec, row))
+        for row in db.execute(*_turns_of(list(found))) if found else ():
+            for stream, first_seq, events in _turn(codec, row).entries:
+                if stream in found:
+                    found[stream].update(enumerate(events, start=first_seq))
+    return {stream: [events[seq] for seq in sorted(events)] for stream, events in found.items()}
 
 
 def last_seq(db: sqlite3.Connection, codec: Codec, stream: str) -> int:
