@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from pydantic_core import to_json
 
-from asyncflow.decide.gather import forked_definitions
 from asyncflow.decide.render import ordered_tasks, render_execution, render_task
 from asyncflow.decide.snapshots import definition_text
 from asyncflow.errors import NotFound, StoreError
 from asyncflow.model.graph import Graph
-from asyncflow.model.state import ExecutionState, ForkMembers, TaskState
+from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.engine import Engine
+from asyncflow.runtime.reading import wide_forks_shown
 
 STREAMED = 5_000
 """Executions of more task records are streamed."""
@@ -137,15 +137,9 @@ class Showing:
         self, state: ExecutionState, head: bytes, records: Sequence[TaskState]
     ) -> AsyncIterator[bytes]:
         """The text, task by task; those that fit are rendered at once, before anything can change."""
-        wide = [members for members in map(_members, records) if members is not None]
-        for members in wide:
-            members.shown = await asyncio.to_thread(forked_definitions, members)
-        try:
+        async with wide_forks_shown(records):
             async for piece in self._rendered(state, head, records):
                 yield piece
-        finally:
-            for members in wide:
-                members.shown = None
 
     async def _rendered(
         self, state: ExecutionState, head: bytes, records: Sequence[TaskState]
@@ -166,12 +160,6 @@ class Showing:
             await breathe()
         await self._engine.turns.settled(state.execution_id)
         yield (b"" if records else before) + b"]}"
-
-
-def _members(task: TaskState) -> ForkMembers | None:
-    """The branches of a dynamic fork that is wide: what they show is made in a thread."""
-    members = None if task.more is None else task.more.members
-    return members if members is not None and len(members.nodes) > _SMALL else None
 
 
 async def _definition(graph: Graph) -> bytes:

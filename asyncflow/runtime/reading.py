@@ -6,19 +6,24 @@ It changes nothing. Commands go through `runtime/turns`; queries over many execu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
-from asyncflow.decide.render import render_execution
+from asyncflow.decide.gather import forked_definitions
+from asyncflow.decide.render import ordered_tasks, render_execution, render_task
 from asyncflow.errors import AsyncflowError, NotFound, StoreError
 from asyncflow.model.events import ExecutionEnded
-from asyncflow.model.state import ExecutionState
+from asyncflow.model.state import ExecutionState, TaskState
 from asyncflow.model.turn import Moment, Recorded, StreamEvents
 from asyncflow.model.values import JsonObject
+from asyncflow.runtime.clock import breathe
 from asyncflow.runtime.loading import Loaded
 from asyncflow.runtime.turns import Turns
 from asyncflow.store.journal import Journal
 
 _BACKLOG = 10_000  # events a slow reader of one execution may be behind
+_WIDE = 200  # branches of a fork that are shown on the loop
+_SLICE = 500  # records rendered without giving up the loop: some 5 to 10 ms
 
 
 class Reading:
@@ -55,9 +60,26 @@ class Reading:
         return turns.states.get(stream, found)
 
     async def read(self, stream: str, *, include_tasks: bool = True) -> JsonObject:
-        """An execution in Conductor's Workflow shape; what it shows is durable at return."""
-        shown = render_execution(await self.state(stream), include_tasks=include_tasks)
+        """An execution in Conductor's Workflow shape; what it shows is durable at return.
+
+        Of one with very many tasks that goes on, later ones are shown as they are a moment after the others.
+        """
+        state = await self.state(stream)
+        is_large = include_tasks and len(state.tasks) > _SLICE
+        shown = render_execution(state, include_tasks=include_tasks and not is_large)
+        if is_large:
+            shown["tasks"] = await self._tasks(state)
         await self._turns.settled(stream)
+        return shown
+
+    @staticmethod
+    async def _tasks(state: ExecutionState) -> list[JsonObject]:
+        """All tasks, rendered some at a time, so that nobody waits for all of them."""
+        records, shown = ordered_tasks(state), list[JsonObject]()
+        async with wide_forks_shown(records):
+            for start in range(0, len(records), _SLICE):
+                shown += [render_task(state, record) for record in records[start : start + _SLICE]]
+                await breathe()
         return shown
 
     async def ended(self, stream: str) -> ExecutionState:
@@ -167,3 +189,17 @@ class _News:
             raise StoreError(f"the reader is more than {_BACKLOG} events behind; read again from the start")
         taken, self.waiting = self.waiting, []
         return taken
+
+
+@asynccontextmanager
+async def wide_forks_shown(records: Iterable[TaskState]) -> AsyncIterator[None]:
+    """What wide dynamic forks among these show of their branches is made in a thread, and held meanwhile."""
+    found = (None if task.more is None else task.more.members for task in records)
+    wide = [members for members in found if members is not None and len(members.nodes) > _WIDE]
+    try:
+        for members in wide:
+            members.shown = await asyncio.to_thread(forked_definitions, members)
+        yield
+    finally:
+        for members in wide:
+            members.shown = None
