@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("asyncflow.cli.why:why", "Say what a task or an execution waits for."),
     "quarantine": (
         "asyncflow.cli.quarantine:quarantine",
-        "List executions that were set aside, and release them.",
+        "List executions that were set aside, release or delete them.",
     ),
     "resource": (
         "asyncflow.cli.resource:resource",
