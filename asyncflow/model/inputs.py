@@ -231,7 +231,7 @@ class AttemptEnded(NamedTuple):
 
 
 class AttemptsTold(NamedTuple):
-    """Ends of several attempts of one execution, each an `AttemptEnded`, decided in this order."""
+    """Several attempts of one execution began or ended: `AttemptAdmitted`, `AttemptEnded`, in this order."""
 
     reports: Sequence[Input]
 

@@ -263,14 +263,9 @@ class Carry:
         """Take up an execution that was loaded: its grants first, its effects with the next turn."""
         self.admitting.restore(state)
         self.slots.restore(state)
-        running: dict[int, tuple[Effect, ...]] = {}
-        for number, effects in state.wanted.items():
-            kept = tuple(each for each in effects if isinstance(each, RunAttempt | Hold))
-            if kept:
-                running[number] = kept
         for serial in state.jobs:
             self._starting.see_to(state, serial, is_recovered=True)
-        if running:
+        if running := _running(state):
             self._carried[state.execution_id] = running
         state.dirty[:] = [number for number in state.wanted if number >= 0]  # jobs and holds go on already
 
@@ -292,3 +287,12 @@ class Carry:
     def is_busy(self) -> bool:
         """Whether anything is under way of which nobody knows when it ends."""
         return self.waiting > 0 or self.jobs.calls > 0
+
+
+def _running(state: ExecutionState) -> dict[int, tuple[Effect, ...]]:
+    """The effects that were under way when the process of an execution ended, by record or hold."""
+    found = {
+        number: tuple(each for each in effects if isinstance(each, RunAttempt | Hold))
+        for number, effects in state.wanted.items()
+    }
+    return {number: kept for number, kept in found.items() if kept}

@@ -47,7 +47,7 @@ log = logging.getLogger("asyncflow.turns")
 
 _SLICE_INPUTS = 200
 _SLICE_EVENTS = 1_000  # and others get the loop: some 15 ms
-_TOGETHER = 50  # ends of attempts of one execution that are decided in one step
+_TOGETHER = 50  # beginnings and ends of attempts of one execution that are decided in one step
 _PROCEED = Proceed()
 
 
@@ -100,15 +100,21 @@ class DecidingSettings:
     touched: LastTouched = NOWHERE
 
 
-def _is_plain_end(waiting: Waiting) -> bool:
-    """Whether it is the end of an attempt, and all there is to do with it is to decide it."""
-    return type(waiting.given) is AttemptEnded and waiting.answer is None and not waiting.is_pinned
+def _is_plain(given: Input) -> bool:
+    """Whether it is a grant or the end of an attempt, and all there is to do with it is to decide it."""
+    return type(given) is AttemptEnded or (type(given) is AttemptAdmitted and not given.ticket)
+
+
+def _is_alike(first: Waiting, other: Waiting) -> bool:
+    """Whether the two can be decided in one step."""
+    plain = other.stream == first.stream and _is_plain(other.given)
+    return plain and other.answer is None and not other.is_pinned
 
 
 def _together(first: Waiting, items: deque[Waiting], most: int) -> tuple[Waiting, int]:
-    """The end of an attempt with those right behind it of the same execution, and how many these are."""
+    """What is told of an attempt, with what follows of the same execution, and how many reports it is."""
     found, size = [first.given], first.size
-    while items and len(found) < most and items[0].stream == first.stream and _is_plain_end(items[0]):
+    while items and len(found) < most and _is_alike(first, items[0]):
         following = items.popleft()
         found.append(following.given)
         size += following.size
@@ -139,7 +145,7 @@ class Deciding:
         self._messages = Messages(self, residents, loading, self.closures)
         self._going_on: set[str] = set()
         self._known: Context | None = None
-        self._slice_end = self._followers = 0
+        self._slice_end = self._followers = self._begun = 0
         self._entropy = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     def _is_scripting(self, stream: str) -> bool:
@@ -153,7 +159,7 @@ class Deciding:
         there, decided, self._followers = len(items), 0, 0
         while decided < most and decided < there + self._followers and self.has_room:
             waiting, inputs = items.popleft(), 1
-            if items and items[0].stream == waiting.stream and _is_plain_end(waiting):
+            if items and _is_alike(waiting, items[0]) and _is_alike(waiting, waiting):
                 left = min(most, there + self._followers) - decided
                 waiting, inputs = _together(waiting, items, min(left, _TOGETHER))
             inbox.bytes -= waiting.size
@@ -235,22 +241,22 @@ class Deciding:
         context = self._context()
         self._settings.touched.at(DECIDING, state.execution_id)
         sent: list[Sent] = []
-        inputs = [given]
+        self._begun, inputs = 1, [given]
         for each in inputs:  # which grows as more begins by it
-            admitted = each if type(each) is AttemptAdmitted else None
-            if admitted is not None and not self.carrier.holds(state.execution_id, admitted):
-                continue  # it was given back before it came here
+            good = self._still_good(state.execution_id, each)
+            if good is None:
+                continue
             records = state.next_number
             try:
-                step = decide(state, each, context)
+                step = decide(state, good, context)
                 self._slice_end -= state.next_number - records  # of a wide fork they are one event
                 if is_asked and state.awaits_slot and state.seq == len(step.events):
                     self._check_room(state)
                 if step.events:
                     self._recording.record(state, step.events)
                     self.carrier.recorded(state)
-                elif admitted is not None:
-                    self._begin(state, self.carrier.not_begun(state.execution_id, admitted), inputs)
+                elif type(good) is AttemptAdmitted:
+                    self._begin(state, self.carrier.not_begun(state.execution_id, good), inputs)
                 if state.dirty:
                     self._begin(state, self.carrier.changed(state), inputs)
             except AsyncflowError:
@@ -268,12 +274,27 @@ class Deciding:
 
     def _begin(self, state: ExecutionState, messages: Iterable[Message], inputs: list[Input]) -> None:
         """What may begin begins in this turn; very many beginnings take their turn in the inbox."""
-        for admitted in messages:
-            if admitted.to == state.execution_id and len(inputs) < _SLICE_INPUTS:
-                inputs.append(admitted.input)
+        here: list[Input] = []
+        for message in messages:
+            if message.to == state.execution_id and self._begun < _SLICE_INPUTS:
+                self._begun += 1
+                (here if _is_plain(message.input) else inputs).append(message.input)
             else:
-                self._inbox.items.append(Waiting(admitted.to, admitted.input, None))
+                self._inbox.items.append(Waiting(message.to, message.input, None))
                 self._followers += 1  # a slot that frees is handed on within the turn
+        for first in range(0, len(here), _TOGETHER):
+            some = here[first : first + _TOGETHER]
+            inputs.append(AttemptsTold(some) if len(some) > 1 else some[0])
+
+    def _still_good(self, stream: str, given: Input) -> Input | None:
+        """The input without grants that were given back before they came here; None where nothing is left."""
+        if type(given) is AttemptAdmitted:
+            return given if self.carrier.holds(stream, given) else None
+        if type(given) is AttemptsTold:
+            reports = given.reports
+            left = [each for each in reports if type(each) is AttemptEnded or self._still_good(stream, each)]
+            return given if len(left) == len(reports) else AttemptsTold(left) if left else None
+        return given
 
     def _context(self) -> Context:
         """What deciding knows, the same for all inputs of a moment."""

@@ -170,6 +170,7 @@ class Projection:
                 else:
                     tasks.append(task_row(state, task))
             if not changed:
+                changed.clear()  # gives back the room of all that were in it
                 del self._passing[stream]
         if not self._passing:
             self._covered = self._pass_turn
