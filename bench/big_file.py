@@ -28,6 +28,7 @@ from asyncflow.app.service import Service, StartRequest
 from asyncflow.ids import task_id
 from asyncflow.model.definition import parse_workflow
 from asyncflow.model.retention import ExecutionRetention, Kept
+from asyncflow.store.records import ExecutionRow
 from asyncflow.store.writing import segment_crc
 from bench.floors import on_uvloop
 from bench.lean_client import ServerProcess, server
@@ -95,9 +96,17 @@ def _multiply(path: Path, stream: str, count: int) -> None:
                 (n, from_seq, to_seq, is_open, segment_crc(n, from_seq, to_seq, body), body) for n in names
             ]
             _insert(db, "segment", segments)
-            _insert(db, "execution", [(name, *execution[1:]) for name in names])
+            _insert(db, "execution", [_as_of(name, execution) for name in names])
             _insert(db, "task", [(task_id(n, task[2]), n, *task[2:]) for n in names for task in tasks])
             db.commit()
+
+
+def _as_of(name: str, execution: Row) -> Row:
+    """The row under another id, begun at the moment that the id is of."""
+    began = int(name[:8] + name[9:13], 16)
+    row = ExecutionRow._make(execution)
+    moved = {time: getattr(row, time) + began for time in ("started_at_ms", "updated_at_ms", "ended_at_ms")}
+    return row._replace(execution_id=name, **moved)
 
 
 def _names(count: int) -> Iterator[list[str]]:

@@ -18,6 +18,7 @@ from asyncflow.store.connection import snapshot, transaction
 from asyncflow.store.inserting import Insert
 from asyncflow.store.records import (
     AllOf,
+    AnyOf,
     Condition,
     ExecutionKey,
     ExecutionRow,
@@ -54,6 +55,9 @@ _TEXTUAL = {
 _FILLED = frozenset(
     {"correlation_id", "parent_id", "idempotency_key", "execution_id"}
 )  # indexed where not empty
+
+
+_SHARED = frozenset({"name", "status"})  # indexed, and the same in very many rows
 
 
 class Query(NamedTuple):
@@ -129,7 +133,7 @@ class View(Generic[Row]):
     def _where(self, conditions: Sequence[Where]) -> Query:
         if not conditions:
             return Query("", [])
-        sql, values = self._joined(" AND ", conditions)
+        sql, values = self._joined(" AND ", _told_apart(conditions))
         return Query(f" WHERE {sql}", values)
 
     def _joined(self, word: str, members: Sequence[Where]) -> Query:
@@ -147,7 +151,9 @@ class View(Generic[Row]):
                 return Query("1" if isinstance(condition, AllOf) else "0", [])
             sql, values = self._joined(" AND " if isinstance(condition, AllOf) else " OR ", condition.members)
             return Query(f"({sql})", values)
-        column, operator = self._column(condition.column), condition.operator
+        column, operator = self._column(condition.column.removeprefix("+")), condition.operator
+        if condition.column.startswith("+"):
+            column = f"+{column}"  # it is not to choose the index
         if operator in _MEMBER:
             members = encode_json(condition.values).decode()
             return Query(f"{column} {_MEMBER[operator]} (SELECT value FROM json_each(?))", [members])
@@ -166,6 +172,29 @@ class View(Generic[Row]):
         if name not in self._columns:
             raise InvalidInput(f"the view has no column {name!r}", field="column")
         return self._columns[name]
+
+
+def _told_apart(conditions: Sequence[Where]) -> list[Where]:
+    """Beside a column that few rows share, one that very many share is not to choose the index.
+
+    SQLite takes both for equally good, and then reads a million executions of a name for one.
+    """
+    if not any(_finds(each) for each in conditions):
+        return [*conditions]
+    return [
+        each._replace(column=f"+{each.column}")
+        if isinstance(each, Condition) and each.column in _SHARED
+        else each
+        for each in conditions
+    ]
+
+
+def _finds(condition: Where) -> bool:
+    """Whether few rows can meet a condition."""
+    if isinstance(condition, Condition):
+        return condition.operator == "=" and condition.column in _FILLED and condition.values != ("",)
+    members = condition.members
+    return isinstance(condition, AnyOf) and bool(members) and all(_finds(each) for each in members)
 
 
 def _check_bindable(column: str, value: str | int) -> None:

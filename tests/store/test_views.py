@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asyncflow.errors import InvalidInput
-from asyncflow.store.records import Condition, Page, ViewBatch
+from asyncflow.store.records import AnyOf, Condition, Page, ViewBatch, Where
 from asyncflow.store.sqlite import SqliteStore
 from asyncflow.store.views import EXECUTIONS, TASKS
 from tests.store.making import execution, sql, task, turn, views
@@ -163,6 +163,19 @@ async def test_each_index_serves_its_query(
     query = EXECUTIONS.query([condition], Page())
 
     assert index in str(sql(tmp_path / "flow.db", f"EXPLAIN QUERY PLAN {query.sql}", *query.values))
+
+
+@pytest.mark.parametrize("shared", [Condition("name", "=", ("n",)), Condition("status", "=", ("FAILED",))])
+async def test_one_correlation_id_is_not_looked_for_among_all_of_a_name(
+    tmp_path: Path, store: SqliteStore, shared: Condition
+) -> None:
+    few = AnyOf((Condition("correlation_id", "=", ("x",)), Condition("correlation_id", "=", ("y",))))
+    asked: list[list[Where]] = [[shared, few], [few.members[0], shared]]
+    for conditions in asked:
+        query = EXECUTIONS.query(conditions, Page())
+
+        plan = str(sql(tmp_path / "flow.db", f"EXPLAIN QUERY PLAN {query.sql}", *query.values))
+        assert "execution_correlation" in plan
 
 
 async def test_tasks_of_an_execution_are_found_by_index(tmp_path: Path, store: SqliteStore) -> None:
