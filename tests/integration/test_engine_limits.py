@@ -9,6 +9,7 @@ import pytest
 
 import asyncflow as af
 from asyncflow.model.events import AttemptStarted
+from asyncflow.model.inputs import Evaluate, PauseExecution, ResumeExecution
 from asyncflow.model.values import JsonObject
 from asyncflow.runtime.command_task import CommandPolicy
 from asyncflow.runtime.engine import EngineSettings
@@ -68,6 +69,35 @@ async def test_no_more_run_at_once_than_a_limit_allows(tmp_path: Path, which: st
     assert {state.status for state in states} == {"COMPLETED"}
     assert reason[0]["kind"] == "admission"
     assert reason[0]["state"] == "waiting"
+
+
+async def test_grants_that_come_together_and_were_given_back_begin_nothing(tmp_path: Path) -> None:
+    gauge = Gauge()
+
+    @af.task(retries=0, resources=["slots"])
+    async def work() -> None:
+        await gauge.enter()
+
+    forked = {"type": "FORK_JOIN_DYNAMIC", "name": "fork", "taskReferenceName": "fork"}
+    given = {"forkTaskName": "work", "forkTaskInputs": [{}] * 12}
+    join = {"type": "JOIN", "name": "join", "taskReferenceName": "join"}
+    body = {"name": "many", "version": 1, "tasks": [{**forked, "inputParameters": given}, join]}
+    slots = {"slots": af.ResourceLimit(1)}
+    async with af.Engine(tmp_path / "a.db", tasks=[work], resources=slots) as engine:
+        await engine.service.register_task(work.definition())
+        execution = await engine.start(body)
+        await gauge.until_inside(1)
+        inner = engine.service.engine
+        for each in (PauseExecution(), ResumeExecution()):  # all ask anew, behind the grants on their way
+            inner.turns.report(execution.id, each)
+        inner.carry.set_limit("slots", af.ResourceLimit(100))
+        inner.carry.set_limit("slots", af.ResourceLimit(1))
+        await inner.turns.submit(execution.id, Evaluate())
+        held = inner.admission.in_use("slots")
+        gauge.gate.set()
+        ended = await execution.ended()
+
+    assert (held, gauge.most, gauge.calls, ended.status) == (1, 1, 12, "COMPLETED")
 
 
 async def test_limit_registered_later_holds_for_executions_that_began_before(tmp_path: Path) -> None:
