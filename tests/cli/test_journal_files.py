@@ -250,7 +250,7 @@ def test_scenario_23_of_two_who_take_it_up_one_is_told(chain: Path) -> None:
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-os.execv(sys.executable, [sys.executable, "-m", "asyncflow", *sys.argv[2:]])
+os.execv(sys.executable, [sys.executable, "-B", "-m", "asyncflow", *sys.argv[2:]])
 """
 
 
