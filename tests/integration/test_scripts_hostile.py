@@ -188,6 +188,7 @@ async def test_child_killed_from_outside_is_replaced(runner: ScriptRunner) -> No
 
 @pytest.mark.parametrize("language", ["javascript", "jq"])
 async def test_cancelled_scripts_leak_nothing(runner: ScriptRunner, language: str) -> None:
+    runner._threads._patience = 60  # a loaded machine is no reason to give a thread up here
     endless = "for(;;);" if language == "javascript" else "last(repeat(1))"
     request = ScriptRequest(language, endless, None)  # type: ignore[arg-type]  # parametrised
     tasks = [asyncio.create_task(runner.run(request)) for _ in range(6)]
