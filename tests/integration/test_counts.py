@@ -1,7 +1,8 @@
 """What a step costs, counted: a regression fails here without a stopwatch, on however slow a machine.
 
-The bounds are a tenth to a fifth above what was counted when they were set; those of commits and of memory held
-are twice of it, since both follow how far the disk is behind. `python -m bench.counts` prints the present counts. Raise a bound only with the reason in the commit, lower it when something got cheaper.
+The bounds are a tenth to a fifth above what was counted when they were set. Those of commits and of memory
+held are twice of it, since both follow how far the disk is behind. `python -m bench.counts` prints the
+present counts. Raise a bound only with the reason in the commit, lower it when something got cheaper.
 """
 
 from __future__ import annotations
