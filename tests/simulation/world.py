@@ -190,10 +190,12 @@ class Clients:
             if plan.terminates:
                 self._at(world.dice.uniform(0, 200), lambda name=name: self._terminate(name))  # type: ignore[misc]
         self._at(TICK_S, self._tick)
-        await self._engine.clock.run(self._is_over, seconds=6 * _HOUR_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._engine.clock.run(self._is_over, seconds=6 * _HOUR_S)
+        finally:  # killed, nobody acts on it any more
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _is_over(self) -> bool:
         states = self._states()
