@@ -134,8 +134,8 @@ class Lag:
         self._seconds.append(time.perf_counter() - asked)
 
     def percentiles(self) -> dict[str, float]:
-        """In milliseconds."""
-        return _percentiles("lag_", self._seconds)
+        """In milliseconds; none where all was over before it could be asked twice."""
+        return _percentiles("lag_", self._seconds) if len(self._seconds) > 1 else {}
 
 
 def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
