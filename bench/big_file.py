@@ -189,6 +189,8 @@ async def sweep(path: Path, seconds: float) -> tuple[int, list[float]]:
 
 async def measure(executions: int, seconds: float, *, waiting: int, folder: Path | None) -> str:
     """The table."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "big.db"
         await fill(path, executions, waiting=waiting)
