@@ -189,8 +189,6 @@ async def sweep(path: Path, seconds: float) -> tuple[int, list[float]]:
 
 async def measure(executions: int, seconds: float, *, waiting: int, folder: Path | None) -> str:
     """The table."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "big.db"
         await fill(path, executions, waiting=waiting)
@@ -215,6 +213,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="for which retention is watched")
     parser.add_argument("--folder", type=Path, help="where the file is made; 3 KB an ended execution")
     given = parser.parse_args()
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
     work = partial(measure, given.executions, given.seconds, waiting=given.open, folder=given.folder)
     sys.stdout.write(on_uvloop(work))
 
