@@ -32,8 +32,9 @@ class Work:
         rows: rows in the file when the views had caught up.
         python_calls: functions of Python entered on the loop's thread, coroutines resumed included.
         builtin_calls: functions written in C that were called there.
-        held: bytes of memory held at most meanwhile, all threads, with no garbage collected: what steps
-            leave in cycles counts as well.
+        left: bytes of memory that were taken meanwhile and not given back, all threads, with no garbage
+            collected: what is kept of steps, and what they leave in cycles. What is taken at most
+            meanwhile follows how far the disk is behind, and is not counted.
     """
 
     events: float
@@ -41,7 +42,7 @@ class Work:
     rows: float
     python_calls: float
     builtin_calls: float
-    held: float
+    left: float
 
 
 class Counting:
@@ -50,7 +51,7 @@ class Counting:
     def __init__(self) -> None:
         """Nothing was."""
         self.turns: list[Turn] = []
-        self.python = self.builtin = self.held = 0
+        self.python = self.builtin = self.left = 0
 
     def seen(self, _frame: FrameType, event: str, _argument: object) -> None:
         """Something was called, or returned."""
@@ -64,7 +65,7 @@ class Counting:
         with closing(sqlite3.connect(database)) as connection:
             counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES]
         events = sum(len(entry.events) for turn in self.turns for entry in turn.entries)
-        found = (events, len(self.turns), sum(counts), self.python, self.builtin, self.held)
+        found = (events, len(self.turns), sum(counts), self.python, self.builtin, self.left)
         return Work(*(count / steps for count in found))
 
 
@@ -82,6 +83,6 @@ async def counting(engine: Engine) -> AsyncIterator[Counting]:
         await engine.views_caught_up()
     finally:
         sys.setprofile(None)
-        counted.held = tracemalloc.get_traced_memory()[1]
+        counted.left = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         gc.enable()
