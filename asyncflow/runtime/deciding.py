@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -42,12 +41,12 @@ from asyncflow.runtime.messages import Messages, Sent, refused
 from asyncflow.runtime.open_turn import MOST_BYTES, MOST_EVENTS, Answer, refuse
 from asyncflow.runtime.recording import Recording
 from asyncflow.runtime.residents import Residents
+from asyncflow.runtime.told_together import MOST_TOGETHER, is_alike, is_plain, together
 
 log = logging.getLogger("asyncflow.turns")
 
 _SLICE_INPUTS = 200
 _SLICE_EVENTS = 1_000  # and others get the loop: some 15 ms
-_TOGETHER = 50  # beginnings and ends of attempts of one execution that are decided in one step
 _PROCEED = Proceed()
 
 
@@ -100,27 +99,6 @@ class DecidingSettings:
     touched: LastTouched = NOWHERE
 
 
-def _is_plain(given: Input) -> bool:
-    """Whether it is a grant or the end of an attempt, and all there is to do with it is to decide it."""
-    return type(given) is AttemptEnded or (type(given) is AttemptAdmitted and not given.ticket)
-
-
-def _is_alike(first: Waiting, other: Waiting) -> bool:
-    """Whether the two can be decided in one step."""
-    plain = other.stream == first.stream and _is_plain(other.given)
-    return plain and other.answer is None and not other.is_pinned
-
-
-def _together(first: Waiting, items: deque[Waiting], most: int) -> tuple[Waiting, int]:
-    """What is told of an attempt, with what follows of the same execution, and how many reports it is."""
-    found, size = [first.given], first.size
-    while items and len(found) < most and _is_alike(first, items[0]):
-        following = items.popleft()
-        found.append(following.given)
-        size += following.size
-    return Waiting(first.stream, AttemptsTold(found), None, size), len(found)
-
-
 class Deciding:
     """What happens between the inbox and the open turn; the carrier is attached before anything arrives."""
 
@@ -159,9 +137,9 @@ class Deciding:
         there, decided, self._followers = len(items), 0, 0
         while decided < most and decided < there + self._followers and self.has_room:
             waiting, inputs = items.popleft(), 1
-            if items and _is_alike(waiting, items[0]) and _is_alike(waiting, waiting):
+            if items and is_alike(waiting, items[0]) and is_alike(waiting, waiting):
                 left = min(most, there + self._followers) - decided
-                waiting, inputs = _together(waiting, items, min(left, _TOGETHER))
+                waiting, inputs = together(waiting, items, min(left, MOST_TOGETHER))
             inbox.bytes -= waiting.size
             decided += inputs
             try:
@@ -278,12 +256,12 @@ class Deciding:
         for message in messages:
             if message.to == state.execution_id and self._begun < _SLICE_INPUTS:
                 self._begun += 1
-                (here if _is_plain(message.input) else inputs).append(message.input)
+                (here if is_plain(message.input) else inputs).append(message.input)
             else:
                 self._inbox.items.append(Waiting(message.to, message.input, None))
                 self._followers += 1  # a slot that frees is handed on within the turn
-        for first in range(0, len(here), _TOGETHER):
-            some = here[first : first + _TOGETHER]
+        for first in range(0, len(here), MOST_TOGETHER):
+            some = here[first : first + MOST_TOGETHER]
             inputs.append(AttemptsTold(some) if len(some) > 1 else some[0])
 
     def _still_good(self, stream: str, given: Input) -> Input | None:
